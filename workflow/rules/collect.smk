@@ -1,0 +1,26 @@
+# in:  the runs of an experiment
+# out: results/<experiment>/metrics.parquet (every evaluation), results/<experiment>/summary.parquet (one row a run)
+
+
+for name, experiment in CONFIG.experiments.items():
+
+    rule:
+        """Collect all runs of an experiment into two tables; the grid says which, so the command stays short."""
+        name:
+            f"collect_{name}"
+        input:
+            paths.sources("collect"),
+            expand(paths.run(name, list(experiment.axes)), **experiment.grid),
+        output:
+            metrics=paths.table(name, "metrics"),
+            summary=paths.table(name, "summary"),
+        log:
+            paths.log(name, "collect"),
+        conda:
+            "../../envs/winnow.yaml"
+        params:
+            grid=json.dumps(experiment.grid),
+            name=name,
+        shell:
+            "python {WORKFLOW:q} collect --experiment {params.name:q} --grid {params.grid:q}"
+            " --metrics {output.metrics:q} --summary {output.summary:q} 2> {log:q}"

@@ -1,0 +1,16 @@
+# in: the C++ sources of the core    out: results/core/libwinnow.so
+
+
+rule core:
+    """Compile the masked core once; no other job compiles."""
+    input:
+        paths.core_sources(),
+        paths.sources("core.build"),
+    output:
+        paths.CORE,
+    log:
+        paths.log("core"),
+    conda:
+        "../../envs/winnow.yaml"
+    shell:
+        "python {WORKFLOW:q} core --out {output:q} 2> {log:q}"

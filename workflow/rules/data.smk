@@ -1,0 +1,46 @@
+# in:  the configuration
+# out: results/<experiment>/experiment.json, results/<experiment>/data/[<axis>-<v>/…]seed-<s>.npz
+
+
+for name, experiment in CONFIG.experiments.items():
+
+    rule:
+        """Write the checked settings that the jobs of an experiment read."""
+        name:
+            f"settings_{name}"
+        input:
+            paths.sources("settings"),
+        output:
+            paths.settings(name),
+        log:
+            paths.log(name, "settings"),
+        conda:
+            "../../envs/winnow.yaml"
+        params:
+            settings=CONFIG.run_settings(name).model_dump_json(),
+        shell:
+            "python {WORKFLOW:q} settings --json {params.settings:q} --out {output:q} 2> {log:q}"
+
+    for batch, seeds in experiment.batches.items():
+
+        rule:
+            """Draw the training and test examples of a batch of seeds."""
+            name:
+                f"data_{name}_{batch}"
+            input:
+                paths.sources("data"),
+                settings=paths.settings(name),
+            output:
+                expand(paths.data(name, experiment.data_axes), seed=seeds, allow_missing=True),
+            log:
+                paths.log(name, "data", *paths.folders(experiment.data_axes), f"seeds-{batch}"),
+            wildcard_constraints:
+                **experiment.wildcard_constraints,
+            conda:
+                "../../envs/winnow.yaml"
+            params:
+                point=[f"{axis}={{{axis}}}" for axis in experiment.data_axes],
+                seeds=seeds,
+            shell:
+                "python {WORKFLOW:q} data --settings {input.settings:q} --set {params.point:q}"
+                " --seeds {params.seeds:q} --out {output:q} 2> {log:q}"

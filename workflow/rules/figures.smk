@@ -1,0 +1,33 @@
+# in:  the metrics of the experiments that a figure shows
+# out: results/figures/<figure>.{svg,pdf,png} and <figure>.data.parquet (exactly the numbers drawn)
+
+
+for name in CONFIG.figures:
+
+    rule:
+        """Draw one figure; its rule has its name, so that `snakemake fig2a` works."""
+        name:
+            name
+        input:
+            paths.sources("figures.draw", f"figures.{FIGURES[name].module}"),
+            paths.PUBLISHED,
+            metrics=[paths.table(e, "metrics") for e in FIGURES[name].experiments],
+        output:
+            svg=report(
+                paths.figure(name, "svg"),
+                caption=f"../report/{name}.rst",
+                category=FIGURES[name].category,
+                labels={"figure": name, "shows": FIGURES[name].title},
+            ),
+            pdf=paths.figure(name, "pdf"),
+            png=paths.figure(name, "png"),
+            data=paths.figure(name, "data.parquet"),
+        log:
+            paths.log("figures", name),
+        conda:
+            "../../envs/winnow.yaml"
+        params:
+            name=name,
+        shell:
+            "python {WORKFLOW:q} figure {params.name:q} --metrics {input.metrics:q} --svg {output.svg:q}"
+            " --pdf {output.pdf:q} --png {output.png:q} --data {output.data:q} 2> {log:q}"

@@ -1,0 +1,33 @@
+# in:  results/<experiment>/experiment.json, the data of each seed, the compiled core
+# out: results/<experiment>/runs/[<axis>-<v>/…]fraction-<f>/seed-<s>.parquet
+
+
+for name, experiment in CONFIG.experiments.items():
+    for batch, seeds in experiment.batches.items():
+
+        rule:
+            """Train the runs of one fraction and a batch of seeds, each to a file of its own."""
+            name:
+                f"train_{name}_{batch}"
+            input:
+                paths.sources("training"),
+                paths.core_sources(),
+                core=ancient(paths.CORE),
+                settings=paths.settings(name),
+                data=expand(paths.data(name, experiment.data_axes), seed=seeds, allow_missing=True),
+            output:
+                expand(paths.run(name, list(experiment.axes)), seed=seeds, allow_missing=True),
+            log:
+                paths.log(name, "train", *paths.folders([*experiment.axes, "fraction"]), f"seeds-{batch}"),
+            wildcard_constraints:
+                **experiment.wildcard_constraints,
+            conda:
+                "../../envs/winnow.yaml"
+            threads: 1
+            params:
+                point=[f"{axis}={{{axis}}}" for axis in experiment.axes],
+                seeds=seeds,
+            shell:
+                "python {WORKFLOW:q} train --settings {input.settings:q} --core {input.core:q} --set {params.point:q}"
+                " --fraction {wildcards.fraction:q} --seeds {params.seeds:q}"
+                " --data {input.data:q} --out {output:q} 2> {log:q}"

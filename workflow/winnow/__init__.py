@@ -1,0 +1,1 @@
+"""Winnow: what random pruning at initialization does to gradient descent and generalization."""

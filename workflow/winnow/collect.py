@@ -1,0 +1,71 @@
+"""The step `collect`: the runs of an experiment as two tables, read by the grid and never by listing a folder."""
+
+import argparse
+import itertools
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from . import paths
+from .errors import WinnowError
+from .files import atomic
+
+FILES_AT_ONCE = 1000  # bounds the memory, whatever the number of runs
+
+
+def runs(experiment: str, grid: dict) -> Iterator[tuple[str, dict]]:
+    """The file of every run of a grid `{swept key: values, …, fraction: values, seed: values}`, what it must hold."""
+    axes = [key for key in grid if key not in ("fraction", "seed")]
+    pattern = paths.run(experiment, axes)
+    for values in itertools.product(*grid.values()):
+        point = dict(zip(grid, values, strict=True))
+        yield pattern.format(**point), {"fraction": float(point["fraction"]), "seed": int(point["seed"])}
+
+
+def read_run(path: str, expected: dict) -> pa.Table:
+    """Read one run. Raises WinnowError when the file is broken, empty, or another run's."""
+    try:
+        table = pq.read_table(path, partitioning=None)
+    except (OSError, pa.ArrowException) as error:
+        raise WinnowError(f"{path}: cannot be read as a run ({error}); delete it and run again") from None
+    for column, value in expected.items():
+        if column not in table.column_names or set(table[column].to_pylist()) - {value}:
+            raise WinnowError(f"{path}: column {column} is not {value} throughout: this is another run's file")
+    return table
+
+
+def collect(experiment: str, grid: dict, metrics_path: str, summary_path: str) -> Counter:
+    """Write every evaluation of every run, and the last one of each run; return how many runs ended how."""
+    statuses = Counter()
+    with atomic(metrics_path) as metrics_file, atomic(summary_path) as summary_file:
+        metrics = summary = None
+        files = runs(experiment, grid)
+        while chunk := list(itertools.islice(files, FILES_AT_ONCE)):
+            tables = [read_run(path, expected) for path, expected in chunk]
+            lasts = pa.concat_tables([table.slice(max(table.num_rows - 1, 0)) for table in tables])
+            statuses.update(lasts["status"].to_pylist())
+            metrics = metrics or pq.ParquetWriter(metrics_file, tables[0].schema)
+            summary = summary or pq.ParquetWriter(summary_file, tables[0].schema)
+            metrics.write_table(pa.concat_tables(tables).combine_chunks())
+            summary.write_table(lasts.combine_chunks())
+        metrics.close()
+        summary.close()
+    return statuses
+
+
+def main(arguments: list[str]) -> None:
+    """Collect the runs of an experiment into metrics.parquet and summary.parquet."""
+    parser = argparse.ArgumentParser(prog="python workflow collect", description=main.__doc__)
+    parser.add_argument("--experiment", required=True, help="name of the experiment")
+    parser.add_argument("--grid", required=True, type=json.loads, help="the grid as JSON: the values of every wildcard")
+    parser.add_argument("--metrics", required=True, help="every evaluation of every run")
+    parser.add_argument("--summary", required=True, help="the last evaluation of every run")
+    options = parser.parse_args(arguments)
+    statuses = collect(options.experiment, options.grid, options.metrics, options.summary)
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
+    prefix = "warning: " if statuses["diverged"] else ""
+    print(f"{prefix}{options.experiment}: {statuses.total()} runs: {counts}", file=sys.stderr)

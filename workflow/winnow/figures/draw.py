@@ -1,0 +1,29 @@
+"""The step `figure`: draws one figure and writes exactly the numbers it draws beside it."""
+
+import argparse
+import importlib
+
+import pandas as pd
+
+from ..files import atomic
+from . import FIGURES
+from .style import save
+
+
+def main(arguments: list[str]) -> None:
+    """Draw a figure from the metrics of its experiments."""
+    parser = argparse.ArgumentParser(prog="python workflow figure", description=main.__doc__)
+    parser.add_argument("name", choices=FIGURES)
+    parser.add_argument("--metrics", nargs="+", required=True, help="metrics.parquet of each experiment it needs")
+    parser.add_argument("--svg", required=True)
+    parser.add_argument("--pdf", required=True)
+    parser.add_argument("--png", required=True)
+    parser.add_argument("--data", required=True, help="the numbers drawn")
+    options = parser.parse_args(arguments)
+    figure = FIGURES[options.name]
+    tables = {e: pd.read_parquet(path) for e, path in zip(figure.experiments, options.metrics, strict=True)}
+    draw = getattr(importlib.import_module(f"{__package__}.{figure.module}"), options.name)
+    data, drawing = draw(tables)
+    with atomic(options.data) as temporary:
+        data.to_parquet(temporary, index=False)
+    save(drawing, {"svg": options.svg, "pdf": options.pdf, "png": options.png})

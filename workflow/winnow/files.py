@@ -1,0 +1,57 @@
+"""Reading and writing of every file: complete under its final name or not there at all."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from .errors import WinnowError
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it when the block succeeds, remove it when it fails.
+
+    The name carries the process id, because a job that outlives a killed workflow may still be writing.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """Write JSON with sorted keys, so that equal values are equal files."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def write_arrays(path: str | Path, **arrays: np.ndarray) -> None:
+    """Write arrays as one npz file (dates in it are constant, so equal arrays are equal files)."""
+    with atomic(path) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, **arrays)
+
+
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """Read an npz file without pickle. Raises WinnowError naming a missing or broken file."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except Exception as error:  # numpy and zipfile raise many kinds for a broken file
+        raise WinnowError(f"{path}: cannot be read as arrays ({error}); delete it and run again") from None
+
+
+def write_table(path: str | Path, columns: dict[str, object]) -> None:
+    """Write columns of equal length as one parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with atomic(path) as temporary:
+        pq.write_table(pa.table(columns), temporary)

@@ -1,0 +1,237 @@
+"""The settings of a run: which data, which network, which pruning, which training.
+
+These classes are the only way into a run. They are read from `results/<experiment>/experiment.json`, which holds no
+grid and no seeds, so that adding a seed reruns nothing that exists.
+"""
+
+import argparse
+import json
+import types
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal, Self, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import WinnowError
+from .files import write_json
+
+PositiveInt = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+SCALES = ("sigma_n", "signal_norm")  # data settings that scale what is stored, so that sweeping them redraws nothing
+
+
+TAGS = ("count", "list", "number", "switch", "word")  # marks of the members of a union, no part of a key
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors, values never change, attribute docstrings are the descriptions in the schema."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+
+
+class TwoPatchData(Strict):
+    """Signal and noise patches: x = (mu e_y, xi) with xi ~ N(0, sigma_n^2 I) (paper, section 2 and Fig. 2, 5)."""
+
+    distribution: Literal["binary", "classes"] = "binary"
+    """`binary`: labels +-1 and signal +-mu e_1 (Fig. 2, 5); `classes`: K labels and signal mu e_y (section 2)."""
+    dimension: PositiveInt = 400
+    """d, the number of coordinates of one patch."""
+    classes: Annotated[int, Field(ge=2)] = 2
+    """K, the number of classes (2 for `binary`)."""
+    n_train: PositiveInt = 100
+    """Training examples per seed."""
+    n_test: PositiveInt = 2000
+    """Test examples per seed (the paper used 100, which made its error bars)."""
+    signal_norm: PositiveFloat = 1.0
+    """mu, the length of the signal patch."""
+    sigma_n: NonNegativeFloat = 1.0
+    """Standard deviation of every noise coordinate; stored noise has 1, so this key changes no data file."""
+    noise_orthogonal: bool = True
+    """Whether the noise is 0 on the signal's coordinates (the paper does not say)."""
+
+    @model_validator(mode="after")
+    def _classes_fit(self) -> Self:
+        if self.distribution == "binary" and self.classes != 2:
+            raise ValueError("classes: must be 2 when distribution is binary")
+        if self.signal_coordinates > self.dimension:
+            raise ValueError("dimension: must be at least the number of classes")
+        return self
+
+    @property
+    def signal_coordinates(self) -> int:
+        """How many leading coordinates carry signal: 1 (`binary`) or K (`classes`)."""
+        return 1 if self.distribution == "binary" else self.classes
+
+
+class TwoLayerNetwork(Strict):
+    """F_j(x) = sum_r a_jr sum_patches max(0, <w_r, patch>)^q, without biases (paper, section 2)."""
+
+    architecture: Literal["shared", "fully_connected"] = "shared"
+    """`shared`: one filter of d weights sees both patches; `fully_connected`: 2 d weights see the whole input."""
+    width: PositiveInt = 150
+    """m, hidden neurons (per class when output_layer is `class_sums`)."""
+    power: Annotated[int, Field(ge=1, le=8)] = 1
+    """q in max(0, z)^q; 1 is ReLU, the theory has 3."""
+    init_std: PositiveFloat = 0.01
+    """sigma_0, standard deviation of the initial first-layer weights."""
+    output_layer: Literal["fixed", "trained", "class_sums"] = "fixed"
+    """`fixed` or `trained` random output weights, or `class_sums`: each class adds up its own m neurons (theory)."""
+    output_init: Literal["normal", "uniform", "sign"] = "normal"
+    """Law of the output weights: N(0, scale^2), U(-scale, scale) or +-scale (ignored for `class_sums`)."""
+    output_scale: PositiveFloat | None = None
+    """Scale of the output weights; null means 1/sqrt(m)."""
+
+
+class Pruning(Strict):
+    """Which weights of the first layer are removed before training starts."""
+
+    method: Literal["bernoulli", "exact"] = "bernoulli"
+    """`bernoulli`: every weight is kept with probability 1 - fraction (the theory); `exact`: exactly that share."""
+
+
+class FullBatch(Strict):
+    """Full-batch gradient descent."""
+
+    loss: Literal["logistic", "cross_entropy"] = "logistic"
+    """`logistic` for labels +-1, `cross_entropy` for K classes; in nats."""
+    reduction: Literal["sum", "mean"] = "mean"
+    """Whether the gradient is that of the sum or of the mean over examples (reported losses are means)."""
+    learning_rate: PositiveFloat = 0.001
+    """eta, the step size."""
+    max_steps: PositiveInt = 1000
+    """Steps after which training stops."""
+    eps: PositiveFloat | None = None
+    """Train loss at which training stops earlier; null: never."""
+    evaluations: Annotated[int, Field(ge=2)] = 20
+    """How many log-spaced steps are evaluated on the test set, the first and the last included."""
+
+
+class TwoLayerSettings(Strict):
+    """All that a run of the two-layer network depends on, but its fraction and seed."""
+
+    kind: Literal["two_layer"]
+    """Which kind of experiment this is."""
+    data: TwoPatchData = TwoPatchData()
+    """The data distribution."""
+    model: TwoLayerNetwork = TwoLayerNetwork()
+    """The network and its initialization."""
+    pruning: Pruning = Pruning()
+    """Pruning at initialization."""
+    training: FullBatch = FullBatch()
+    """Gradient descent."""
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        if (self.training.loss == "logistic") != (self.data.distribution == "binary"):
+            raise ValueError("training.loss: must be logistic for binary data and cross_entropy for classes")
+        if (self.model.output_layer == "class_sums") and self.data.distribution == "binary":
+            raise ValueError("model.output_layer: class_sums needs data.distribution classes")
+        return self
+
+    @classmethod
+    def sections(cls) -> dict[str, type[Strict]]:
+        """The sections of the settings by name (`data`, `model`, …); their keys are unique over the sections."""
+        annotations = {name: field.annotation for name, field in cls.model_fields.items()}
+        return {name: a for name, a in annotations.items() if isinstance(a, type) and issubclass(a, Strict)}
+
+    @classmethod
+    def sweepable(cls) -> dict[str, str]:
+        """Every key that an experiment may sweep, with the section that holds it."""
+        return {key: name for name, section in cls.sections().items() for key in section.model_fields}
+
+    @classmethod
+    def axis_is_number(cls, key: str) -> bool:
+        """Whether the values of a swept key are numbers (else they are text in every table)."""
+        return _is_number(cls.sections()[cls.sweepable()[key]].model_fields[key].annotation)
+
+    def at(self, point: dict[str, str]) -> Self:
+        """These settings with swept keys set to their values at one grid point, checked again.
+
+        Raises WinnowError naming a key that cannot be swept or a value that is not allowed.
+        """
+        tree = self.model_dump()
+        for key, value in point.items():
+            if key not in self.sweepable():
+                raise WinnowError(f"axes.{key}: no such setting; allowed: {', '.join(sorted(self.sweepable()))}")
+            tree[self.sweepable()[key]][key] = value
+        return validated(type(self), tree, "settings")
+
+
+def _is_number(annotation) -> bool:
+    if get_origin(annotation) is Annotated:
+        return _is_number(get_args(annotation)[0])
+    if isinstance(annotation, types.UnionType):
+        return any(_is_number(part) for part in get_args(annotation))
+    return annotation in (int, float)
+
+
+class RunSettings(Strict):
+    """What `experiment.json` holds: the experiment's name, the root of its random streams, its settings."""
+
+    experiment: str
+    """Name of the experiment; part of the key of its random streams."""
+    root_seed: int
+    """Root of all random streams."""
+    settings: TwoLayerSettings
+    """The settings themselves."""
+
+
+def canonical(value: float | int | str) -> str:
+    """The one spelling of an axis value in paths: 0.50 and 5e-1 are `0.5`, 400.0 is `400`, text stays as it is."""
+    if isinstance(value, bool | str):
+        return str(value).lower() if isinstance(value, bool) else value
+    number = Decimal(str(value)).normalize()
+    return format(number if number else Decimal(0), "f")
+
+
+def validated(model: type[BaseModel], tree: object, where: str):
+    """Build a pydantic model, turning its complaints into one line each: file, key, value, what is allowed."""
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        lines = [_complaint(model, where, problem) for problem in error.errors()]
+        raise WinnowError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _complaint(model: type[BaseModel], where: str, problem: dict) -> str:
+    key = ""
+    for part in problem["loc"]:
+        if part not in TAGS:
+            key += f"[{part}]" if isinstance(part, int) else f".{part}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        message = f"unknown key; allowed: {', '.join(_allowed_keys(model, problem['loc'][:-1]))}"
+    value = json.dumps(problem["input"], default=str)
+    shown = f" = {value}" if key and len(value) <= 60 else ""
+    return f"{where}: {key.lstrip('.')}{shown}: {message}".replace(": : ", ": ")
+
+
+def _allowed_keys(annotation, path: tuple) -> list[str]:
+    """The keys of the model that a path of keys leads to."""
+    for part in path:
+        models = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+        if models and part in models[0].model_fields:
+            annotation = models[0].model_fields[part].annotation
+    models = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+    return list(models[0].model_fields) if models else []
+
+
+def read(path: Path) -> RunSettings:
+    """Read and check an `experiment.json`. Raises WinnowError naming the file and the key."""
+    try:
+        tree = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise WinnowError(f"{path}: cannot be read as settings: {error}") from None
+    return validated(RunSettings, tree, str(path))
+
+
+def main(arguments: list[str]) -> None:
+    """The step `settings`: checks the settings given as JSON and writes what the jobs of an experiment read."""
+    parser = argparse.ArgumentParser(prog="python workflow settings", description=main.__doc__)
+    parser.add_argument("--json", required=True, type=json.loads, help="the settings as JSON")
+    parser.add_argument("--out", required=True, help="experiment.json")
+    options = parser.parse_args(arguments)
+    write_json(options.out, validated(RunSettings, options.json, "settings").model_dump())
