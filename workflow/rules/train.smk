@@ -1,3 +1,5 @@
+# The core is a plain input, not an ancient() one: when an ancient input is about to be rebuilt, Snakemake 9.27 skips
+# the job's other inputs too, so an edited mask module would go unnoticed until the next run.
 # in:  results/<experiment>/experiment.json, the data of each seed, the compiled core
 # out: results/<experiment>/runs/[<axis>-<v>/…]fraction-<f>/seed-<s>.parquet
 
@@ -11,8 +13,7 @@ for name, experiment in CONFIG.experiments.items():
                 f"train_{name}_{batch}"
             input:
                 paths.sources("training"),
-                paths.core_sources(),
-                core=ancient(paths.CORE),
+                core=paths.CORE,
                 settings=paths.settings(name),
                 data=expand(paths.data(name, experiment.data_axes), seed=seeds, allow_missing=True),
             output:

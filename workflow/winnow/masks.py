@@ -13,7 +13,7 @@ from .settings import Pruning
 
 @dataclass(frozen=True)
 class Pattern:
-    """The kept entries of a [rows, columns] matrix: row r keeps coordinates[pointers[r] : pointers[r + 1]], ascending."""
+    """The kept entries of a matrix: row r keeps the columns coordinates[pointers[r] : pointers[r + 1]], ascending."""
 
     shape: tuple[int, int]
     pointers: np.ndarray

@@ -16,6 +16,8 @@ def generator(root_seed: int, experiment: str, seed: int, stream: str) -> np.ran
 
     Raises ValueError for a stream that is not one of STREAMS.
     """
+    if stream not in STREAMS:
+        raise ValueError(f"stream {stream!r} is not one of {', '.join(STREAMS)}")
     name = int.from_bytes(hashlib.sha256(experiment.encode()).digest()[:8], "big")
     key = (name, seed, STREAMS.index(stream))
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(root_seed, spawn_key=key)))

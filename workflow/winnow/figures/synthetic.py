@@ -44,10 +44,10 @@ def _draw_curves(axes: Axes, data: pd.DataFrame, names: dict[str, str], unit: st
         ours, paper = rows[rows.source == "winnow"], rows[rows.source == "paper"]
         line_with_interval(axes, ours, f"{name} (n = {ours.n.iloc[0]})", colour)
         if len(paper):
-            published_line(axes, paper, f"{name}, paper (n = {paper.n.iloc[0]})", colour)
+            published_line(axes, paper, f"{name}, paper (n = {paper.n.iloc[0]}; bars: s.d.)", colour)
     axes.set(xlabel=PRUNED, ylabel=unit, xlim=(-0.03, 0.93))
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]) if unit.startswith("loss") else -0.01)
-    axes.legend(frameon=False, fontsize="x-small")
+    axes.legend(frameon=False, fontsize="x-small", loc="upper left")
 
 
 def fig2a(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:

@@ -1,0 +1,69 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from winnow.figures import FIGURES, draw, style, synthetic
+
+
+def metrics(experiment: str) -> pd.DataFrame:
+    """Evaluations with a known mean: test error = fraction / 2 + seed / 1000 at the last step."""
+    rows = [
+        {"fraction": f, "seed": s, "step": step, "test_error": 0.5 - (0.5 - f / 2 - s / 1000) * step / 1000}
+        for f in (0.0, 0.5, 0.9)
+        for s in range(5)
+        for step in (0, 10, 1000)
+    ]
+    table = pd.DataFrame(rows)
+    return table.assign(train_error=0.0, train_loss=0.1, test_loss=table.test_error * 2)
+
+
+@pytest.fixture(params=[name for name, figure in FIGURES.items() if figure.module == "synthetic"])
+def drawn(request):
+    name = request.param
+    return getattr(synthetic, name)({e: metrics(e) for e in FIGURES[name].experiments})
+
+
+def test_axes_are_labelled_and_numbers_are_complete(drawn):
+    data, figure = drawn
+    axes = figure.axes[0]
+    assert axes.get_xlabel()
+    assert axes.get_ylabel()
+    assert {"x", "y", "low", "high", "n", "series", "source"} == set(data.columns)
+    ours = data[data.source == "winnow"]
+    assert (ours.n == 5).all()
+    assert (ours.low <= ours.y).all()
+    assert (ours.y <= ours.high).all()
+    assert len(data[data.source == "paper"]) > 0
+
+
+def test_means_are_those_of_the_last_step():
+    data, _ = synthetic.fig2b({"fig2b": metrics("fig2b")})
+    ours = data[data.source == "winnow"].set_index("x")
+    assert ours.y[0.5] == pytest.approx(0.25 + 2 / 1000)
+    assert ours.y[0.9] == pytest.approx(0.45 + 2 / 1000)
+
+
+def test_overlay_is_the_published_curve():
+    curve = synthetic.published("2a", "test_error")
+    assert curve.x.tolist() == pytest.approx(np.arange(10) / 10)
+    assert curve.y.tolist()[:4] == [0.024, 0.023, 0.028, 0.014]
+    assert (curve.n == 10).all()
+
+
+def test_files_are_byte_identical_when_drawn_again(tmp_path):
+    metrics("fig2c").to_parquet(tmp_path / "metrics.parquet")
+    outputs = []
+    for turn in ("first", "second"):
+        suffixes = ("svg", "pdf", "png", "data")
+        paths = {suffix: tmp_path / f"{turn}.{suffix}" for suffix in suffixes}
+        arguments = [part for suffix in suffixes for part in (f"--{suffix}", str(paths[suffix]))]
+        draw.main(["fig2c", "--metrics", str(tmp_path / "metrics.parquet"), *arguments])
+        outputs.append([path.read_bytes() for path in paths.values()])
+    assert outputs[0] == outputs[1]
+    assert all(outputs[0])
+
+
+def test_style_is_readable_at_column_width():
+    figure, axes = style.new_figure()
+    assert figure.get_size_inches()[0] == style.COLUMN_WIDTH
+    assert axes.xaxis.label.get_size() >= 7

@@ -1,0 +1,66 @@
+import json
+import re
+
+import pyarrow.parquet as pq
+import pytest
+
+from winnow import collect
+from winnow.errors import WinnowError
+from winnow.files import write_table
+
+GRID = {"sigma_n": ["0.5", "1"], "fraction": ["0", "0.9"], "seed": ["0", "4"]}
+
+
+def write_run(path: str, fraction: float, seed: int, sigma_n: float, status: str = "max_steps") -> None:
+    n = 3
+    columns = {"experiment": "a", "method": "bernoulli", "fraction": fraction, "seed": seed, "sigma_n": sigma_n}
+    columns = {key: [value] * n for key, value in columns.items()}
+    write_table(path, columns | {"step": [0, 1, 2], "train_loss": [0.7, 0.5, 0.1 * seed], "status": [status] * n})
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path, expected in collect.runs("a", GRID):
+        sigma_n = float(re.search(r"sigma_n-([\d.]+)", path)[1])
+        write_run(path, **expected, sigma_n=sigma_n)
+    return tmp_path
+
+
+def run() -> None:
+    collect.main(["--experiment", "a", "--grid", json.dumps(GRID), "--metrics", "m.parquet", "--summary", "s.parquet"])
+
+
+def test_tables_hold_every_run_in_the_order_of_the_grid(folder, monkeypatch):
+    monkeypatch.setattr(collect, "FILES_AT_ONCE", 3)
+    write_run("results/a/runs/sigma_n-7/fraction-0/seed-0.parquet", 0.0, 0, 7.0)  # not in the grid
+    run()
+    summary = pq.read_table("s.parquet").to_pydict()
+    assert pq.read_table("m.parquet").num_rows == 3 * 8
+    assert summary["step"] == [2] * 8
+    keys = list(zip(summary["sigma_n"], summary["fraction"], summary["seed"], strict=True))
+    assert keys == [(sigma, f, s) for sigma in (0.5, 1) for f in (0, 0.9) for s in (0, 4)]
+
+
+def test_diverged_runs_are_counted_not_dropped(folder, capsys):
+    write_run("results/a/runs/sigma_n-1/fraction-0/seed-0.parquet", 0.0, 0, 1.0, status="diverged")
+    run()
+    assert capsys.readouterr().err == "warning: a: 8 runs: 1 diverged, 7 max_steps\n"
+    assert pq.read_table("s.parquet")["status"].to_pylist().count("diverged") == 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda path: path.unlink(), "cannot be read"),
+        (lambda path: path.write_bytes(path.read_bytes()[:200]), "cannot be read"),
+        (lambda path: write_run(str(path), 0.9, 0, 0.5), "column fraction is not 0.0"),
+        (lambda path: write_run(str(path), 0.0, 4, 0.5), "column seed is not 0"),
+    ],
+    ids=["missing", "truncated", "another fraction", "another seed"],
+)
+def test_a_wrong_file_is_named_and_nothing_is_written(folder, damage, says):
+    damage(folder / "results/a/runs/sigma_n-0.5/fraction-0/seed-0.parquet")
+    with pytest.raises(WinnowError, match=rf"fraction-0/seed-0\.parquet.*{says}"):
+        run()
+    assert not list(folder.glob("*.parquet")) + list(folder.glob(".*.tmp"))

@@ -1,0 +1,57 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from winnow import paths
+
+ROOT = Path(__file__).resolve().parents[1]
+STEPS = {
+    "core": ["core.build"],
+    "settings": ["settings"],
+    "data": ["data"],
+    "train": ["training"],
+    "collect": ["collect"],
+    "figure": ["figures.draw", "figures.synthetic"],
+}
+
+
+def imported(modules: list[str]) -> set[str]:
+    """The package's files that a fresh interpreter holds after importing some modules."""
+    code = f"""
+import importlib, json, sys
+for name in {modules}:
+    importlib.import_module("winnow." + name)
+print(json.dumps([m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "winnow"]))
+"""
+    out = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "workflow", capture_output=True, text=True, check=True
+    )
+    return {str(Path(file).resolve()) for file in json.loads(out.stdout)}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_inputs_of_a_rule_are_the_modules_its_step_imports(step):
+    declared = {str(Path(file).resolve()) for file in paths.sources(*STEPS[step])}
+    assert declared == imported(STEPS[step])
+
+
+def test_training_and_the_snakefile_stay_light():
+    code = "import sys, {}; print(*[m for m in ('torch', 'pandas', 'seaborn', 'scipy') if m in sys.modules])"
+    for modules, heavy in (("winnow.config, winnow.paths", ""), ("winnow.training", "torch"), ("winnow.data", "")):
+        out = subprocess.run(
+            [sys.executable, "-c", code.format(modules)],
+            cwd=ROOT / "workflow",
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert out.stdout.strip() == heavy
+
+
+def test_patterns():
+    assert paths.run("a", ["sigma_n"]) == "results/a/runs/sigma_n-{sigma_n}/fraction-{fraction}/seed-{seed}.parquet"
+    assert paths.data("a", []) == "results/a/data/seed-{seed}.npz"
+    assert paths.data("a", ["dimension"], 3) == "results/a/data/dimension-{dimension}/seed-3.npz"

@@ -1,0 +1,197 @@
+"""The DAG itself: real runs of Snakemake on a copy of the tree, in a folder with a space and an accent in its name."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+KEPT = ("Snakefile", "config.yaml", "config", "envs", "profiles", "workflow")
+
+
+def snakemake(tree: Path, *arguments: str, config: str = "config/ci.yaml") -> subprocess.CompletedProcess:
+    """Run Snakemake in a tree; output and errors together."""
+    command = [sys.executable, "-m", "snakemake", "--configfile", config, *arguments]
+    run = subprocess.run(command, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900)
+    run.args = command
+    return run
+
+
+def planned(tree: Path, *arguments: str) -> dict[str, int]:
+    """How many jobs of which rule a dry run plans."""
+    out = snakemake(tree, "--dry-run", *arguments)
+    assert out.returncode == 0, out.stdout
+    counts = re.findall(r"^(\w+) +(\d+)$", out.stdout, re.MULTILINE)
+    return {rule: int(count) for rule, count in counts if rule != "total"}
+
+
+def stages(tree: Path) -> set[str]:
+    """The stages and experiments that a dry run plans, without batch numbers."""
+    return {re.sub(r"_(\d+|seed)$", "", rule) for rule in planned(tree)} - {"all"}
+
+
+def produced(tree: Path) -> dict[str, bytes]:
+    """Every result by its path; logs apart, and the compiled core, whose bytes are the compiler's."""
+    files = [path for path in (tree / "results").rglob("*") if path.is_file()]
+    relative = {path.relative_to(tree).as_posix(): path for path in files}
+    apart = ("results/logs/", "results/core/", "results/README.md")
+    return {name: path.read_bytes() for name, path in relative.items() if not name.startswith(apart)}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A copy of the project after one complete run of config/ci.yaml on one core."""
+    folder = tmp_path_factory.mktemp("a copié tree")
+    for name in KEPT:
+        source, target = ROOT / name, folder / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    run = snakemake(folder, "--cores", "1")
+    assert run.returncode == 0, run.stdout
+    return folder
+
+
+@pytest.fixture
+def edited(tree):
+    """Edit a file of the tree for one test: a function of its path, a text in it, and the new text."""
+    originals = {}
+
+    def edit(path: str, old: str, new: str) -> None:
+        file = tree / path
+        originals.setdefault(file, file.read_text())
+        assert old in originals[file], f"{path} does not hold {old!r}"
+        file.write_text(originals[file].replace(old, new))
+
+    yield edit
+    for file, text in originals.items():
+        file.write_text(text)
+
+
+def test_every_output_is_there_and_complete(tree):
+    names = produced(tree)
+    config = yaml.safe_load((tree / "config/ci.yaml").read_text())
+    for figure in config["figures"]:
+        assert names[f"results/figures/{figure}.svg"].startswith(b"<?xml")
+        assert names[f"results/figures/{figure}.pdf"].startswith(b"%PDF")
+        assert names[f"results/figures/{figure}.png"].startswith(b"\x89PNG")
+        assert pq.read_table(tree / f"results/figures/{figure}.data.parquet").num_rows > 0
+    for name, experiment in config["experiments"].items():
+        runs = len(experiment["fractions"]) * experiment["seeds"]
+        assert sum(path.startswith(f"results/{name}/runs/") for path in names) == runs
+        assert pq.read_table(tree / f"results/{name}/summary.parquet").num_rows == runs
+        whole = pq.read_table(tree / f"results/{name}/runs", partitioning=None)
+        assert whole.num_rows == pq.read_table(tree / f"results/{name}/metrics.parquet").num_rows
+    assert not [name for name in names if name.endswith(".tmp")]
+
+
+def test_a_second_run_has_nothing_to_do(tree):
+    assert planned(tree) == {}
+
+
+def test_touching_every_source_reruns_nothing(tree):
+    for name in KEPT:
+        for path in [tree / name, *(tree / name).rglob("*")]:
+            os.utime(path)
+    assert planned(tree) == {}
+
+
+@pytest.mark.parametrize(
+    ("module", "reruns"),
+    [
+        ("masks.py", {"train"}),
+        ("core/kernels.inc", {"core", "train"}),
+        ("data.py", {"data", "train"}),
+        ("collect.py", {"collect"}),
+        ("figures/style.py", set()),
+    ],
+)
+def test_an_edited_module_reruns_its_jobs_and_what_follows(tree, edited, module, reruns):
+    first = next(line for line in (tree / "workflow/winnow" / module).read_text().splitlines() if line)
+    edited(f"workflow/winnow/{module}", first, first + " ")
+    order = ["data", "train", "collect"]
+    after = set(order[min(order.index(r) for r in reruns if r != "core") :]) if reruns else set()
+    experiments = ("fig2a", "fig2b", "fig2c", "fig5")
+    expected = {f"{stage}_{e}" for stage in after | (reruns - {"core"}) for e in experiments} | (reruns & {"core"})
+    assert stages(tree) == expected | {"fig2a", "fig2b", "fig2c", "fig5a", "fig5b"}
+
+
+def test_one_more_seed_adds_its_own_jobs_only(tree, edited):
+    edited("config/ci.yaml", "seeds: 6\n    seeds_per_job: 6", "seeds: 7\n    seeds_per_job: 6")
+    jobs = planned(tree)
+    assert jobs == {"data_fig5_1": 1, "train_fig5_1": 3, "collect_fig5": 1, "fig5a": 1, "fig5b": 1, "all": 1}
+
+
+def test_a_changed_learning_rate_reruns_that_experiment_only(tree, edited):
+    edited("config/ci.yaml", "learning_rate: 0.1", "learning_rate: 0.05")
+    assert stages(tree) == {"settings_fig5", "data_fig5", "train_fig5", "collect_fig5", "fig5a", "fig5b"}
+
+
+def test_a_single_run_can_be_asked_for(tree):
+    wanted = "results/fig2a/runs/fraction-0.5/seed-4.parquet"
+    before = (tree / wanted).read_bytes()
+    (tree / wanted).unlink()
+    run = snakemake(tree, "--cores", "1", wanted)
+    assert run.returncode == 0, run.stdout
+    assert (tree / wanted).read_bytes() == before
+    assert planned(tree) == {}
+
+
+def test_a_figure_can_be_asked_for_by_name(tree):
+    assert "results/figures/fig2b.svg" in snakemake(tree, "--dry-run", "--force", "fig2b").stdout
+
+
+@pytest.mark.parametrize(
+    "path", ["fraction-0.25/seed-0", "fraction-zzz/seed-0", "fraction-0.50/seed-0", "fraction-0/seed-99"]
+)
+def test_a_run_outside_the_grid_is_refused(tree, path):
+    run = snakemake(tree, "--dry-run", f"results/fig2a/runs/{path}.parquet")
+    assert run.returncode != 0
+    assert "No rule to produce" in run.stdout or "MissingRuleException" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "fractions: [0, 0.5, 0.9]",
+            "fractions: [0, 1.5]",
+            r"experiments\.fig2a\.fractions\[1\] = 1\.5: .* less than 1",
+        ),
+        ("max_steps: 5000", "max_step: 5000", r"experiments\.fig5\.training\.max_step = 5000: unknown key; allowed: "),
+        ("n_train: 100, sigma_n: 1.5", "n_train: 0", r"experiments\.fig5\.data\.n_train = 0: "),
+    ],
+)
+def test_a_wrong_configuration_stops_before_anything_runs(tree, edited, old, new, says):
+    edited("config/ci.yaml", old, new)
+    before = produced(tree)
+    run = snakemake(tree, "--cores", "1")
+    assert run.returncode != 0
+    assert re.search(says, run.stdout), run.stdout
+    assert "Traceback" not in run.stdout
+    assert produced(tree) == before
+
+
+def test_all_cores_and_another_folder_give_the_same_bytes(tree, tmp_path):
+    """`--cores all` with results in a folder elsewhere, from the same code: every result byte for byte."""
+    folder = tmp_path / "élsewhere"
+    folder.mkdir()
+    run = snakemake(tree, "--cores", "all", "--directory", str(folder), config=str(tree / "config/ci.yaml"))
+    assert run.returncode == 0, run.stdout
+    ours, theirs = produced(tree), produced(folder)
+    assert sorted(ours) == sorted(theirs)
+    assert [name for name in ours if ours[name] != theirs[name]] == []
+
+
+def test_the_default_configuration_plans_every_figure():
+    run = snakemake(ROOT, "--dry-run", "--forceall", config="config.yaml")
+    assert run.returncode == 0, run.stdout
+    for figure in ("fig2a", "fig2b", "fig2c", "fig5a", "fig5b"):
+        assert f"results/figures/{figure}.svg" in run.stdout

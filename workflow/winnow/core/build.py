@@ -1,0 +1,65 @@
+"""The step `core`: compile the masked core into one shared library with g++ (or $CXX), without a build system."""
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import torch
+
+from ..errors import WinnowError
+
+HERE = Path(__file__).parent
+
+# GCC contracts a * b + c differently on different instruction sets: that is off, and fused operations are written out.
+FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno"]
+FLAGS += ["-fno-trapping-math"]
+# One object per instruction set, of which op.cpp chooses at run time. v3 and v4 are empty on other machines.
+SOURCES = {"op": [], "plain": [], "v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4"]}
+
+
+def build(target: Path) -> None:
+    """Compile the library into `target`, which appears complete or not at all.
+
+    Raises WinnowError if there is no C++17 compiler ($CXX, else g++) or if it fails.
+    """
+    compiler = (os.environ.get("CXX") or "g++").split()
+    if shutil.which(compiler[0]) is None:
+        raise WinnowError(f"no C++ compiler: {compiler[0]} is not on PATH; install g++ or set CXX")
+    site = Path(torch.__file__).parent
+    # torch's stable interface as of 2.10, the oldest version that has what op.cpp needs.
+    include = [f"-isystem{site / 'include'}", "-DTORCH_TARGET_VERSION=0x020a000000000000"]
+    target = Path(target).resolve()
+    # A job that outlives its workflow may still be writing: the process id keeps the two apart.
+    scratch = target.with_name(f".{target.name}.{os.getpid()}")
+    scratch.mkdir(parents=True)
+    try:
+        commands = []
+        for name, march in SOURCES.items():
+            special = include if name == "op" else march if platform.machine() == "x86_64" else []
+            commands.append([*compiler, *FLAGS, *special, "-c", f"{name}.cpp", "-o", str(scratch / f"{name}.o")])
+        _run(*commands)
+        objects = [str(scratch / f"{name}.o") for name in SOURCES]
+        library = scratch / "library"
+        _run([*compiler, "-shared", "-o", str(library), *objects, f"-L{site / 'lib'}", "-ltorch_cpu"])
+        os.replace(library, target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _run(*commands: list[str]) -> None:
+    """Run compilers side by side, in the folder of the sources."""
+    running = [subprocess.Popen(c, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for c in commands]
+    said = [process.communicate()[0] for process in running]
+    for command, process, text in zip(commands, running, said, strict=True):
+        if process.returncode:
+            raise WinnowError(f"the C++ compiler failed (CXX chooses another one): {' '.join(command)}\n{text}")
+
+
+def main(arguments: list[str]) -> None:
+    """Compile the core."""
+    parser = argparse.ArgumentParser(prog="python workflow core", description=main.__doc__)
+    parser.add_argument("--out", required=True, type=Path, help="the shared library")
+    build(parser.parse_args(arguments).out)

@@ -1,0 +1,105 @@
+// The C face between the torch operator (op.cpp) and the kernels, which are compiled once per instruction set.
+// Raw pointers only: a shared std template would become a weak symbol, and the linker could then hand a
+// caller on an older processor the AVX-512 copy of it.
+#pragma once
+
+#include <cstdint>
+
+namespace winnow {
+
+// A chunk is 16 float32 lanes on every instruction set; sums run over chunks and lanes in one fixed order,
+// so the bits of a run depend on nothing but its input.
+constexpr int64_t kLanes = 16;
+
+// How many weights ahead the input rows are prefetched; index arrays carry this many valid extra entries.
+constexpr int64_t kAhead = 8;
+
+enum class Loss : int64_t { cross_entropy = 0, logistic = 1 };
+
+// The kept weights, sorted by coordinate tile, then neuron, then coordinate.
+struct Weights {
+  int64_t neurons;
+  int64_t tiles;
+  const int64_t* starts;     // [tiles * neurons + 1], first weight of (tile, neuron)
+  const uint32_t* rows;      // [nnz + kAhead], coordinate * Columns::stride
+  float* values;             // [nnz]
+};
+
+// Columns of the inputs, coordinate-major: a row of `chunks` chunks per coordinate.
+struct Columns {
+  const float* values;       // 64-byte aligned
+  int64_t chunks;
+  int64_t stride;            // between rows, in chunks
+
+  Columns block(int64_t first, int64_t most) const {
+    return {values + first * kLanes, chunks - first < most ? chunks - first : most, stride};
+  }
+};
+
+// The nonzero output weights of every neuron.
+struct Connections {
+  const int64_t* starts;     // [neurons + 1]
+  const int64_t* classes;    // [connections]
+  float* values;             // [connections]
+};
+
+struct Examples {
+  int64_t count, patches, classes;
+  const int32_t* columns;    // [count, patches]
+  const int64_t* labels;     // [count]: 0..classes-1, or -1 and 1 for the logistic loss
+  Loss loss;
+};
+
+// Scratch of one evaluation of the loss.
+struct Score {
+  double* logits;            // [classes, count]
+  double* slopes;            // [classes, count], d loss_i / d logit
+  double* example;           // [2, count], largest logit and what the others weigh
+  double* column;            // [chunks * 16]
+  double loss, error;        // means over the examples
+};
+
+struct Descent {
+  Weights weights;
+  Columns inputs;
+  Connections output;
+  Examples examples;
+  Score score;
+  int64_t power;
+  int64_t steps;
+  double rate;               // learning rate, divided by the number of examples for the mean reduction
+  double stop_below;         // negative: never
+  bool train_output;
+  float* z;                  // [neurons, chunks * 16] preactivations
+  float* slope;              // [neurons or 1, chunks * 16] -rate * d loss / d z; one row suffices without tiles
+  float* sums;               // [classes, chunks * 16] sum over neurons of output * activation
+  float* pull;               // [classes, chunks * 16] -rate * d loss / d sums
+  float* coefficients;       // [neurons, chunks * 16] or null: sum over steps of slope
+  double* losses;            // [steps + 1]
+  double* errors;            // [steps + 1]
+};
+
+enum Status : int64_t { running = 0, below = 1, diverged = 2 };
+
+struct Kernels {
+  const char* name;
+  // Up to `steps` updates; returns the status and writes the number of updates made.
+  Status (*descend)(Descent&, int64_t* taken);
+  // Preactivations z = W X.
+  void (*forward)(const Weights&, const Columns&, float* z, int64_t z_chunks);
+  // sums[k] += output[k, r] * max(0, z[r])^power, neuron after neuron.
+  void (*activate)(int64_t neurons, int64_t chunks, int64_t power, const Connections&, const float* z, float* sums,
+                   int64_t sums_chunks);
+  // Logits, mean loss and mean error from the column sums.
+  void (*assess)(const Examples&, const float* sums, int64_t sums_chunks, Score&);
+  // values[j] += <slope[neuron of j], input row of j>
+  void (*gradient)(const Weights&, const Columns&, const float* slope, int64_t slope_chunks);
+};
+
+extern const Kernels plain;
+#if defined(__x86_64__)
+extern const Kernels v3;
+extern const Kernels v4;
+#endif
+
+}  // namespace winnow

@@ -1,0 +1,495 @@
+// The torch operators winnow::* on torch's stable ABI: they check their tensors, lay the kept weights out, choose the
+// instruction set and call the kernels. Nothing is allocated once the steps begin.
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+#ifdef __x86_64__
+#include <xmmintrin.h>
+#endif
+
+#include "kernel.hpp"
+
+namespace {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+using namespace winnow;
+
+constexpr int64_t kBlockChunks = 13;  // columns of a forward pass at a time
+
+// ---- The processor ------------------------------------------------------------------------------------------------
+
+const Kernels& kernels() {
+  const char* wish = std::getenv("WINNOW_ISA");
+  const std::string name = wish ? wish : "";
+#ifdef __x86_64__
+  __builtin_cpu_init();
+  const bool has_v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool has_v4 = has_v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512vl");
+  if (has_v4 && (name.empty() || name == "v4")) return v4;
+  if (has_v3 && (name.empty() || name == "v3")) return v3;
+#endif
+  STD_TORCH_CHECK(name.empty() || name == "plain", "winnow: WINNOW_ISA=", name,
+                  " is not one of v4, v3, plain, or this processor does not have it");
+  return plain;
+}
+
+// Subnormal numbers slow late training down up to 30 times: they are zero inside an operator.
+class FlushSubnormals {
+ public:
+#ifdef __x86_64__
+  FlushSubnormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040); }
+  ~FlushSubnormals() { _mm_setcsr(before_); }
+
+ private:
+  unsigned before_;
+#else
+  FlushSubnormals() {}
+#endif
+};
+
+// ---- Memory -------------------------------------------------------------------------------------------------------
+
+struct Free {
+  void operator()(void* p) const { std::free(p); }
+};
+template <class T>
+using Buffer = std::unique_ptr<T[], Free>;
+
+// Room for `count` values, aligned for a chunk; much of it on huge pages, which the scattered reads of a pass need.
+template <class T>
+Buffer<T> room(int64_t count) {
+  const size_t huge = size_t(1) << 21, wanted = std::max<size_t>(size_t(count) * sizeof(T), 1);
+  const size_t alignment = wanted >= huge ? huge : 64, bytes = (wanted + alignment - 1) / alignment * alignment;
+  void* p = std::aligned_alloc(alignment, bytes);
+  STD_TORCH_CHECK(p != nullptr, "winnow: no memory for ", bytes, " bytes");
+#ifdef MADV_HUGEPAGE
+  if (wanted >= huge) madvise(p, bytes, MADV_HUGEPAGE);
+#endif
+  return Buffer<T>(static_cast<T*>(p));
+}
+
+template <class T>
+Buffer<T> zeros(int64_t count) {
+  Buffer<T> values = room<T>(count);
+  std::fill_n(values.get(), count, T(0));
+  return values;
+}
+
+// ---- Tensors ------------------------------------------------------------------------------------------------------
+
+template <class T>
+T* pointer(const Tensor& tensor) {
+  return static_cast<T*>(tensor.data_ptr());
+}
+
+void check(const Tensor& t, const char* name, ScalarType type, std::initializer_list<int64_t> shape) {
+  STD_TORCH_CHECK(t.is_cpu() && t.is_contiguous() && t.scalar_type() == type, "winnow: ", name,
+                  " is not a contiguous CPU tensor of the documented type");
+  bool same = t.dim() == int64_t(shape.size());
+  int64_t axis = 0;
+  for (int64_t size : shape) {
+    same = same && t.size(axis) == size;
+    ++axis;
+  }
+  STD_TORCH_CHECK(same, "winnow: ", name, " has the wrong shape");
+}
+
+template <class T>
+void check_range(const Tensor& t, const char* name, int64_t low, int64_t high) {
+  const T* values = pointer<const T>(t);
+  bool outside = false;
+  for (int64_t i = 0; i < t.numel(); ++i) outside |= values[i] < T(low) || values[i] >= T(high);
+  STD_TORCH_CHECK(!outside, "winnow: ", name, " outside [", low, ", ", high, ")");
+}
+
+// Compressed rows: the number of rows
+int64_t check_rows(const Tensor& pointers, const Tensor& coordinates, const Tensor& values, int64_t d) {
+  const int64_t rows = pointers.numel() - 1, count = coordinates.numel();
+  check(pointers, "pointers", ScalarType::Long, {rows + 1});
+  check(coordinates, "coordinates", ScalarType::Int, {count});
+  check(values, "weights", ScalarType::Float, {count});
+  const int64_t* starts = pointer<const int64_t>(pointers);
+  STD_TORCH_CHECK(rows >= 0 && starts[0] == 0 && starts[rows] == count && std::is_sorted(starts, starts + rows + 1),
+                  "winnow: pointers do not ascend from 0 to the number of weights");
+  check_range<int32_t>(coordinates, "coordinates", 0, d);
+  return rows;
+}
+
+int64_t chunks_of(int64_t columns) { return (columns + kLanes - 1) / kLanes; }
+
+// A matrix whose rows start on a multiple of 64 bytes (core.padded makes them).
+Columns padded(const Tensor& t, const char* name, int64_t columns) {
+  STD_TORCH_CHECK(t.is_cpu() && t.scalar_type() == ScalarType::Float && t.dim() == 2 && t.size(1) == columns &&
+                      (columns == 1 || t.stride(1) == 1) && t.stride(0) % kLanes == 0 && t.stride(0) >= columns &&
+                      reinterpret_cast<uintptr_t>(t.data_ptr()) % 64 == 0,
+                  "winnow: ", name, " is not a padded float32 matrix with ", columns, " columns (core.padded)");
+  return {pointer<const float>(t), chunks_of(columns), t.stride(0) / kLanes};
+}
+
+// The kept weights in the order of the pass, and the way back.
+class Layout {
+ public:
+  // d input rows, `stride` chunks apart
+  Layout(const Tensor& pointers, const Tensor& coordinates, const Tensor& values, int64_t d, int64_t stride,
+         int64_t tile_rows = 0)
+      : neurons_(check_rows(pointers, coordinates, values, d)), count_(coordinates.numel()),
+        starts_(pointer<const int64_t>(pointers)), user_(pointer<float>(values)),
+        rows_(room<uint32_t>(count_ + kAhead)) {
+    STD_TORCH_CHECK(d * stride < int64_t(1) << 32, "winnow: the inputs are too large (", d, " coordinates)");
+    const int32_t* columns = pointer<const int32_t>(coordinates);
+    std::fill_n(rows_.get() + count_, kAhead, 0);
+    if (tile_rows > 0 && tile_rows < d && count_ > 0) tiles_ = (d + tile_rows - 1) / tile_rows;
+    if (tiles_ == 1) {
+      for (int64_t j = 0; j < count_; ++j) rows_[j] = uint32_t(columns[j] * stride);
+      return;
+    }
+    tile_starts_ = zeros<int64_t>(tiles_ * neurons_ + 1);
+    for (int64_t r = 0; r < neurons_; ++r)
+      for (int64_t j = starts_[r]; j < starts_[r + 1]; ++j) ++tile_starts_[columns[j] / tile_rows * neurons_ + r + 1];
+    for (int64_t i = 0; i < tiles_ * neurons_; ++i) tile_starts_[i + 1] += tile_starts_[i];
+    values_ = room<float>(count_);
+    place_ = room<uint32_t>(count_);
+    for (int64_t r = 0; r < neurons_; ++r) {
+      int64_t tile = -1, to = 0;
+      for (int64_t j = starts_[r]; j < starts_[r + 1]; ++j, ++to) {
+        if (columns[j] / tile_rows != tile) {
+          tile = columns[j] / tile_rows;
+          to = tile_starts_[tile * neurons_ + r];
+        }
+        rows_[to] = uint32_t(columns[j] * stride);
+        values_[to] = user_[j];
+        place_[j] = uint32_t(to);
+      }
+    }
+  }
+
+  Weights weights() const {
+    if (tiles_ == 1) return {neurons_, 1, starts_, rows_.get(), user_};
+    return {neurons_, tiles_, tile_starts_.get(), rows_.get(), values_.get()};
+  }
+
+  void write_back() const {
+    if (tiles_ > 1)
+      for (int64_t j = 0; j < count_; ++j) user_[j] = values_[place_[j]];
+  }
+
+ private:
+  int64_t neurons_, count_, tiles_ = 1;
+  const int64_t* starts_;
+  float* user_;
+  Buffer<uint32_t> rows_, place_;
+  Buffer<int64_t> tile_starts_;
+  Buffer<float> values_;
+};
+
+// Coordinates per tile, 0 for no tiles: a matter of speed only. Input rows should stay in a cache while all neurons pass
+// over them, and a neuron should have enough weights in a tile to pay for loading and storing its sums.
+int64_t tile_rows(int64_t d, int64_t stride, int64_t neurons, int64_t kept) {
+  if (const char* wish = std::getenv("WINNOW_TILE")) return std::atoll(wish);
+  constexpr int64_t first_level = 52 << 10, second_level = 1 << 20;
+  constexpr double good = 32, enough = 24;  // weights of a neuron in a tile
+  const double density = double(kept) / std::max(1.0, double(neurons) * double(d));
+  const int64_t row = stride * kLanes * int64_t(sizeof(float));
+  const int64_t wanted = std::max(first_level / row, int64_t(good / std::max(density, 1e-9)));
+  const int64_t rows = std::max<int64_t>(1, std::min(wanted, second_level / row));
+  return double(rows) * density < enough ? 0 : rows;
+}
+
+// The nonzero output weights, neuron by neuron.
+class Output {
+ public:
+  Output(const Tensor& output, int64_t classes, int64_t neurons) : classes_(classes), neurons_(neurons) {
+    check(output, "output", ScalarType::Float, {classes, neurons});
+    user_ = pointer<float>(output);
+    const int64_t count = classes * neurons;
+    starts_ = zeros<int64_t>(neurons + 1);
+    of_ = zeros<int64_t>(count);
+    values_ = zeros<float>(count);
+    int64_t c = 0;
+    for (int64_t r = 0; r < neurons; ++r) {
+      for (int64_t k = 0; k < classes; ++k) {
+        if (user_[k * neurons + r] == 0.0f) continue;
+        of_[c] = k;
+        values_[c++] = user_[k * neurons + r];
+      }
+      starts_[r + 1] = c;
+    }
+  }
+
+  Connections connections() const { return {starts_.get(), of_.get(), values_.get()}; }
+
+  void write_back() const {
+    for (int64_t r = 0; r < neurons_; ++r)
+      for (int64_t c = starts_[r]; c < starts_[r + 1]; ++c) user_[of_[c] * neurons_ + r] = values_[c];
+  }
+
+ private:
+  int64_t classes_, neurons_;
+  float* user_;
+  Buffer<int64_t> starts_, of_;
+  Buffer<float> values_;
+};
+
+struct Scratch {
+  Buffer<double> logits, slopes, example, column;
+};
+
+Examples examples(const Tensor& patches, const Tensor& labels, int64_t columns, int64_t classes, int64_t loss) {
+  const int64_t n = patches.size(0);
+  check(patches, "patches", ScalarType::Int, {n, patches.size(1)});
+  check(labels, "labels", ScalarType::Long, {n});
+  check_range<int32_t>(patches, "patches", 0, columns);
+  const bool logistic = Loss(loss) == Loss::logistic;
+  STD_TORCH_CHECK(n > 0, "winnow: no examples");
+  STD_TORCH_CHECK(logistic ? classes == 1 : classes >= 2, "winnow: ", classes, " outputs do not fit the loss");
+  check_range<int64_t>(labels, "labels", logistic ? -1 : 0, logistic ? 2 : classes);
+  if (logistic)
+    for (int64_t i = 0; i < n; ++i) STD_TORCH_CHECK(pointer<const int64_t>(labels)[i] != 0, "winnow: a label is 0");
+  return {n, patches.size(1), classes, pointer<const int32_t>(patches), pointer<const int64_t>(labels), Loss(loss)};
+}
+
+Score score(Scratch& s, const Examples& e, int64_t chunks) {
+  s.logits = zeros<double>(e.classes * e.count);
+  s.slopes = zeros<double>(e.classes * e.count);
+  s.example = zeros<double>(2 * e.count);
+  s.column = zeros<double>(chunks * kLanes);
+  return {s.logits.get(), s.slopes.get(), s.example.get(), s.column.get(), 0.0, 0.0};
+}
+
+// ---- The operators ------------------------------------------------------------------------------------------------
+
+std::tuple<int64_t, int64_t> descend(Tensor pointers, Tensor coordinates, Tensor weights, Tensor output, int64_t power,
+                                     Tensor inputs, Tensor patches, Tensor labels, int64_t steps, double rate,
+                                     int64_t loss, double stop_below, bool train_output,
+                                     std::optional<Tensor> coefficients, Tensor losses, Tensor errors) {
+  const int64_t columns = inputs.size(1), neurons = pointers.numel() - 1, classes = output.size(0);
+  const Columns x = padded(inputs, "inputs", columns);
+  const int64_t length = x.chunks * kLanes;
+  STD_TORCH_CHECK(steps >= 0 && power >= 1, "winnow: steps and power are not positive");
+  check(losses, "losses", ScalarType::Double, {steps + 1});
+  check(errors, "errors", ScalarType::Double, {steps + 1});
+  if (coefficients) check(*coefficients, "coefficients", ScalarType::Float, {neurons, columns});
+  const Layout layout(pointers, coordinates, weights, inputs.size(0), x.stride,
+                      tile_rows(inputs.size(0), x.stride, neurons, weights.numel()));
+  const Output out(output, classes, neurons);
+  Scratch scratch;
+  const Weights w = layout.weights();
+  const Examples e = examples(patches, labels, columns, classes, loss);
+  const auto z = zeros<float>(neurons * length), slope = zeros<float>((w.tiles > 1 ? neurons : 1) * length),
+             sums = zeros<float>(classes * length), pull = zeros<float>(classes * length),
+             moved = zeros<float>(coefficients ? neurons * length : 0);
+  if (coefficients)
+    for (int64_t r = 0; r < neurons; ++r)
+      std::memcpy(&moved[r * length], pointer<float>(*coefficients) + r * columns, columns * sizeof(float));
+  Descent d{w,          x,       out.connections(), e,           score(scratch, e, x.chunks),
+            power,      steps,   rate,              stop_below,  train_output,
+            z.get(),    slope.get(), sums.get(),    pull.get(),  coefficients ? moved.get() : nullptr,
+            pointer<double>(losses), pointer<double>(errors)};
+  int64_t taken = 0, status = 0;
+  {
+    const FlushSubnormals flush;
+    status = kernels().descend(d, &taken);
+  }
+  layout.write_back();
+  if (train_output) out.write_back();
+  if (coefficients)
+    for (int64_t r = 0; r < neurons; ++r)
+      std::memcpy(pointer<float>(*coefficients) + r * columns, &moved[r * length], columns * sizeof(float));
+  return {taken, status};
+}
+
+std::tuple<double, double> evaluate(Tensor pointers, Tensor coordinates, Tensor weights, Tensor output, int64_t power,
+                                    Tensor inputs, Tensor patches, Tensor labels, int64_t loss, Tensor logits) {
+  const int64_t columns = inputs.size(1), neurons = pointers.numel() - 1, classes = output.size(0);
+  const Columns x = padded(inputs, "inputs", columns);
+  const Layout layout(pointers, coordinates, weights, inputs.size(0), x.stride);
+  const Output out(output, classes, neurons);
+  const Examples e = examples(patches, labels, columns, classes, loss);
+  check(logits, "logits", ScalarType::Double, {classes, e.count});
+  Scratch scratch;
+  Score s = score(scratch, e, x.chunks);
+  s.logits = pointer<double>(logits);
+  const int64_t block = std::min(x.chunks, kBlockChunks);
+  const auto z = zeros<float>(neurons * block * kLanes), sums = zeros<float>(classes * x.chunks * kLanes);
+  const Kernels& k = kernels();
+  const FlushSubnormals flush;
+  for (int64_t first = 0; first < x.chunks; first += block) {
+    const Columns part = x.block(first, block);
+    k.forward(layout.weights(), part, z.get(), part.chunks);
+    k.activate(neurons, part.chunks, power, out.connections(), z.get(), sums.get() + first * kLanes, x.chunks);
+  }
+  k.assess(e, sums.get(), x.chunks, s);
+  return {s.loss, s.error};
+}
+
+// z = W X, in blocks of columns
+void forward_blocks(const Weights& w, const Columns& x, float* z, int64_t z_chunks) {
+  for (int64_t first = 0; first < x.chunks; first += kBlockChunks)
+    kernels().forward(w, x.block(first, kBlockChunks), z + first * kLanes, z_chunks);
+}
+
+void forward(Tensor pointers, Tensor coordinates, Tensor weights, Tensor inputs, Tensor z) {
+  const int64_t columns = inputs.size(1), neurons = pointers.numel() - 1;
+  const Columns x = padded(inputs, "inputs", columns);
+  padded(z, "z", columns);
+  STD_TORCH_CHECK(z.size(0) == neurons, "winnow: z has the wrong number of rows");
+  const Layout layout(pointers, coordinates, weights, inputs.size(0), x.stride);
+  const FlushSubnormals flush;
+  forward_blocks(layout.weights(), x, pointer<float>(z), z.stride(0) / kLanes);
+}
+
+// ---- Minibatch layers: the batch runs along the lanes -------------------------------------------------------------
+
+// to[c, r] = from[r, c] for a [rows, columns] matrix; rows `stride` floats apart
+void transpose(const float* from, int64_t from_stride, float* to, int64_t to_stride, int64_t rows, int64_t columns) {
+  constexpr int64_t block = 16;
+  for (int64_t r0 = 0; r0 < rows; r0 += block)
+    for (int64_t c0 = 0; c0 < columns; c0 += block) {
+      const int64_t r1 = std::min(rows, r0 + block), c1 = std::min(columns, c0 + block);
+#ifdef __x86_64__
+      if (r1 - r0 == block && c1 - c0 == block) {
+        for (int64_t c = c0; c < c1; c += 4)
+          for (int64_t r = r0; r < r1; r += 4) {
+            const float* p = from + r * from_stride + c;
+            __m128 a = _mm_loadu_ps(p), b = _mm_loadu_ps(p + from_stride), e = _mm_loadu_ps(p + 2 * from_stride),
+                   f = _mm_loadu_ps(p + 3 * from_stride);
+            _MM_TRANSPOSE4_PS(a, b, e, f);
+            float* q = to + c * to_stride + r;
+            _mm_storeu_ps(q, a);
+            _mm_storeu_ps(q + to_stride, b);
+            _mm_storeu_ps(q + 2 * to_stride, e);
+            _mm_storeu_ps(q + 3 * to_stride, f);
+          }
+        continue;
+      }
+#endif
+      for (int64_t c = c0; c < c1; ++c)
+        for (int64_t r = r0; r < r1; ++r) to[c * to_stride + r] = from[r * from_stride + c];
+    }
+}
+
+// The transpose [columns, rows] of a contiguous [rows, columns], rows padded to chunks.
+class Transposed {
+ public:
+  explicit Transposed(const Tensor& t)
+      : rows_(t.size(1)), chunks_(chunks_of(t.size(0))), stride_(chunks_ | 1),
+        values_(room<float>(rows_ * stride_ * kLanes)) {
+    STD_TORCH_CHECK(t.dim() == 2, "winnow: a batch is not a matrix");
+    check(t, "a batch", ScalarType::Float, {t.size(0), t.size(1)});
+    const int64_t width = stride_ * kLanes;
+    transpose(pointer<const float>(t), t.size(1), values_.get(), width, t.size(0), t.size(1));
+    for (int64_t r = 0; r < rows_; ++r) std::fill(&values_[r * width + t.size(0)], &values_[(r + 1) * width], 0.0f);
+  }
+  Columns columns() const { return {values_.get(), chunks_, stride_}; }
+
+ private:
+  int64_t rows_, chunks_, stride_;
+  Buffer<float> values_;
+};
+
+// y [batch, rows] = x [batch, d] W^T; `order` says where a weight lies (for W by columns), or all lie in order.
+void matmul(Tensor pointers, Tensor coordinates, Tensor weights, std::optional<Tensor> order, Tensor x, Tensor y) {
+  const int64_t batch = x.size(0), d = x.size(1), rows = pointers.numel() - 1, count = weights.numel();
+  check(y, "y", ScalarType::Float, {batch, rows});
+  const FlushSubnormals flush;
+  const Transposed inputs(x);
+  const Columns columns = inputs.columns();
+  const Layout layout(pointers, coordinates, weights, d, columns.stride);
+  Weights w = layout.weights();
+  Buffer<float> moved;
+  if (order) {
+    check(*order, "order", ScalarType::Int, {count});
+    check_range<int32_t>(*order, "order", 0, count);
+    moved = room<float>(count);
+    for (int64_t j = 0; j < count; ++j) moved[j] = w.values[pointer<const int32_t>(*order)[j]];
+    w.values = moved.get();
+  }
+  const auto z = room<float>(rows * columns.stride * kLanes);
+  forward_blocks(w, columns, z.get(), columns.stride);
+  transpose(z.get(), columns.stride * kLanes, pointer<float>(y), rows, rows, batch);
+}
+
+// gradient [kept] = the kept entries of g [batch, rows]^T x [batch, d]
+void sampled(Tensor pointers, Tensor coordinates, Tensor x, Tensor g, Tensor gradient) {
+  STD_TORCH_CHECK(g.dim() == 2 && g.size(0) == x.size(0) && g.size(1) == pointers.numel() - 1,
+                  "winnow: g has the wrong shape");
+  const FlushSubnormals flush;
+  const Transposed inputs(x), slopes(g);
+  const Columns columns = inputs.columns(), slope = slopes.columns();
+  const Layout layout(pointers, coordinates, gradient, x.size(1), columns.stride);
+  std::fill_n(pointer<float>(gradient), gradient.numel(), 0.0f);
+  for (int64_t first = 0; first < columns.chunks; first += kBlockChunks)
+    kernels().gradient(layout.weights(), columns.block(first, kBlockChunks), slope.values + first * kLanes,
+                       slope.stride);
+}
+
+// dense [rows, d] = the weights at their entries, 0 elsewhere
+void expand(Tensor pointers, Tensor coordinates, Tensor weights, Tensor dense) {
+  const int64_t d = dense.size(1), rows = check_rows(pointers, coordinates, weights, d);
+  check(dense, "dense", ScalarType::Float, {rows, d});
+  const int64_t* const starts = pointer<const int64_t>(pointers);
+  const int32_t* const columns = pointer<const int32_t>(coordinates);
+  for (int64_t r = 0; r < rows; ++r) {
+    float* const row = pointer<float>(dense) + r * d;
+    std::fill_n(row, d, 0.0f);
+    for (int64_t j = starts[r]; j < starts[r + 1]; ++j) row[columns[j]] = pointer<const float>(weights)[j];
+  }
+}
+
+// weights [kept] = the kept entries of dense [rows, d]
+void collect(Tensor pointers, Tensor coordinates, Tensor dense, Tensor weights) {
+  const int64_t d = dense.size(1), rows = check_rows(pointers, coordinates, weights, d);
+  check(dense, "dense", ScalarType::Float, {rows, d});
+  const int64_t* const starts = pointer<const int64_t>(pointers);
+  const int32_t* const columns = pointer<const int32_t>(coordinates);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t j = starts[r]; j < starts[r + 1]; ++j)
+      pointer<float>(weights)[j] = pointer<const float>(dense)[r * d + columns[j]];
+}
+
+std::string isa() { return kernels().name; }
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY(winnow, m) {
+  m.def(
+      "descend(Tensor pointers, Tensor coordinates, Tensor(a!) weights, Tensor(b!) output, int power, Tensor inputs, "
+      "Tensor patches, Tensor labels, int steps, float rate, int loss, float stop_below, bool train_output, "
+      "Tensor(c!)? coefficients, Tensor(d!) losses, Tensor(e!) errors) -> (int, int)");
+  m.def(
+      "evaluate(Tensor pointers, Tensor coordinates, Tensor weights, Tensor output, int power, Tensor inputs, "
+      "Tensor patches, Tensor labels, int loss, Tensor(a!) logits) -> (float, float)");
+  m.def("forward(Tensor pointers, Tensor coordinates, Tensor weights, Tensor inputs, Tensor(a!) z) -> ()");
+  m.def(
+      "matmul(Tensor pointers, Tensor coordinates, Tensor weights, Tensor? order, Tensor x, Tensor(a!) y) -> ()");
+  m.def("sampled(Tensor pointers, Tensor coordinates, Tensor x, Tensor g, Tensor(a!) gradient) -> ()");
+  m.def("expand(Tensor pointers, Tensor coordinates, Tensor weights, Tensor(a!) dense) -> ()");
+  m.def("collect(Tensor pointers, Tensor coordinates, Tensor dense, Tensor(a!) weights) -> ()");
+  m.def("isa() -> str");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(winnow, CPU, m) {
+  m.impl("descend", TORCH_BOX(&descend));
+  m.impl("evaluate", TORCH_BOX(&evaluate));
+  m.impl("forward", TORCH_BOX(&forward));
+  m.impl("matmul", TORCH_BOX(&matmul));
+  m.impl("sampled", TORCH_BOX(&sampled));
+  m.impl("expand", TORCH_BOX(&expand));
+  m.impl("collect", TORCH_BOX(&collect));
+}
+
+STABLE_TORCH_LIBRARY_IMPL(winnow, CompositeExplicitAutograd, m) { m.impl("isa", TORCH_BOX(&isa)); }

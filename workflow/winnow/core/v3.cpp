@@ -1,0 +1,50 @@
+// The kernels for x86-64-v3 (AVX2 and FMA): a chunk is a pair of registers.
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include "kernel.hpp"
+
+namespace winnow::isa_v3 {
+
+struct Chunk {
+  __m256 lo, hi;
+};
+
+// Sixteen registers hold three chunks of slopes and three of preactivations.
+constexpr int kResident = 3;
+
+inline Chunk zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+inline Chunk fill(float a) { return {_mm256_set1_ps(a), _mm256_set1_ps(a)}; }
+inline Chunk load(const float* p) { return {_mm256_load_ps(p), _mm256_load_ps(p + 8)}; }
+inline void store(float* p, Chunk a) {
+  _mm256_store_ps(p, a.lo);
+  _mm256_store_ps(p + 8, a.hi);
+}
+inline Chunk add(Chunk a, Chunk b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
+inline Chunk mul(Chunk a, Chunk b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
+inline Chunk fma(Chunk a, Chunk b, Chunk c) {
+  return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+// max(0, a) that lets a NaN through: the instruction returns its second operand then.
+inline Chunk relu(Chunk a) {
+  return {_mm256_max_ps(_mm256_setzero_ps(), a.lo), _mm256_max_ps(_mm256_setzero_ps(), a.hi)};
+}
+inline Chunk keep_positive(Chunk a, Chunk where) {
+  return {_mm256_and_ps(a.lo, _mm256_cmp_ps(where.lo, _mm256_setzero_ps(), _CMP_GT_OQ)),
+          _mm256_and_ps(a.hi, _mm256_cmp_ps(where.hi, _mm256_setzero_ps(), _CMP_GT_OQ))};
+}
+inline float sum(Chunk a) {
+  __m256 b = _mm256_add_ps(a.lo, a.hi);
+  __m128 c = _mm_add_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
+  c = _mm_add_ps(c, _mm_movehl_ps(c, c));
+  return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
+}
+
+#include "kernels.inc"
+
+}  // namespace winnow::isa_v3
+
+namespace winnow {
+extern const Kernels v3 = isa_v3::kernels("v3");
+}
+#endif

@@ -1,0 +1,42 @@
+// The kernels for x86-64-v4 (AVX-512): a chunk is one register.
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include "kernel.hpp"
+
+namespace winnow::isa_v4 {
+
+struct Chunk {
+  __m512 v;
+};
+
+// 14 chunks of slopes and 14 of preactivations leave four registers for the sums and the weight.
+constexpr int kResident = 14;
+
+inline Chunk zero() { return {_mm512_setzero_ps()}; }
+inline Chunk fill(float a) { return {_mm512_set1_ps(a)}; }
+inline Chunk load(const float* p) { return {_mm512_load_ps(p)}; }
+inline void store(float* p, Chunk a) { _mm512_store_ps(p, a.v); }
+inline Chunk add(Chunk a, Chunk b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline Chunk mul(Chunk a, Chunk b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline Chunk fma(Chunk a, Chunk b, Chunk c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+// max(0, a) that lets a NaN through: the instruction returns its second operand then.
+inline Chunk relu(Chunk a) { return {_mm512_max_ps(_mm512_setzero_ps(), a.v)}; }
+inline Chunk keep_positive(Chunk a, Chunk where) {
+  return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(where.v, _mm512_setzero_ps(), _CMP_GT_OQ), a.v)};
+}
+inline float sum(Chunk a) {
+  __m256 b = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  __m128 c = _mm_add_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
+  c = _mm_add_ps(c, _mm_movehl_ps(c, c));
+  return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
+}
+
+#include "kernels.inc"
+
+}  // namespace winnow::isa_v4
+
+namespace winnow {
+extern const Kernels v4 = isa_v4::kernels("v4");
+}
+#endif
