@@ -1,8 +1,14 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from winnow import files
 from winnow.errors import WinnowError
-from winnow.files import atomic, read_arrays, write_arrays, write_json
+from winnow.files import atomic, read_arrays, write_arrays, write_json, write_table
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
@@ -37,3 +43,31 @@ def test_objects_are_never_unpickled(tmp_path):
     np.savez(tmp_path / "x.npz", a=np.array([{}], dtype=object))
     with pytest.raises(WinnowError, match=r"x\.npz"):
         read_arrays(tmp_path / "x.npz")
+
+
+def test_a_table_comes_back_with_its_types(tmp_path):
+    columns = {
+        "name": ["a", "été", ""],
+        "step": [0, 1, 2],
+        "loss": (0.5, float("nan"), 1e-300),
+        "x": np.ones(3, np.float32),
+    }
+    write_table(tmp_path / "x.parquet", columns)
+    table = pq.read_table(tmp_path / "x.parquet")
+    assert [str(field.type) for field in table.schema] == ["string", "int64", "double", "float"]
+    assert table["name"].to_pylist() == columns["name"]
+    assert table["step"].to_pylist() == columns["step"]
+    assert np.array_equal(table["loss"].to_numpy(), columns["loss"], equal_nan=True)
+
+
+def test_writing_a_table_does_not_import_pandas(tmp_path):
+    code = f"""
+import sys
+from winnow.files import write_table
+write_table({str(tmp_path / "x.parquet")!r}, {{"a": [1, 2], "b": ["x", "y"]}})
+print("pandas" in sys.modules)
+"""
+    out = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(files.__file__).parents[1], capture_output=True, text=True, check=True
+    )
+    assert out.stdout.strip() == "False"

@@ -85,6 +85,12 @@ def test_a_diverging_run_is_a_result(jobs, capsys):
         assert part in warning
 
 
+def test_a_run_that_is_not_finite_at_the_start_is_not_dropped(jobs):
+    table = pq.read_table(jobs([2], model={"power": 8, "init_std": 1e30})[0]).to_pydict()
+    assert (table["status"], table["step"]) == (["diverged"], [0])
+    assert math.isnan(table["train_loss"][0])
+
+
 def test_the_whole_run_agrees_with_the_dense_reference(jobs):
     """Loss and error after 200 steps, from the same data, mask and weights, by dense autograd."""
     out = jobs([5], name="check")[0]

@@ -25,8 +25,8 @@ def run(settings: TwoLayerSettings, arrays: dict[str, np.ndarray], fraction: flo
     """Train one network and evaluate it at log-spaced steps.
 
     Returns columns of equal length: step, train_loss, train_error, test_loss, test_error, and the scalars density
-    and status. A run that diverges ends with its last finite step, whose test values are missing if that step was
-    not one to be evaluated.
+    and status. A run that diverges ends with its last finite step, whose test values are NaN if that step was not
+    one to be evaluated; one that is not finite at step 0 has that step alone, with no values.
     """
     training = settings.training
     pattern = masks.draw(settings.pruning, models.hidden_shape(settings), fraction, mask_rng)
@@ -54,8 +54,11 @@ def run(settings: TwoLayerSettings, arrays: dict[str, np.ndarray], fraction: flo
         if status == "below":
             break
     names = ("step", "train_loss", "train_error", "test_loss", "test_error")
-    columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {name: [] for name in names}
-    return columns | {"density": pattern.density, "status": STATUS[status]}
+    rows = rows or [(0, math.nan, math.nan, math.nan, math.nan)]
+    return dict(zip(names, zip(*rows, strict=True), strict=True)) | {
+        "density": pattern.density,
+        "status": STATUS[status],
+    }
 
 
 def _last_finite(rows: list[tuple], trace: core.Trace, step: int) -> list[tuple]:
@@ -107,7 +110,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _warn_diverged(experiment: str, fraction: float, seed: int, settings: TwoLayerSettings, result: dict) -> None:
-    last = result["step"][-1] if len(result["step"]) else "none"
+    last = result["step"][-1]
     rate = settings.training.learning_rate
     print(
         f"warning: {experiment}, fraction {fraction}, seed {seed}: the loss is not finite any more; "
