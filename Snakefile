@@ -26,7 +26,6 @@ except WinnowError as error:
     raise WorkflowError(str(error))
 
 paths.prefer_this_python()
-WORKFLOW = paths.WORKFLOW
 
 
 include: "workflow/rules/core.smk"

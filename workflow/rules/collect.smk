@@ -19,8 +19,9 @@ for name, experiment in CONFIG.experiments.items():
         conda:
             "../../envs/winnow.yaml"
         params:
+            code=paths.WORKFLOW,
             grid=json.dumps(experiment.grid),
             name=name,
         shell:
-            "python {WORKFLOW:q} collect --experiment {params.name:q} --grid {params.grid:q}"
+            "python {params.code:q} collect --experiment {params.name:q} --grid {params.grid:q}"
             " --metrics {output.metrics:q} --summary {output.summary:q} 2> {log:q}"

@@ -12,5 +12,7 @@ rule core:
         paths.log("core"),
     conda:
         "../../envs/winnow.yaml"
+    params:
+        code=paths.WORKFLOW,
     shell:
-        "python {WORKFLOW:q} core --out {output:q} 2> {log:q}"
+        "python {params.code:q} core --out {output:q} 2> {log:q}"

@@ -17,9 +17,10 @@ for name, experiment in CONFIG.experiments.items():
         conda:
             "../../envs/winnow.yaml"
         params:
+            code=paths.WORKFLOW,
             settings=CONFIG.run_settings(name).model_dump_json(),
         shell:
-            "python {WORKFLOW:q} settings --json {params.settings:q} --out {output:q} 2> {log:q}"
+            "python {params.code:q} settings --json {params.settings:q} --out {output:q} 2> {log:q}"
 
     for batch, seeds in experiment.batches.items():
 
@@ -39,8 +40,9 @@ for name, experiment in CONFIG.experiments.items():
             conda:
                 "../../envs/winnow.yaml"
             params:
+                code=paths.WORKFLOW,
                 point=[f"{axis}={{{axis}}}" for axis in experiment.data_axes],
                 seeds=seeds,
             shell:
-                "python {WORKFLOW:q} data --settings {input.settings:q} --set {params.point:q}"
+                "python {params.code:q} data --settings {input.settings:q} --set {params.point:q}"
                 " --seeds {params.seeds:q} --out {output:q} 2> {log:q}"

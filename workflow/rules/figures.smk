@@ -27,7 +27,8 @@ for name in CONFIG.figures:
         conda:
             "../../envs/winnow.yaml"
         params:
+            code=paths.WORKFLOW,
             name=name,
         shell:
-            "python {WORKFLOW:q} figure {params.name:q} --metrics {input.metrics:q} --svg {output.svg:q}"
+            "python {params.code:q} figure {params.name:q} --metrics {input.metrics:q} --svg {output.svg:q}"
             " --pdf {output.pdf:q} --png {output.png:q} --data {output.data:q} 2> {log:q}"

@@ -26,9 +26,10 @@ for name, experiment in CONFIG.experiments.items():
                 "../../envs/winnow.yaml"
             threads: 1
             params:
+                code=paths.WORKFLOW,
                 point=[f"{axis}={{{axis}}}" for axis in experiment.axes],
                 seeds=seeds,
             shell:
-                "python {WORKFLOW:q} train --settings {input.settings:q} --core {input.core:q} --set {params.point:q}"
+                "python {params.code:q} train --settings {input.settings:q} --core {input.core:q} --set {params.point:q}"
                 " --fraction {wildcards.fraction:q} --seeds {params.seeds:q}"
                 " --data {input.data:q} --out {output:q} 2> {log:q}"

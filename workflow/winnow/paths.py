@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
-WORKFLOW = os.path.relpath(PACKAGE.parent)
+WORKFLOW = os.path.join(".", os.path.relpath(PACKAGE.parent))  # `python ./workflow <step>` runs a step
 RESULTS = "results"
 CORE = f"{RESULTS}/core/libwinnow.so"
 PUBLISHED = os.path.relpath(PACKAGE / "published.csv")

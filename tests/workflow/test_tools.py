@@ -1,0 +1,31 @@
+"""The files around the workflow: what the Makefile, CI and README say must be there."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_every_path_in_the_readme_exists():
+    text = (ROOT / "README.md").read_text()
+    linked = re.findall(r"\]\(([^)#]+)\)", text)
+    assert linked
+    for path in [link for link in linked if not link.startswith("http")]:
+        assert (ROOT / path).exists(), f"README.md links to {path}"
+
+
+def test_every_configured_figure_has_a_caption():
+    from winnow.figures import FIGURES
+
+    captions = {path.stem for path in (ROOT / "workflow/report").glob("*.rst")}
+    assert captions == set(FIGURES)
+
+
+def test_ci_and_readme_run_the_same_commands():
+    ci = (ROOT / ".ci/run").read_text()
+    actions = (ROOT / ".github/workflows/ci.yml").read_text()
+    readme = (ROOT / "README.md").read_text()
+    for command in ("make figures", "make test"):
+        assert command in ci
+        assert command in actions
+        assert re.search(rf"^{command} ", readme, re.MULTILINE)
