@@ -14,6 +14,7 @@ STEPS = {
     "collect": "collect",
     "figure": "figures.draw",
     "schema": "config",
+    "bench": "core.bench",
 }
 
 

@@ -51,7 +51,8 @@ def build(target: Path) -> None:
 
 def _run(*commands: list[str]) -> None:
     """Run compilers side by side, in the folder of the sources."""
-    running = [subprocess.Popen(c, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for c in commands]
+    said_to = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    running = [subprocess.Popen(command, cwd=HERE, **said_to) for command in commands]
     said = [process.communicate()[0] for process in running]
     for command, process, text in zip(commands, running, said, strict=True):
         if process.returncode:

@@ -23,6 +23,7 @@ struct Weights {
   const int64_t* starts;     // [tiles * neurons + 1], first weight of (tile, neuron)
   const uint32_t* rows;      // [nnz + kAhead], coordinate * Columns::stride
   float* values;             // [nnz]
+  bool far;                  // whether the input rows of a tile are too many for the near caches: prefetch them
 };
 
 // Columns of the inputs, coordinate-major: a row of `chunks` chunks per coordinate.

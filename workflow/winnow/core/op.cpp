@@ -27,6 +27,7 @@ using torch::stable::Tensor;
 using namespace winnow;
 
 constexpr int64_t kBlockChunks = 13;  // columns of a forward pass at a time
+constexpr int64_t kNear = 768 << 10;   // bytes of input rows that a second-level cache serves without prefetching
 
 // ---- The processor ------------------------------------------------------------------------------------------------
 
@@ -110,14 +111,20 @@ void check(const Tensor& t, const char* name, ScalarType type, std::initializer_
 
 template <class T>
 void check_range(const Tensor& t, const char* name, int64_t low, int64_t high) {
-  const T* values = pointer<const T>(t);
+  const T* const values = pointer<const T>(t);
+  const int64_t count = t.numel();
+  const T least = T(low), most = T(high - 1);
   bool outside = false;
-  for (int64_t i = 0; i < t.numel(); ++i) outside |= values[i] < T(low) || values[i] >= T(high);
+  for (int64_t i = 0; i < count; ++i) outside |= (values[i] < least) | (values[i] > most);
   STD_TORCH_CHECK(!outside, "winnow: ", name, " outside [", low, ", ", high, ")");
 }
 
-// Compressed rows: the number of rows
-int64_t check_rows(const Tensor& pointers, const Tensor& coordinates, const Tensor& values, int64_t d) {
+enum class Coordinates { check, trusted };
+
+// Checks compressed rows over d columns and returns their number. The coordinates of a core.Pattern were checked when
+// it was made: at high density that would cost a minibatch layer 4 % of its time.
+int64_t check_rows(const Tensor& pointers, const Tensor& coordinates, const Tensor& values, int64_t d,
+                   Coordinates which) {
   const int64_t rows = pointers.numel() - 1, count = coordinates.numel();
   check(pointers, "pointers", ScalarType::Long, {rows + 1});
   check(coordinates, "coordinates", ScalarType::Int, {count});
@@ -125,7 +132,14 @@ int64_t check_rows(const Tensor& pointers, const Tensor& coordinates, const Tens
   const int64_t* starts = pointer<const int64_t>(pointers);
   STD_TORCH_CHECK(rows >= 0 && starts[0] == 0 && starts[rows] == count && std::is_sorted(starts, starts + rows + 1),
                   "winnow: pointers do not ascend from 0 to the number of weights");
-  check_range<int32_t>(coordinates, "coordinates", 0, d);
+  if (which == Coordinates::check) {
+    check_range<int32_t>(coordinates, "coordinates", 0, d);
+    const int32_t* const columns = pointer<const int32_t>(coordinates);
+    bool falls = false;
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t j = starts[r] + 1; j < starts[r + 1]; ++j) falls |= columns[j] <= columns[j - 1];
+    STD_TORCH_CHECK(!falls, "winnow: the coordinates of a neuron do not ascend");
+  }
   return rows;
 }
 
@@ -145,53 +159,65 @@ class Layout {
  public:
   // d input rows, `stride` chunks apart
   Layout(const Tensor& pointers, const Tensor& coordinates, const Tensor& values, int64_t d, int64_t stride,
-         int64_t tile_rows = 0)
-      : neurons_(check_rows(pointers, coordinates, values, d)), count_(coordinates.numel()),
+         Coordinates which, int64_t tile_rows = 0)
+      : neurons_(check_rows(pointers, coordinates, values, d, which)), count_(coordinates.numel()),
         starts_(pointer<const int64_t>(pointers)), user_(pointer<float>(values)),
         rows_(room<uint32_t>(count_ + kAhead)) {
     STD_TORCH_CHECK(d * stride < int64_t(1) << 32, "winnow: the inputs are too large (", d, " coordinates)");
     const int32_t* columns = pointer<const int32_t>(coordinates);
     std::fill_n(rows_.get() + count_, kAhead, 0);
     if (tile_rows > 0 && tile_rows < d && count_ > 0) tiles_ = (d + tile_rows - 1) / tile_rows;
+    far_ = (tiles_ > 1 ? tile_rows : d) * stride * kLanes * int64_t(sizeof(float)) > kNear;
     if (tiles_ == 1) {
       for (int64_t j = 0; j < count_; ++j) rows_[j] = uint32_t(columns[j] * stride);
       return;
     }
     tile_starts_ = zeros<int64_t>(tiles_ * neurons_ + 1);
-    for (int64_t r = 0; r < neurons_; ++r)
-      for (int64_t j = starts_[r]; j < starts_[r + 1]; ++j) ++tile_starts_[columns[j] / tile_rows * neurons_ + r + 1];
+    each_tile(columns, tile_rows, [&](int64_t tile, int64_t r, int64_t begin, int64_t end) {
+      tile_starts_[tile * neurons_ + r + 1] = end - begin;
+    });
     for (int64_t i = 0; i < tiles_ * neurons_; ++i) tile_starts_[i + 1] += tile_starts_[i];
     values_ = room<float>(count_);
-    place_ = room<uint32_t>(count_);
-    for (int64_t r = 0; r < neurons_; ++r) {
-      int64_t tile = -1, to = 0;
-      for (int64_t j = starts_[r]; j < starts_[r + 1]; ++j, ++to) {
-        if (columns[j] / tile_rows != tile) {
-          tile = columns[j] / tile_rows;
-          to = tile_starts_[tile * neurons_ + r];
-        }
-        rows_[to] = uint32_t(columns[j] * stride);
-        values_[to] = user_[j];
-        place_[j] = uint32_t(to);
-      }
-    }
+    each_tile(columns, tile_rows, [&](int64_t tile, int64_t r, int64_t begin, int64_t end) {
+      const int64_t shift = tile_starts_[tile * neurons_ + r] - begin;
+      for (int64_t j = begin; j < end; ++j) rows_[j + shift] = uint32_t(columns[j] * stride);
+      std::copy(user_ + begin, user_ + end, &values_[begin + shift]);
+    });
+    columns_ = columns;
+    tile_rows_ = tile_rows;
   }
 
   Weights weights() const {
-    if (tiles_ == 1) return {neurons_, 1, starts_, rows_.get(), user_};
-    return {neurons_, tiles_, tile_starts_.get(), rows_.get(), values_.get()};
+    if (tiles_ == 1) return {neurons_, 1, starts_, rows_.get(), user_, far_};
+    return {neurons_, tiles_, tile_starts_.get(), rows_.get(), values_.get(), far_};
   }
 
   void write_back() const {
     if (tiles_ > 1)
-      for (int64_t j = 0; j < count_; ++j) user_[j] = values_[place_[j]];
+      each_tile(columns_, tile_rows_, [&](int64_t tile, int64_t r, int64_t begin, int64_t end) {
+        std::copy_n(&values_[tile_starts_[tile * neurons_ + r]], end - begin, user_ + begin);
+      });
   }
 
  private:
+  // Calls visit(tile, neuron, begin, end) for the user's weights begin..end of every neuron in every tile it has any in.
+  template <class Visit>
+  void each_tile(const int32_t* columns, int64_t tile_rows, Visit visit) const {
+    for (int64_t r = 0; r < neurons_; ++r)
+      for (int64_t j = starts_[r], end = j; j < starts_[r + 1]; j = end) {
+        const int64_t tile = columns[j] / tile_rows, last = (tile + 1) * tile_rows;
+        while (end < starts_[r + 1] && columns[end] < last) ++end;
+        visit(tile, r, j, end);
+      }
+  }
+
   int64_t neurons_, count_, tiles_ = 1;
+  bool far_;
   const int64_t* starts_;
   float* user_;
-  Buffer<uint32_t> rows_, place_;
+  Buffer<uint32_t> rows_;
+  const int32_t* columns_ = nullptr;
+  int64_t tile_rows_ = 0;
   Buffer<int64_t> tile_starts_;
   Buffer<float> values_;
 };
@@ -283,7 +309,7 @@ std::tuple<int64_t, int64_t> descend(Tensor pointers, Tensor coordinates, Tensor
   check(losses, "losses", ScalarType::Double, {steps + 1});
   check(errors, "errors", ScalarType::Double, {steps + 1});
   if (coefficients) check(*coefficients, "coefficients", ScalarType::Float, {neurons, columns});
-  const Layout layout(pointers, coordinates, weights, inputs.size(0), x.stride,
+  const Layout layout(pointers, coordinates, weights, inputs.size(0), x.stride, Coordinates::check,
                       tile_rows(inputs.size(0), x.stride, neurons, weights.numel()));
   const Output out(output, classes, neurons);
   Scratch scratch;
@@ -316,7 +342,7 @@ std::tuple<double, double> evaluate(Tensor pointers, Tensor coordinates, Tensor 
                                     Tensor inputs, Tensor patches, Tensor labels, int64_t loss, Tensor logits) {
   const int64_t columns = inputs.size(1), neurons = pointers.numel() - 1, classes = output.size(0);
   const Columns x = padded(inputs, "inputs", columns);
-  const Layout layout(pointers, coordinates, weights, inputs.size(0), x.stride);
+  const Layout layout(pointers, coordinates, weights, inputs.size(0), x.stride, Coordinates::check);
   const Output out(output, classes, neurons);
   const Examples e = examples(patches, labels, columns, classes, loss);
   check(logits, "logits", ScalarType::Double, {classes, e.count});
@@ -347,39 +373,40 @@ void forward(Tensor pointers, Tensor coordinates, Tensor weights, Tensor inputs,
   const Columns x = padded(inputs, "inputs", columns);
   padded(z, "z", columns);
   STD_TORCH_CHECK(z.size(0) == neurons, "winnow: z has the wrong number of rows");
-  const Layout layout(pointers, coordinates, weights, inputs.size(0), x.stride);
+  const Layout layout(pointers, coordinates, weights, inputs.size(0), x.stride, Coordinates::check);
   const FlushSubnormals flush;
   forward_blocks(layout.weights(), x, pointer<float>(z), z.stride(0) / kLanes);
 }
 
 // ---- Minibatch layers: the batch runs along the lanes -------------------------------------------------------------
 
-// to[c, r] = from[r, c] for a [rows, columns] matrix; rows `stride` floats apart
+// to[c, r] = from[r, c] of a [rows, columns] matrix; its rows, and those of the transpose, lie a stride apart.
 void transpose(const float* from, int64_t from_stride, float* to, int64_t to_stride, int64_t rows, int64_t columns) {
-  constexpr int64_t block = 16;
-  for (int64_t r0 = 0; r0 < rows; r0 += block)
-    for (int64_t c0 = 0; c0 < columns; c0 += block) {
-      const int64_t r1 = std::min(rows, r0 + block), c1 = std::min(columns, c0 + block);
+  const auto element = [=](int64_t r, int64_t c) { to[c * to_stride + r] = from[r * from_stride + c]; };
+  int64_t whole_rows = 0, whole_columns = 0;
 #ifdef __x86_64__
-      if (r1 - r0 == block && c1 - c0 == block) {
-        for (int64_t c = c0; c < c1; c += 4)
-          for (int64_t r = r0; r < r1; r += 4) {
-            const float* p = from + r * from_stride + c;
-            __m128 a = _mm_loadu_ps(p), b = _mm_loadu_ps(p + from_stride), e = _mm_loadu_ps(p + 2 * from_stride),
-                   f = _mm_loadu_ps(p + 3 * from_stride);
-            _MM_TRANSPOSE4_PS(a, b, e, f);
-            float* q = to + c * to_stride + r;
-            _mm_storeu_ps(q, a);
-            _mm_storeu_ps(q + to_stride, b);
-            _mm_storeu_ps(q + 2 * to_stride, e);
-            _mm_storeu_ps(q + 3 * to_stride, f);
-          }
-        continue;
-      }
+  const auto square = [=](int64_t r, int64_t c) {
+    const float* const p = from + r * from_stride + c;
+    __m128 a0 = _mm_loadu_ps(p), a1 = _mm_loadu_ps(p + from_stride), a2 = _mm_loadu_ps(p + 2 * from_stride),
+           a3 = _mm_loadu_ps(p + 3 * from_stride);
+    _MM_TRANSPOSE4_PS(a0, a1, a2, a3);
+    float* const q = to + c * to_stride + r;
+    _mm_storeu_ps(q, a0);
+    _mm_storeu_ps(q + to_stride, a1);
+    _mm_storeu_ps(q + 2 * to_stride, a2);
+    _mm_storeu_ps(q + 3 * to_stride, a3);
+  };
+  whole_rows = rows / 16 * 16, whole_columns = columns / 16 * 16;
+  // Walk along the longer rows, and finish their lines: a power of two puts the lines of a column in one cache set.
+  const bool by_rows = from_stride > to_stride;
+  const int64_t outer = by_rows ? whole_rows : whole_columns, inner = by_rows ? whole_columns : whole_rows;
+  for (int64_t o = 0; o < outer; o += 16)
+    for (int64_t i = 0; i < inner; i += 16)
+      for (int64_t k = o; k < o + 16; k += 4)
+        for (int64_t l = i; l < i + 16; l += 4) by_rows ? square(k, l) : square(l, k);
 #endif
-      for (int64_t c = c0; c < c1; ++c)
-        for (int64_t r = r0; r < r1; ++r) to[c * to_stride + r] = from[r * from_stride + c];
-    }
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = r < whole_rows ? whole_columns : 0; c < columns; ++c) element(r, c);
 }
 
 // The transpose [columns, rows] of a contiguous [rows, columns], rows padded to chunks.
@@ -408,14 +435,14 @@ void matmul(Tensor pointers, Tensor coordinates, Tensor weights, std::optional<T
   const FlushSubnormals flush;
   const Transposed inputs(x);
   const Columns columns = inputs.columns();
-  const Layout layout(pointers, coordinates, weights, d, columns.stride);
+  const Layout layout(pointers, coordinates, weights, d, columns.stride, Coordinates::trusted);
   Weights w = layout.weights();
   Buffer<float> moved;
   if (order) {
     check(*order, "order", ScalarType::Int, {count});
-    check_range<int32_t>(*order, "order", 0, count);
     moved = room<float>(count);
-    for (int64_t j = 0; j < count; ++j) moved[j] = w.values[pointer<const int32_t>(*order)[j]];
+    const int32_t* const from = pointer<const int32_t>(*order);
+    for (int64_t j = 0; j < count; ++j) moved[j] = w.values[from[j]];
     w.values = moved.get();
   }
   const auto z = room<float>(rows * columns.stride * kLanes);
@@ -430,7 +457,7 @@ void sampled(Tensor pointers, Tensor coordinates, Tensor x, Tensor g, Tensor gra
   const FlushSubnormals flush;
   const Transposed inputs(x), slopes(g);
   const Columns columns = inputs.columns(), slope = slopes.columns();
-  const Layout layout(pointers, coordinates, gradient, x.size(1), columns.stride);
+  const Layout layout(pointers, coordinates, gradient, x.size(1), columns.stride, Coordinates::trusted);
   std::fill_n(pointer<float>(gradient), gradient.numel(), 0.0f);
   for (int64_t first = 0; first < columns.chunks; first += kBlockChunks)
     kernels().gradient(layout.weights(), columns.block(first, kBlockChunks), slope.values + first * kLanes,
@@ -439,26 +466,28 @@ void sampled(Tensor pointers, Tensor coordinates, Tensor x, Tensor g, Tensor gra
 
 // dense [rows, d] = the weights at their entries, 0 elsewhere
 void expand(Tensor pointers, Tensor coordinates, Tensor weights, Tensor dense) {
-  const int64_t d = dense.size(1), rows = check_rows(pointers, coordinates, weights, d);
+  const int64_t d = dense.size(1), rows = check_rows(pointers, coordinates, weights, d, Coordinates::trusted);
   check(dense, "dense", ScalarType::Float, {rows, d});
   const int64_t* const starts = pointer<const int64_t>(pointers);
   const int32_t* const columns = pointer<const int32_t>(coordinates);
-  for (int64_t r = 0; r < rows; ++r) {
-    float* const row = pointer<float>(dense) + r * d;
+  const float* const values = pointer<const float>(weights);
+  float* row = pointer<float>(dense);
+  for (int64_t r = 0; r < rows; ++r, row += d) {
     std::fill_n(row, d, 0.0f);
-    for (int64_t j = starts[r]; j < starts[r + 1]; ++j) row[columns[j]] = pointer<const float>(weights)[j];
+    for (int64_t j = starts[r]; j < starts[r + 1]; ++j) row[columns[j]] = values[j];
   }
 }
 
 // weights [kept] = the kept entries of dense [rows, d]
 void collect(Tensor pointers, Tensor coordinates, Tensor dense, Tensor weights) {
-  const int64_t d = dense.size(1), rows = check_rows(pointers, coordinates, weights, d);
+  const int64_t d = dense.size(1), rows = check_rows(pointers, coordinates, weights, d, Coordinates::trusted);
   check(dense, "dense", ScalarType::Float, {rows, d});
   const int64_t* const starts = pointer<const int64_t>(pointers);
   const int32_t* const columns = pointer<const int32_t>(coordinates);
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t j = starts[r]; j < starts[r + 1]; ++j)
-      pointer<float>(weights)[j] = pointer<const float>(dense)[r * d + columns[j]];
+  const float* row = pointer<const float>(dense);
+  float* const values = pointer<float>(weights);
+  for (int64_t r = 0; r < rows; ++r, row += d)
+    for (int64_t j = starts[r]; j < starts[r + 1]; ++j) values[j] = row[columns[j]];
 }
 
 std::string isa() { return kernels().name; }

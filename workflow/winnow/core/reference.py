@@ -26,7 +26,9 @@ def error(f: Tensor, labels: Tensor, loss: str) -> float:
     return (f.argmax(0) != labels).double().mean().item()
 
 
-def descend(weights, mask, output, power, inputs, patches, labels, *, steps, learning_rate, loss, reduction, train_output):
+def descend(
+    weights, mask, output, power, inputs, patches, labels, *, steps, learning_rate, loss, reduction, train_output
+):
     """(losses [steps + 1], weights, output) of full-batch gradient descent on the kept weights."""
     # An output weight that is exactly 0 is no connection.
     weights, output, connected = weights.clone(), output.clone(), output != 0

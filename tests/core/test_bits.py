@@ -1,0 +1,83 @@
+"""The same bits on every instruction set, for every tile size, alone and beside another job."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from problems import compressed, problem
+
+from winnow import core
+
+
+def digest(n, steps, power=2, classes=3):
+    """A hash of everything a run returns; n decides whether columns stay in registers (< 208) or are streamed."""
+    import torch
+
+    mask, w, output, inputs, patches, labels = problem(11, 10, 150, classes, n, power=power, std=0.3)
+    network, examples = compressed(mask, w, output, power), core.Examples(inputs, patches, labels)
+    coefficients = torch.zeros(10, inputs.shape[1])
+    run = dict(steps=steps, learning_rate=0.3, reduction="mean", train_output=True, coefficients=coefficients)
+    run["loss"] = "cross_entropy" if classes > 1 else "logistic"
+    trace = core.descend(network, examples, **run)
+    _, _, logits = core.evaluate(network, examples, loss=run["loss"])
+    pattern = core.Pattern((10, 150), network.pointers, network.coordinates)
+    x, w = inputs.T.contiguous().requires_grad_(), network.weights.clone().requires_grad_()
+    y = core.masked_linear(x, w, pattern)
+    y.square().sum().backward()
+    parts = (trace.losses, trace.errors, network.weights, network.output, coefficients, logits, y, x.grad, w.grad)
+    return hashlib.sha256(b"".join(t.detach().contiguous().numpy().tobytes() for t in parts)).hexdigest()
+
+
+@pytest.fixture
+def choose(monkeypatch):
+    def choose(isa, tile):
+        monkeypatch.setenv("WINNOW_ISA", isa)
+        monkeypatch.setenv("WINNOW_TILE", str(tile))
+        try:
+            return core.isa() == isa
+        except RuntimeError:
+            return False
+
+    return choose
+
+
+@pytest.mark.parametrize("classes,power", [(3, 2), (1, 1), (2, 3)])
+def test_instruction_sets_and_tiles_change_no_bit(choose, classes, power):
+    runs = {
+        (isa, tile): digest(100, 200, power, classes)
+        for isa in ("v4", "v3", "plain")
+        for tile in (0, 1, 7, 64)
+        if choose(isa, tile)
+    }
+    assert len(runs) >= 4 and len(set(runs.values())) == 1
+
+
+def test_many_columns_too(choose):
+    runs = {
+        (isa, n, tile): digest(n, 5)
+        for isa, tile in (("v4", 0), ("v3", 16), ("plain", 0))
+        if choose(isa, tile)
+        for n in (215, 333, 1200, 4096)
+    }
+    for n in (215, 333, 1200, 4096):
+        assert len({value for (_, m, _), value in runs.items() if m == n}) == 1
+
+
+def test_an_unknown_instruction_set_is_refused(monkeypatch):
+    monkeypatch.setenv("WINNOW_ISA", "v5")
+    with pytest.raises(RuntimeError, match="WINNOW_ISA=v5"):
+        core.isa()
+
+
+def test_two_processes_at_once_and_two_threads_get_the_bits_of_one(library):
+    here = Path(__file__).parent
+    paths = [str(here), str(Path(core.__file__).parents[2])]
+    code = f"""
+import sys; sys.path[:0] = {paths!r}
+from winnow import core; core.load({str(library)!r})
+import torch; torch.set_num_threads(int(sys.argv[1]))
+from test_bits import digest; print(digest(100, 200))"""
+    jobs = [subprocess.Popen([sys.executable, "-c", code, n], stdout=subprocess.PIPE, text=True) for n in "12"]
+    assert {job.communicate()[0].strip() for job in jobs} == {digest(100, 200)}

@@ -1,0 +1,51 @@
+"""The pruned linear layer against the dense masked one."""
+
+import pytest
+import torch
+
+from winnow import core
+
+
+def layer(density, rows=70, columns=90, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    mask = torch.rand(rows, columns, generator=generator) < density
+    pointers = torch.zeros(rows + 1, dtype=torch.int64)
+    pointers[1:] = mask.sum(1).cumsum(0)
+    pattern = core.Pattern((rows, columns), pointers, mask.nonzero()[:, 1].int().contiguous())
+    return mask, pattern, torch.randn(rows, columns, generator=generator), torch.randn(rows, generator=generator)
+
+
+@pytest.mark.parametrize("density", [0, 0.02, 0.3, 0.7, 2])
+@pytest.mark.parametrize("batch", [1, 33, 128, 300, 1024])
+def test_forward_and_gradients_are_those_of_the_dense_layer(density, batch):
+    mask, pattern, dense, bias = layer(density)
+    kept, dense, bias = dense[mask].requires_grad_(), dense.requires_grad_(), bias.requires_grad_()
+    x = torch.randn(batch, 90, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    y = core.masked_linear(x, kept, pattern, bias)
+    expected = torch.nn.functional.linear(x, dense * mask, bias)
+    assert torch.allclose(y, expected, atol=1e-4)
+    push = torch.randn(batch, 70, generator=torch.Generator().manual_seed(2))
+    ours = torch.autograd.grad(y, (x, kept, bias), push)
+    theirs = torch.autograd.grad(expected, (x, dense, bias), push)
+    for a, b in zip(ours, (theirs[0], theirs[1][mask], theirs[2]), strict=True):
+        assert (a - b).norm() <= 1e-5 * b.norm()
+
+
+def test_without_bias_and_with_more_axes():
+    mask, pattern, dense, _ = layer(0.2)
+    x = torch.randn(4, 5, 90).transpose(0, 1)
+    assert torch.allclose(core.masked_linear(x, dense[mask], pattern), x @ (dense * mask).T, atol=1e-4)
+
+
+def test_only_the_gradients_asked_for():
+    mask, pattern, dense, _ = layer(0.2)
+    kept = dense[mask].requires_grad_()
+    core.masked_linear(torch.randn(8, 90), kept, pattern).sum().backward()
+    assert kept.grad.shape == kept.shape
+
+
+def test_a_pattern_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="coordinate"):
+        core.Pattern((1, 4), torch.tensor([0, 1]), torch.tensor([4], dtype=torch.int32))
+    with pytest.raises(ValueError, match="pointers"):
+        core.Pattern((1, 4), torch.tensor([0, 2]), torch.tensor([3], dtype=torch.int32))
