@@ -121,7 +121,7 @@ def test_an_empty_layer_is_reported():
     assert len(set(result["train_error"][1:])) <= 3
 
 
-class Interrupted(Exception):
+class StoppedError(Exception):
     pass
 
 
@@ -138,14 +138,14 @@ def test_an_interrupted_run_resumes_to_the_same_result(tmp_path, monkeypatch, ca
             def after_epoch(progress):
                 after(progress)
                 if progress.epoch == stop_at:
-                    raise Interrupted
+                    raise StoppedError
 
             return after_epoch
 
         return saved, attach
 
     whole, network, _ = minibatch.run(settings, arrays, 0.5, streams())
-    with pytest.raises(Interrupted):
+    with pytest.raises(StoppedError):
         minibatch.run(settings, arrays, 0.5, streams(), checkpoint=saver(stop_at=5)[1])
     saved, attach = saver()
     resumed, again, _ = minibatch.run(settings, arrays, 0.5, streams(), checkpoint=attach)
