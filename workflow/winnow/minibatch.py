@@ -169,7 +169,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--data", nargs="+", required=True, help="one npz per seed")
     parser.add_argument("--masks", nargs="*", default=[], help="one safetensors per seed: the mask reached by imp")
     parser.add_argument("--out", nargs="+", required=True, help="one parquet per seed")
-    parser.add_argument("--next-fraction", type=float, help="imp: the fraction of the next level")
+    parser.add_argument("--next-fraction", nargs="*", type=float, help="imp: the fraction of the next level, if any")
     parser.add_argument("--next-masks", nargs="*", default=[], help="imp: one safetensors per seed for the next level")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -181,7 +181,7 @@ def main(arguments: list[str]) -> None:
         network, kept = _run_one(run_settings, point, options.fraction, seed, read_arrays(data), masks, out)
         if options.next_masks:
             weights = networks.prunable(network, run_settings.settings.at(point).pruning.prune_output)
-            write_masks(options.next_masks[i], scores.imp_level(weights, kept, options.next_fraction))
+            write_masks(options.next_masks[i], scores.imp_level(weights, kept, *options.next_fraction))
 
 
 def _run_one(
