@@ -151,3 +151,14 @@ def test_the_step_writes_one_file_a_seed_or_none(tmp_path, folder):
     with pytest.raises(WinnowError):
         images.main(["--settings", str(tmp_path / "experiment.json"), "--seeds", "0", "--out", str(broken)])
     assert not list(tmp_path.glob("*broken*"))
+
+
+def test_full_mnist_is_known_by_its_counts():
+    source = ImageData(source="idx:somewhere")
+    labels = {
+        f"{s}_labels": np.repeat(np.arange(10), c) for s, c in zip(("train", "test"), images.MNIST_COUNTS, strict=True)
+    }
+    assert (len(labels["train_labels"]), len(labels["test_labels"])) == (60_000, 10_000)
+    assert images.name(source, labels) == "mnist"
+    assert images.name(source, {split: np.repeat(np.arange(10), 6) for split in labels}) == "idx"
+    assert images.name(ImageData(), labels) == "mnist-5k"

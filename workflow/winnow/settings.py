@@ -23,7 +23,8 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 SCALES = ("sigma_n", "signal_norm", "sigma")  # data settings that scale what is stored: sweeping them redraws nothing
 
 
-TAGS = ("count", "list", "number", "switch", "word", "two_layer", "images")  # members of a union, no part of a key
+KINDS = ("two_layer", "images")
+TAGS = ("count", "list", "number", "switch", "word", *KINDS)  # marks of the members of a union, no part of a key
 
 
 class Strict(BaseModel):
@@ -282,11 +283,24 @@ def _complaint(model: type[BaseModel], where: str, problem: dict) -> str:
 def _allowed_keys(annotation, path: tuple) -> list[str]:
     """The keys of the model that a path of keys leads to."""
     for part in path:
-        models = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
-        if models and part in models[0].model_fields:
+        models = _models(annotation)
+        if part in KINDS:
+            annotation = next(model for model in models if _kind(model) == part)
+        elif models and part in models[0].model_fields:
             annotation = models[0].model_fields[part].annotation
-    models = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+    models = _models(annotation)
     return list(models[0].model_fields) if models else []
+
+
+def _models(annotation) -> list[type[BaseModel]]:
+    """The models that an annotation names, at any depth."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
+
+
+def _kind(model: type[BaseModel]) -> str | None:
+    return get_args(model.model_fields["kind"].annotation)[0] if "kind" in model.model_fields else None
 
 
 def read(path: Path) -> RunSettings:
