@@ -86,7 +86,7 @@ def methods(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     for i, name in enumerate(names):
         rows = data[data.method == name].sort_values("fraction")
         x = np.arange(len(fractions)) + 0.8 * ((i + 0.5) / len(names) - 0.5)
-        sure = ((rows.p_better < 0.05) | (rows.p_worse < 0.05)).to_numpy()
+        sure = (np.minimum(rows.p_better, rows.p_worse) < 0.025).to_numpy()
         colour = f"C{i}"
         axes.vlines(x, rows.low, rows.high, color=colour, linewidth=1.3)
         axes.scatter(x, rows.gain, s=22, marker=MARKERS[i], color=colour, zorder=3, label=METHODS[name])
