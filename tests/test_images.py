@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 from winnow import images
 from winnow.errors import WinnowError
 from winnow.settings import ImageData, ImageSettings, RunSettings

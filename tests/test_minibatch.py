@@ -7,11 +7,14 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
+
 from winnow import checkpoint, minibatch, networks, scores
 from winnow.checkpoint import Progress
 from winnow.errors import WinnowError
 from winnow.files import write_arrays
 from winnow.settings import ImageNetwork, ImageSettings, Minibatch, RunSettings
+
+pytestmark = pytest.mark.usefixtures("library")
 
 
 def rng(seed=0):
@@ -46,13 +49,14 @@ def test_training_is_plain_sgd_with_the_mask_applied_after_every_step():
     arrays = problem()
     network = networks.build(ImageNetwork(hidden=[12, 9]), (1, 4, 4), 10, rng())
     masks = scores.bernoulli(networks.prunable(network), 0.5, rng(1))
-    networks.apply_masks(network, masks)
     expected = copy.deepcopy(network)
+    networks.apply_masks(expected, masks)
+    networks.compress(network, masks)
     pixels = {s: torch.from_numpy(arrays[f"{s}_images"] / np.float32(255)) for s in ("train", "test")}
     splits = {s: (x, torch.from_numpy(arrays[f"{s}_labels"])) for s, x in pixels.items()}
 
     progress = Progress()
-    minibatch.train(network, masks, Minibatch(epochs=3, batch_size=32), splits, rng(5), progress)
+    minibatch.train(network, Minibatch(epochs=3, batch_size=32), splits, rng(5), progress)
 
     order, optimizer = rng(5), torch.optim.SGD(expected.parameters(), lr=0.1)
     for _ in range(3):
@@ -62,8 +66,12 @@ def test_training_is_plain_sgd_with_the_mask_applied_after_every_step():
             cross_entropy(expected(splits["train"][0][batch]), splits["train"][1][batch]).backward()
             optimizer.step()
             networks.apply_masks(expected, masks)
-    for ours, reference in zip(network.parameters(), expected.parameters(), strict=True):
-        torch.testing.assert_close(ours, reference, rtol=1e-5, atol=1e-7)
+    ours, reference = networks.prunable(network), networks.prunable(expected)
+    assert list(ours) == list(reference)
+    for name, mask in masks.items():
+        torch.testing.assert_close(ours[name], reference[name], rtol=1e-5, atol=1e-7)
+        assert not ours[name][~mask].any()
+    torch.testing.assert_close(network[1].bias, expected[1].bias, rtol=1e-5, atol=1e-7)
     assert [row[:2] for row in progress.rows] == [(0, 0), (3, 9)]
 
 
@@ -173,7 +181,8 @@ def test_the_log_reports_progress(tmp_path, monkeypatch, capsys):
 
 
 @pytest.fixture
-def experiment(tmp_path):
+def experiment(tmp_path, library):
+    (tmp_path / "libwinnow.so").symlink_to(library)
     settings = RunSettings(experiment="x", root_seed=1, settings=image_settings())
     (tmp_path / "experiment.json").write_text(settings.model_dump_json())
     for seed in (0, 1):
@@ -184,7 +193,8 @@ def experiment(tmp_path):
 def step(folder, *arguments, method="imp", seeds=("0", "1"), out=("a", "b")):
     outs = [str(folder / f"{name}.parquet") for name in out]
     data = [str(folder / f"{seed}.npz") for seed in seeds]
-    fixed = ["--settings", str(folder / "experiment.json"), "--set", f"method={method}", "--seeds", *seeds]
+    fixed = ["--settings", str(folder / "experiment.json"), "--core", str(folder / "libwinnow.so")]
+    fixed += ["--set", f"method={method}", "--seeds", *seeds]
     minibatch.main([*fixed, "--data", *data, "--out", *outs, *map(str, arguments)])
     return [pq.read_table(path).to_pydict() for path in outs]
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from winnow import real_data
 
 FRACTIONS = [0.0, 0.2, 0.5, 0.79, 0.9]

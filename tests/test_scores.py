@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy
+
 from winnow import networks, scores
 from winnow.errors import WinnowError
 from winnow.settings import ImageNetwork, ImagePruning

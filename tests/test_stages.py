@@ -1,4 +1,5 @@
 import pytest
+
 from winnow.config import load
 from winnow.errors import WinnowError
 

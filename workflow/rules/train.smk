@@ -46,6 +46,8 @@ for name, experiment in CONFIG.of_kind("images").items():
                     f"train_{name}_{stage.name}_{batch}"
                 input:
                     paths.sources("minibatch"),
+                    paths.core_sources(),
+                    core=ancient(paths.CORE),
                     settings=paths.settings(name),
                     data=expand(paths.data(name, experiment.data_axes), seed=seeds, allow_missing=True),
                     masks=expand(stage.masks, seed=seeds, allow_missing=True),
@@ -66,7 +68,7 @@ for name, experiment in CONFIG.of_kind("images").items():
                     next_fraction=stage.next_fraction,
                     seeds=seeds,
                 shell:
-                    "python {params.code:q} train-images --settings {input.settings:q} --set {params.point:q}"
-                    " --fraction {params.fraction:q} --seeds {params.seeds:q} --data {input.data:q}"
+                    "python {params.code:q} train-images --settings {input.settings:q} --core {input.core:q}"
+                    " --set {params.point:q} --fraction {params.fraction:q} --seeds {params.seeds:q} --data {input.data:q}"
                     " --masks {input.masks:q} --out {output.runs:q}"
                     " --next-fraction {params.next_fraction:q} --next-masks {output.masks:q} 2> {log:q}"

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from . import images, networks, scores
+from . import core, images, networks, scores
 from .checkpoint import Checkpoint, Progress
 from .errors import WinnowError
 from .files import atomic, read_arrays, write_table
@@ -28,21 +28,19 @@ METRICS = ("train_loss", "train_error", "test_loss", "test_error")
 
 def train(
     network: nn.Module,
-    masks: Tensors,
     training: Minibatch,
     splits: dict[str, tuple[torch.Tensor, torch.Tensor]],
     order: np.random.Generator,
     progress: Progress,
     after_epoch: Callable[[Progress], None] = lambda progress: None,
 ) -> None:
-    """Train a masked network in place from `progress.epoch` on; `progress` gets the evaluations and the status.
+    """Train a network in place from `progress.epoch` on; `progress` gets the evaluations and the status.
 
-    `splits` maps train and test to (inputs, labels). Pruned weights stay exactly zero. A run that diverges ends with
+    `splits` maps train and test to (inputs, labels). A run that diverges ends with
     the weights and the row of its last evaluation. The order of the examples depends on `order` alone, so a resumed
     run sees what an uninterrupted one sees.
     """
     inputs, labels = splits["train"]
-    factors = {name: mask.float() for name, mask in masks.items()}
     steps = math.ceil(len(inputs) / training.batch_size)
     for _ in range(progress.epoch):
         order.permutation(len(inputs))
@@ -52,7 +50,7 @@ def train(
     while progress.epoch < training.epochs:
         permutation = torch.from_numpy(order.permutation(len(inputs)))
         loss = sum(
-            descend(network, factors, training.learning_rate, inputs[batch], labels[batch])
+            descend(network, training.learning_rate, inputs[batch], labels[batch])
             for batch in permutation.split(training.batch_size)
         )
         progress.epoch += 1
@@ -72,20 +70,14 @@ def train(
         after_epoch(progress)
 
 
-def descend(network: nn.Module, factors: Tensors, rate: float, inputs: torch.Tensor, labels: torch.Tensor) -> float:
-    """One gradient step on the mean cross-entropy of a batch; returns that loss before the step.
-
-    Gradients are multiplied by `factors`, 1 for a kept and 0 for a pruned weight.
-    """
+def descend(network: nn.Module, rate: float, inputs: torch.Tensor, labels: torch.Tensor) -> float:
+    """One gradient step on the mean cross-entropy of a batch; returns that loss before the step."""
     loss = cross_entropy(network(inputs), labels)
-    parameters = dict(network.named_parameters())
-    gradients = torch.autograd.grad(loss, list(parameters.values()))
+    parameters = list(network.parameters())
+    gradients = torch.autograd.grad(loss, parameters)
     with torch.no_grad():
-        for (name, parameter), gradient in zip(parameters.items(), gradients, strict=True):
-            if name in factors:
-                parameter.addcmul_(gradient, factors[name], value=-rate)
-            else:
-                parameter.sub_(gradient, alpha=rate)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.sub_(gradient, alpha=rate)
     return loss.item()
 
 
@@ -119,11 +111,11 @@ def run(
     splits = {s: (torch.from_numpy(pixels[s]), torch.from_numpy(arrays[f"{s}_labels"])) for s in pixels}
     network = networks.build(settings.model, pixels["train"].shape[1:], images.CLASSES, streams["init"])
     masks = scores.draw(settings.pruning, network, fraction, *splits["train"], streams["mask"], imp_mask)
-    networks.apply_masks(network, masks)
+    networks.compress(network, masks)
     progress = Progress()
     after_epoch = checkpoint(network, progress) if checkpoint else lambda progress: None
-    train(network, masks, settings.training, splits, streams["order"], progress, after_epoch)
-    weights = dict(network.named_parameters())
+    train(network, settings.training, splits, streams["order"], progress, after_epoch)
+    weights = networks.prunable(network)
     assert all(not weights[name][~mask].any() for name, mask in masks.items()), "a pruned weight is not zero"
     columns = dict(zip(("epoch", "step", *METRICS), zip(*progress.rows, strict=True), strict=True))
     scalars = {
@@ -168,6 +160,7 @@ def main(arguments: list[str]) -> None:
     """Train the runs of one fraction and some seeds on images, one after the other."""
     parser = argparse.ArgumentParser(prog="python workflow train-images", description=main.__doc__)
     parser.add_argument("--settings", required=True, help="experiment.json")
+    parser.add_argument("--core", required=True, help="the compiled core")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="swept settings")
     parser.add_argument("--fraction", required=True, type=float, help="share of the weights that is pruned")
     parser.add_argument("--seeds", nargs="+", type=int, required=True)
@@ -179,6 +172,7 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
+    core.load(options.core)
     run_settings = read(options.settings)
     point = dict(item.split("=", 1) for item in options.set)
     for i, (seed, data, out) in enumerate(zip(options.seeds, options.data, options.out, strict=True)):
