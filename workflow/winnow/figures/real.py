@@ -8,7 +8,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from .. import real_data
 from ..stats import mean_interval
-from .style import line_with_interval, new_figure, published_line
+from .style import COLUMN_WIDTH, line_with_interval, new_figure, published_line
 from .synthetic import PRUNED, published
 
 METHODS = {
@@ -81,7 +81,8 @@ def methods(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     data = real_data.comparisons(table)
     names = [name for name in METHODS if name in set(data.method)]
     fractions = sorted(data.fraction.unique())
-    figure, axes = new_figure(columns=2, aspect=0.55)
+    figure, axes = new_figure()
+    figure.set_size_inches(2 * COLUMN_WIDTH, 1.1 * COLUMN_WIDTH)
     axes.axhline(0, color="0.4", linewidth=0.8)
     for i, name in enumerate(names):
         rows = data[data.method == name].sort_values("fraction")
