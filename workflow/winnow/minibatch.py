@@ -36,8 +36,8 @@ def train(
 ) -> None:
     """Train a network in place from `progress.epoch` on; `progress` gets the evaluations and the status.
 
-    `splits` maps train and test to (inputs, labels). A run that diverges ends with
-    the weights and the row of its last evaluation. The order of the examples depends on `order` alone, so a resumed
+    `splits` maps train and test to (inputs, labels). A run that diverges ends with the weights and the row of its
+    last evaluation. The order of the examples depends on `order` alone, so a resumed
     run sees what an uninterrupted one sees.
     """
     inputs, labels = splits["train"]

@@ -18,6 +18,7 @@ from .networks import Tensors, apply_masks, prunable
 from .settings import ImagePruning
 
 SYNFLOW_ROUNDS = 100
+GRASP_TEMPERATURE = 200.0
 
 
 def kept_count(total: int, fraction: float) -> int:
@@ -126,9 +127,10 @@ def snip(network: nn.Module, weights: Tensors, inputs: torch.Tensor, labels: tor
 def grasp(network: nn.Module, weights: Tensors, inputs: torch.Tensor, labels: torch.Tensor) -> Tensors:
     """theta * Hg, signed: Wang et al. (2020) remove the weights with the largest -theta * Hg.
 
-    Their software also divides the logits by 200; the definition in the paper, followed here, does not.
+    As in their software, logits are divided by a temperature. Without it (784-300-100-10, fraction 0.6) the loss after
+    pruning starts at 240 nats and does not get below 1.9.
     """
-    loss = cross_entropy(network(inputs), labels)
+    loss = cross_entropy(network(inputs) / GRASP_TEMPERATURE, labels)
     gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
     squared = sum((g * g.detach()).sum() for g in gradients)
     products = torch.autograd.grad(squared, list(weights.values()))
