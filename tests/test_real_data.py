@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from winnow import real_data
+from winnow.errors import WinnowError
 
 FRACTIONS = [0.0, 0.2, 0.5, 0.79, 0.9]
 KEYS = {"id", "regime", "condition2_violations", "statement", "statistic", "estimate", "low", "high", "n", "test"}
@@ -35,6 +36,12 @@ def test_gains_are_paired_and_in_points():
     assert list(wide.columns) == FRACTIONS[1:]
     assert wide.mean().to_numpy() == pytest.approx([0, -0.1, -1, -5], abs=0.2)
     assert wide.std().max() < 0.3
+
+
+def test_gains_need_the_dense_network():
+    rows = real_data.final(metrics({"bernoulli": (FALLING, FLAT)}))
+    with pytest.raises(WinnowError, match="0 must be one of them"):
+        real_data.gains(rows[rows.fraction > 0])
 
 
 def test_competitive_sparsity_stops_at_the_first_gap():

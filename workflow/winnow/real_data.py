@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from . import stats
+from .errors import WinnowError
 
 WITHIN = 0.5  # points of accuracy: "as good as dense" and "has dropped" (our choice)
 PAPER_SPARSITY = 0.79  # "random pruning stays competitive below 79 % sparsity" (p. 13)
@@ -27,8 +28,13 @@ def by_seed(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def gains(rows: pd.DataFrame, metric: str = "test_accuracy") -> pd.DataFrame:
-    """Pruned minus dense of the same seed, in points, as [seed, fraction > 0]; rows are of one method."""
+    """Pruned minus dense of the same seed, in points, as [seed, fraction > 0]; rows are of one method.
+
+    Raises WinnowError when no seed has the dense network.
+    """
     wide = by_seed(rows, metric)
+    if 0.0 not in wide or wide.empty:
+        raise WinnowError("fractions: 0 must be one of them, gains are over the dense network of the same seed")
     return wide.drop(columns=0.0).sub(wide[0.0], axis=0)
 
 

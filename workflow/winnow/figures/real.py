@@ -107,9 +107,9 @@ def noisy(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     axes.axhline(0, color="0.4", linewidth=0.8)
     parts = []
     for i, (sigma, rows) in enumerate(table.groupby("sigma")):
-        wide = real_data.by_seed(rows, "test_accuracy")
-        curve = _with_interval(wide.sub(wide[0.0], axis=0))
-        dense = wide[0.0].mean()
+        gains = real_data.gains(rows)
+        curve = _with_interval(gains.assign(dense=0.0).rename(columns={"dense": 0.0}).sort_index(axis=1))
+        dense = rows[rows.fraction == 0].test_accuracy.mean()
         line_with_interval(axes, curve, rf"$\sigma$ = {sigma:g} (dense: {dense:.1f} %)", f"C{i}", MARKERS[i])
         parts.append(curve.assign(sigma=sigma, dense=dense))
     data = pd.concat(parts, ignore_index=True)
