@@ -1,6 +1,9 @@
 import gzip
 import hashlib
+import io
 import json
+import urllib.error
+from functools import partial
 
 import numpy as np
 import pytest
@@ -84,7 +87,7 @@ def test_broken_idx_files_are_refused(folder):
     ]:
         path.write_bytes(content)
         with pytest.raises(WinnowError, match=message) as caught:
-            images.idx_split(folder, "train")
+            images.idx_split(partial(images.from_folder, folder), "train")
         assert "\n" not in str(caught.value)
 
 
@@ -92,10 +95,29 @@ def test_labels_must_be_digits_and_as_many_as_images(folder):
     labels = folder / "train-labels-idx1-ubyte"
     write_idx(labels, np.array([*range(10)] * 3) + 1)
     with pytest.raises(WinnowError, match=r"label 10; labels must be in 0\.\.9"):
-        images.idx_split(folder, "train")
+        images.idx_split(partial(images.from_folder, folder), "train")
     write_idx(labels, np.zeros(29))
     with pytest.raises(WinnowError, match="30 train images, but 29 train labels"):
-        images.idx_split(folder, "train")
+        images.idx_split(partial(images.from_folder, folder), "train")
+
+
+def test_a_download_is_checked_by_sha256(folder, monkeypatch):
+    files = {f"{images.MNIST_URL}/{p.stem if p.suffix else p.name}.gz": p.read_bytes() for p in folder.iterdir()}
+    monkeypatch.setattr(images.urllib.request, "urlopen", lambda url, timeout: io.BytesIO(files[url]))
+    with pytest.raises(WinnowError, match=r"ubyte\.gz: not the known file"):
+        images.draw(ImageData(source="mnist"), np.random.default_rng(0))
+    sums = {url.rpartition("/")[2]: hashlib.sha256(content).hexdigest() for url, content in files.items()}
+    monkeypatch.setattr(images, "MNIST_SHA256", sums)
+    assert len(images.draw(ImageData(source="mnist"), np.random.default_rng(0))["train_labels"]) == 30
+
+
+def test_without_a_network_the_message_names_the_way_out(monkeypatch):
+    def refuse(url, timeout):
+        raise urllib.error.URLError("no route")
+
+    monkeypatch.setattr(images.urllib.request, "urlopen", refuse)
+    with pytest.raises(WinnowError, match=r"cannot be downloaded .*no route.*; or use data.source = idx:<folder>"):
+        images.draw(ImageData(source="mnist"), np.random.default_rng(0))
 
 
 def test_the_split_is_stratified_seeded_and_complete():

