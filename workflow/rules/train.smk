@@ -46,8 +46,7 @@ for name, experiment in CONFIG.of_kind("images").items():
                     f"train_{name}_{stage.name}_{batch}"
                 input:
                     paths.sources("minibatch"),
-                    paths.core_sources(),
-                    core=ancient(paths.CORE),
+                    core=paths.CORE,
                     settings=paths.settings(name),
                     data=expand(paths.data(name, experiment.data_axes), seed=seeds, allow_missing=True),
                     masks=expand(stage.masks, seed=seeds, allow_missing=True),
