@@ -11,6 +11,8 @@ STEPS = {
     "settings": "settings",
     "data": "data",
     "train": "training",
+    "images": "images",
+    "train-images": "minibatch",
     "collect": "collect",
     "figure": "figures.draw",
     "schema": "config",

@@ -1,5 +1,6 @@
 """The DAG itself: real runs of Snakemake on a copy of the tree, in a folder with a space and an accent in its name."""
 
+import math
 import os
 import re
 import shutil
@@ -11,7 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from winnow.figures import FIGURES
+
 ROOT = Path(__file__).resolve().parents[2]
+TWO_LAYER = ("fig2a", "fig2b", "fig2c", "fig5")
+IMAGES = ("fig3a", "methods", "noisy")
 KEPT = ("Snakefile", "config.yaml", "config", "envs", "profiles", "workflow")
 
 
@@ -33,7 +38,9 @@ def planned(tree: Path, *arguments: str) -> dict[str, int]:
 
 def stages(tree: Path) -> set[str]:
     """The stages and experiments that a dry run plans, without batch numbers."""
-    return {re.sub(r"_(\d+|seed)$", "", rule) for rule in planned(tree)} - {"all"}
+    return {re.sub(r"(_(start|imp_\d+|shuffled|shuffled_dense))?_(\d+|seed)$", "", rule) for rule in planned(tree)} - {
+        "all"
+    }
 
 
 def produced(tree: Path) -> dict[str, bytes]:
@@ -84,7 +91,8 @@ def test_every_output_is_there_and_complete(tree):
         assert names[f"results/figures/{figure}.png"].startswith(b"\x89PNG")
         assert pq.read_table(tree / f"results/figures/{figure}.data.parquet").num_rows > 0
     for name, experiment in config["experiments"].items():
-        runs = len(experiment["fractions"]) * experiment["seeds"]
+        values = [experiment["fractions"], *experiment.get("axes", {}).values()]
+        runs = experiment["seeds"] * math.prod(map(len, values))
         assert sum(path.startswith(f"results/{name}/runs/") for path in names) == runs
         assert pq.read_table(tree / f"results/{name}/summary.parquet").num_rows == runs
         whole = pq.read_table(tree / f"results/{name}/runs", partitioning=None)
@@ -104,23 +112,26 @@ def test_touching_every_source_reruns_nothing(tree):
 
 
 @pytest.mark.parametrize(
-    ("module", "reruns"),
+    ("module", "reruns", "experiments"),
     [
-        ("masks.py", {"train"}),
-        ("core/kernels.inc", {"core", "train"}),
-        ("data.py", {"data", "train"}),
-        ("collect.py", {"collect"}),
-        ("figures/style.py", set()),
+        ("masks.py", {"train"}, TWO_LAYER),
+        ("scores.py", {"train"}, IMAGES),
+        ("core/kernels.inc", {"core", "train"}, TWO_LAYER + IMAGES),
+        ("data.py", {"data", "train"}, TWO_LAYER),
+        ("images.py", {"data", "train"}, IMAGES),
+        ("collect.py", {"collect"}, TWO_LAYER + IMAGES),
+        ("figures/style.py", set(), ()),
     ],
 )
-def test_an_edited_module_reruns_its_jobs_and_what_follows(tree, edited, module, reruns):
+def test_an_edited_module_reruns_its_jobs_and_what_follows(tree, edited, module, reruns, experiments):
     first = next(line for line in (tree / "workflow/winnow" / module).read_text().splitlines() if line)
     edited(f"workflow/winnow/{module}", first, first + " ")
     order = ["data", "train", "collect"]
     after = set(order[min(order.index(r) for r in reruns if r != "core") :]) if reruns else set()
-    experiments = ("fig2a", "fig2b", "fig2c", "fig5")
     expected = {f"{stage}_{e}" for stage in after | (reruns - {"core"}) for e in experiments} | (reruns & {"core"})
-    assert stages(tree) == expected | {"fig2a", "fig2b", "fig2c", "fig5a", "fig5b"}
+    assert stages(tree) == expected | {
+        f for f in FIGURES if not experiments or set(FIGURES[f].experiments) & set(experiments)
+    }
 
 
 def test_one_more_seed_adds_its_own_jobs_only(tree, edited):
@@ -130,7 +141,7 @@ def test_one_more_seed_adds_its_own_jobs_only(tree, edited):
 
 
 def test_a_changed_learning_rate_reruns_that_experiment_only(tree, edited):
-    edited("config/ci.yaml", "learning_rate: 0.1", "learning_rate: 0.05")
+    edited("config/ci.yaml", "learning_rate: 0.1, max_steps", "learning_rate: 0.05, max_steps")
     assert stages(tree) == {"settings_fig5", "data_fig5", "train_fig5", "collect_fig5", "fig5a", "fig5b"}
 
 
@@ -193,5 +204,5 @@ def test_all_cores_and_another_folder_give_the_same_bytes(tree, tmp_path):
 def test_the_default_configuration_plans_every_figure():
     run = snakemake(ROOT, "--dry-run", "--forceall", config="config.yaml")
     assert run.returncode == 0, run.stdout
-    for figure in ("fig2a", "fig2b", "fig2c", "fig5a", "fig5b"):
+    for figure in FIGURES:
         assert f"results/figures/{figure}.svg" in run.stdout

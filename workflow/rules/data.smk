@@ -25,11 +25,11 @@ for name, experiment in CONFIG.experiments.items():
     for batch, seeds in experiment.batches.items():
 
         rule:
-            """Draw the training and test examples of a batch of seeds."""
+            """Draw, or split into, the training and test examples of a batch of seeds."""
             name:
                 f"data_{name}_{batch}"
             input:
-                paths.sources("data"),
+                paths.sources(experiment.data_step),
                 settings=paths.settings(name),
             output:
                 expand(paths.data(name, experiment.data_axes), seed=seeds, allow_missing=True),
@@ -43,6 +43,7 @@ for name, experiment in CONFIG.experiments.items():
                 code=paths.WORKFLOW,
                 point=[f"{axis}={{{axis}}}" for axis in experiment.data_axes],
                 seeds=seeds,
+                step=experiment.data_step,
             shell:
-                "python {params.code:q} data --settings {input.settings:q} --set {params.point:q}"
+                "python {params.code:q} {params.step} --settings {input.settings:q} --set {params.point:q}"
                 " --seeds {params.seeds:q} --out {output:q} 2> {log:q}"

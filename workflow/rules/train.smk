@@ -1,10 +1,11 @@
 # The core is a plain input, not an ancient() one: when an ancient input is about to be rebuilt, Snakemake 9.27 skips
 # the job's other inputs too, so an edited mask module would go unnoticed until the next run.
 # in:  results/<experiment>/experiment.json, the data of each seed, the compiled core
-# out: results/<experiment>/runs/[<axis>-<v>/…]fraction-<f>/seed-<s>.parquet
+# out: results/<experiment>/runs/[<axis>-<v>/…]fraction-<f>/seed-<s>.parquet, and for iterative magnitude pruning
+#      results/<experiment>/masks/…/seed-<s>.safetensors, the mask that the run of the next level starts from
 
 
-for name, experiment in CONFIG.experiments.items():
+for name, experiment in CONFIG.of_kind("two_layer").items():
     for batch, seeds in experiment.batches.items():
 
         rule:
@@ -33,3 +34,40 @@ for name, experiment in CONFIG.experiments.items():
                 "python {params.code:q} train --settings {input.settings:q} --core {input.core:q} --set {params.point:q}"
                 " --fraction {wildcards.fraction:q} --seeds {params.seeds:q}"
                 " --data {input.data:q} --out {output:q} 2> {log:q}"
+
+
+for name, experiment in CONFIG.of_kind("images").items():
+    for stage in experiment.stages(name):
+        for batch, seeds in experiment.batches.items():
+
+            rule:
+                """Prune and train networks on images: one fraction, a batch of seeds, each to a file of its own."""
+                name:
+                    f"train_{name}_{stage.name}_{batch}"
+                input:
+                    paths.sources("minibatch"),
+                    core=paths.CORE,
+                    settings=paths.settings(name),
+                    data=expand(paths.data(name, experiment.data_axes), seed=seeds, allow_missing=True),
+                    masks=expand(stage.masks, seed=seeds, allow_missing=True),
+                output:
+                    runs=expand(stage.run, seed=seeds, allow_missing=True),
+                    masks=expand(stage.next_masks, seed=seeds, allow_missing=True),
+                log:
+                    paths.log(name, "train", stage.folder, f"seeds-{batch}"),
+                wildcard_constraints:
+                    **stage.constraints,
+                conda:
+                    "../../envs/winnow.yaml"
+                threads: 1
+                params:
+                    code=paths.WORKFLOW,
+                    point=[f"{axis}={value}" for axis, value in stage.point.items()],
+                    fraction=stage.fraction,
+                    next_fraction=stage.next_fraction,
+                    seeds=seeds,
+                shell:
+                    "python {params.code:q} train-images --settings {input.settings:q} --core {input.core:q}"
+                    " --set {params.point:q} --fraction {params.fraction:q} --seeds {params.seeds:q} --data {input.data:q}"
+                    " --masks {input.masks:q} --out {output.runs:q}"
+                    " --next-fraction {params.next_fraction:q} --next-masks {output.masks:q} 2> {log:q}"

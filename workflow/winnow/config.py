@@ -6,14 +6,26 @@ The Snakefile and the package share these classes; `workflow/schemas/config.sche
 import itertools
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag, model_validator
 
+from . import paths
 from .errors import WinnowError
 from .figures import FIGURES
-from .settings import SCALES, Fraction, RunSettings, Strict, TwoLayerSettings, TwoPatchData, canonical, validated
+from .settings import (
+    SCALES,
+    Fraction,
+    ImageSettings,
+    RunSettings,
+    Settings,
+    Strict,
+    TwoLayerSettings,
+    canonical,
+    validated,
+)
 
 RESERVED = ("core", "figures", "logs", "provenance", "bench")  # other folders of results/
 
@@ -51,8 +63,8 @@ Seeds = Annotated[
 ]
 
 
-class Experiment(TwoLayerSettings):
-    """The settings of an experiment and the grid they are run over."""
+class Grid(Settings):
+    """The settings of an experiment (the class beside this one) and the grid they are run over."""
 
     fractions: Annotated[list[Fraction], Field(min_length=1), Distinct]
     """Fractions of the weights pruned at initialization, each in [0, 1)."""
@@ -73,9 +85,10 @@ class Experiment(TwoLayerSettings):
         return self
 
     @property
-    def settings(self) -> TwoLayerSettings:
+    def settings(self) -> Settings:
         """The settings alone, without the grid."""
-        return TwoLayerSettings(**{name: getattr(self, name) for name in TwoLayerSettings.model_fields})
+        kind = next(base for base in type(self).__mro__ if not issubclass(base, Grid))
+        return kind(**{name: getattr(self, name) for name in kind.model_fields})
 
     @property
     def seed_list(self) -> list[int]:
@@ -101,7 +114,7 @@ class Experiment(TwoLayerSettings):
     @property
     def data_axes(self) -> list[str]:
         """The swept keys that change the data."""
-        return [key for key in self.axes if key in TwoPatchData.model_fields and key not in SCALES]
+        return [key for key in self.axes if key in self.sections()["data"].model_fields and key not in SCALES]
 
     @property
     def wildcard_constraints(self) -> dict[str, str]:
@@ -112,6 +125,101 @@ class Experiment(TwoLayerSettings):
         """Every combination of the swept values (one empty point when nothing is swept)."""
         values = itertools.product(*(self.grid[key] for key in self.axes))
         return [dict(zip(self.axes, combination, strict=True)) for combination in values]
+
+
+class TwoLayerExperiment(Grid, TwoLayerSettings):
+    """The two-layer network on signal and noise, trained by full-batch gradient descent on the compiled core."""
+
+    data_step: ClassVar[str] = "data"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The training jobs of one rule: which runs they make, which masks they read and write, all as patterns."""
+
+    name: str
+    point: dict[str, str]
+    """Swept key -> its wildcard, or the one value that this rule runs."""
+    fraction: str
+    """Likewise."""
+    folder: str
+    """The folders that these make of it."""
+    run: str
+    masks: list[str]
+    """The masks that `imp` reached at this fraction, if the runs start from them."""
+    next_fraction: list[str]
+    next_masks: list[str]
+    """The masks that the runs of the next level of `imp` start from."""
+    constraints: dict[str, str]
+
+
+class ImagesExperiment(Grid, ImageSettings):
+    """A network on real images, trained by minibatch gradient descent."""
+
+    data_step: ClassVar[str] = "images"
+
+    @model_validator(mode="after")
+    def _imp_starts_dense(self) -> Self:
+        if "shuffled_imp" in self.methods and "imp" not in self.methods:
+            raise ValueError(
+                "shuffled_imp shuffles the masks of imp: sweep both, as in axes.method: [imp, shuffled_imp]"
+            )
+        if "imp" in self.methods and min(self.fractions) > 0:
+            raise ValueError("fractions: imp starts from the dense network, so 0 must be one of them")
+        return self
+
+    @property
+    def methods(self) -> list[str]:
+        """The pruning methods of the grid."""
+        return self.grid.get("method", [self.pruning.method])
+
+    def stages(self, name: str) -> list[Stage]:
+        """The rules that train this experiment.
+
+        Methods that prune at initialization need nothing but the data. Each level of `imp` has a rule of its own,
+        because it needs the mask that the level before it wrote; `shuffled_imp` needs the same masks.
+        """
+        at_start = [method for method in self.methods if method not in ("imp", "shuffled_imp")]
+        stages = []
+        if at_start:
+            stages.append(self._stage(name, "start", {"method": at_start}))
+        if "imp" not in self.methods:
+            return stages
+        levels = [canonical(fraction) for fraction in sorted(self.fractions)]
+        for k, (fraction, following) in enumerate(zip(levels, [*levels[1:], None], strict=True)):
+            stages.append(self._stage(name, f"imp_{k}", {"method": ["imp"], "fraction": [fraction]}, k > 0, following))
+        if "shuffled_imp" in self.methods:
+            stages.append(self._stage(name, "shuffled_dense", {"method": ["shuffled_imp"], "fraction": levels[:1]}))
+            if levels[1:]:
+                constraint = {"method": ["shuffled_imp"], "fraction": levels[1:]}
+                stages.append(self._stage(name, "shuffled", constraint, reads=True))
+        return stages
+
+    def _stage(
+        self, name: str, stage: str, only: dict[str, list[str]], reads: bool = False, following: str | None = None
+    ) -> Stage:
+        """One stage: `only` narrows wildcards, to a literal where one value is left."""
+        axes = list(self.axes)
+        fill = {key: only[key][0] if len(only.get(key, [])) == 1 else f"{{{key}}}" for key in [*axes, "fraction"]}
+
+        def masks(fraction: str) -> list[str]:
+            place = fill | {"fraction": fraction, "seed": "{seed}"} | ({"method": "imp"} if "method" in axes else {})
+            return [paths.masks(name, axes).format(**place)]
+
+        return Stage(
+            name=stage,
+            point={axis: fill[axis] for axis in axes},
+            fraction=fill["fraction"],
+            folder="/".join(paths.folders([*axes, "fraction"])).format(**fill),
+            run=paths.run(name, axes).format(**fill, seed="{seed}"),
+            masks=masks(fill["fraction"]) if reads else [],
+            next_fraction=[following] if following else [],
+            next_masks=masks(following) if following else [],
+            constraints=self.wildcard_constraints | {key: "|".join(map(re.escape, v)) for key, v in only.items()},
+        )
+
+
+Experiment = Annotated[TwoLayerExperiment | ImagesExperiment, Field(discriminator="kind")]
 
 
 class Config(Strict):
@@ -133,6 +241,10 @@ class Config(Strict):
             if missing:
                 raise ValueError(f"figures: {name} needs the experiment {missing[0]}, which is not configured")
         return self
+
+    def of_kind(self, kind: str) -> dict[str, Grid]:
+        """The experiments of one kind, by name."""
+        return {name: experiment for name, experiment in self.experiments.items() if experiment.kind == kind}
 
     def run_settings(self, experiment: str) -> RunSettings:
         """What `results/<experiment>/experiment.json` holds."""

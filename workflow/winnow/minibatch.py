@@ -1,0 +1,211 @@
+"""The step `train-images`: one run of minibatch gradient descent per seed on real images, one parquet file per run."""
+
+import argparse
+import copy
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from . import core, images, networks, scores
+from .checkpoint import Checkpoint, Progress
+from .errors import WinnowError
+from .files import atomic, read_arrays, write_table
+from .networks import Tensors
+from .randomness import generator
+from .settings import ImageSettings, Minibatch, RunSettings, read
+
+METRICS = ("train_loss", "train_error", "test_loss", "test_error")
+
+
+def train(
+    network: nn.Module,
+    training: Minibatch,
+    splits: dict[str, tuple[torch.Tensor, torch.Tensor]],
+    order: np.random.Generator,
+    progress: Progress,
+    after_epoch: Callable[[Progress], None] = lambda progress: None,
+) -> None:
+    """Train a network in place from `progress.epoch` on; `progress` gets the evaluations and the status.
+
+    `splits` maps train and test to (inputs, labels). A run that diverges ends with the weights and the row of its
+    last evaluation. The order of the examples depends on `order` alone, so a resumed
+    run sees what an uninterrupted one sees.
+    """
+    inputs, labels = splits["train"]
+    steps = math.ceil(len(inputs) / training.batch_size)
+    for _ in range(progress.epoch):
+        order.permutation(len(inputs))
+    if not progress.rows:
+        progress.rows.append((0, 0, *measure(network, splits)))
+    good = copy.deepcopy(network.state_dict())
+    while progress.epoch < training.epochs:
+        permutation = torch.from_numpy(order.permutation(len(inputs)))
+        loss = sum(
+            descend(network, training.learning_rate, inputs[batch], labels[batch])
+            for batch in permutation.split(training.batch_size)
+        )
+        progress.epoch += 1
+        if not math.isfinite(loss):
+            progress.status = "diverged"
+        elif progress.epoch % training.evaluate_every == 0 or progress.epoch == training.epochs:
+            values = measure(network, splits)
+            progress.status = "max_steps" if math.isfinite(values[0]) else "diverged"
+            if progress.status != "diverged":
+                progress.rows.append((progress.epoch, progress.epoch * steps, *values))
+                good = copy.deepcopy(network.state_dict())
+                if training.eps is not None and values[0] < training.eps:
+                    progress.status = "converged"
+        if progress.status != "max_steps":
+            network.load_state_dict(good)
+            return
+        after_epoch(progress)
+
+
+def descend(network: nn.Module, rate: float, inputs: torch.Tensor, labels: torch.Tensor) -> float:
+    """One gradient step on the mean cross-entropy of a batch; returns that loss before the step."""
+    loss = cross_entropy(network(inputs), labels)
+    parameters = list(network.parameters())
+    gradients = torch.autograd.grad(loss, parameters)
+    with torch.no_grad():
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.sub_(gradient, alpha=rate)
+    return loss.item()
+
+
+@torch.no_grad()
+def measure(network: nn.Module, splits: dict[str, tuple[torch.Tensor, torch.Tensor]], rows: int = 1000) -> tuple:
+    """METRICS of a network: mean cross-entropy (nats) and share of errors, on train and on test."""
+    values = []
+    for split in ("train", "test"):
+        inputs, labels = splits[split]
+        parts = [(network(x), y) for x, y in zip(inputs.split(rows), labels.split(rows), strict=True)]
+        loss = sum(cross_entropy(z, y, reduction="sum").item() for z, y in parts)
+        errors = sum(int((z.argmax(dim=1) != y).sum()) for z, y in parts)
+        values += [loss / len(inputs), errors / len(inputs)]
+    return tuple(values)
+
+
+def run(
+    settings: ImageSettings,
+    arrays: dict[str, np.ndarray],
+    fraction: float,
+    streams: dict[str, np.random.Generator],
+    imp_mask: Tensors | None = None,
+    checkpoint: Callable[[nn.Module, Progress], Callable[[Progress], None]] | None = None,
+) -> tuple[dict, nn.Module, Tensors]:
+    """Prune and train one network.
+
+    `streams` holds the generators noise, init, mask and order. Returns the columns of the run (epoch, step, METRICS
+    and the scalars data, density, collapsed_layers, status), the trained network and its mask.
+    """
+    pixels = images.inputs(arrays, settings.data.sigma, streams["noise"])
+    splits = {s: (torch.from_numpy(pixels[s]), torch.from_numpy(arrays[f"{s}_labels"])) for s in pixels}
+    network = networks.build(settings.model, pixels["train"].shape[1:], images.CLASSES, streams["init"])
+    masks = scores.draw(settings.pruning, network, fraction, *splits["train"], streams["mask"], imp_mask)
+    networks.compress(network, masks)
+    progress = Progress()
+    after_epoch = checkpoint(network, progress) if checkpoint else lambda progress: None
+    train(network, settings.training, splits, streams["order"], progress, after_epoch)
+    weights = networks.prunable(network)
+    assert all(not weights[name][~mask].any() for name, mask in masks.items()), "a pruned weight is not zero"
+    columns = dict(zip(("epoch", "step", *METRICS), zip(*progress.rows, strict=True), strict=True))
+    scalars = {
+        "data": images.name(settings.data, arrays),
+        "density": scores.density(masks),
+        "collapsed_layers": scores.collapsed_layers(masks),
+        "status": progress.status,
+    }
+    return columns | scalars, network, masks
+
+
+def read_masks(path: str | Path) -> Tensors:
+    """Read the masks of a network. Raises WinnowError naming a missing or broken file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (OSError, SafetensorError) as error:
+        raise WinnowError(f"{path}: cannot be read as masks ({error}); delete it and run again") from None
+
+
+def write_masks(path: str | Path, masks: Tensors) -> None:
+    """Write the masks of a network."""
+    with atomic(path) as temporary:
+        save_file({name: mask.contiguous() for name, mask in masks.items()}, temporary)
+
+
+def table(run_settings: RunSettings, point: dict[str, str], fraction: float, seed: int, result: dict) -> dict:
+    """The columns of a run's file: every column a reader needs, so that any folder of runs reads as one table."""
+    settings = run_settings.settings.at(point)
+    constants = {
+        "experiment": run_settings.experiment,
+        "method": settings.pruning.method,
+        "fraction": fraction,
+        "seed": seed,
+    } | {key: result[key] for key in ("data", "density", "collapsed_layers", "status")}
+    constants |= {key: float(value) if settings.axis_is_number(key) else value for key, value in point.items()}
+    rows = {key: list(result[key]) for key in ("step", "epoch", *METRICS)}
+    return {key: [value] * len(rows["step"]) for key, value in constants.items()} | rows
+
+
+def main(arguments: list[str]) -> None:
+    """Train the runs of one fraction and some seeds on images, one after the other."""
+    parser = argparse.ArgumentParser(prog="python workflow train-images", description=main.__doc__)
+    parser.add_argument("--settings", required=True, help="experiment.json")
+    parser.add_argument("--core", required=True, help="the compiled core")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="swept settings")
+    parser.add_argument("--fraction", required=True, type=float, help="share of the weights that is pruned")
+    parser.add_argument("--seeds", nargs="+", type=int, required=True)
+    parser.add_argument("--data", nargs="+", required=True, help="one npz per seed")
+    parser.add_argument("--masks", nargs="*", default=[], help="one safetensors per seed: the mask reached by imp")
+    parser.add_argument("--out", nargs="+", required=True, help="one parquet per seed")
+    parser.add_argument("--next-fraction", nargs="*", type=float, help="imp: the fraction of the next level, if any")
+    parser.add_argument("--next-masks", nargs="*", default=[], help="imp: one safetensors per seed for the next level")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    core.load(options.core)
+    run_settings = read(options.settings)
+    point = dict(item.split("=", 1) for item in options.set)
+    for i, (seed, data, out) in enumerate(zip(options.seeds, options.data, options.out, strict=True)):
+        masks = read_masks(options.masks[i]) if options.masks else None
+        network, kept = _run_one(run_settings, point, options.fraction, seed, read_arrays(data), masks, out)
+        if options.next_masks:
+            weights = networks.prunable(network, run_settings.settings.at(point).pruning.prune_output)
+            write_masks(options.next_masks[i], scores.imp_level(weights, kept, *options.next_fraction))
+
+
+def _run_one(
+    run_settings: RunSettings,
+    point: dict[str, str],
+    fraction: float,
+    seed: int,
+    arrays: dict[str, np.ndarray],
+    imp_mask: Tensors | None,
+    out: str,
+) -> tuple[nn.Module, Tensors]:
+    """Run one seed, resuming it if it was interrupted, and write its file; return what the next level needs."""
+    settings, name = run_settings.settings.at(point), run_settings.experiment
+    streams = {s: generator(run_settings.root_seed, name, seed, s) for s in ("noise", "init", "mask", "order")}
+    identity = json.dumps([run_settings.model_dump(), point, fraction, seed], sort_keys=True)
+    steps = math.ceil(len(arrays["train_labels"]) / settings.training.batch_size)
+    checkpoint = Checkpoint(out, identity, settings.training.epochs, steps)
+    result, network, masks = run(settings, arrays, fraction, streams, imp_mask, checkpoint.attach)
+    where = f"{name}, {settings.pruning.method}, fraction {fraction}, seed {seed}"
+    if result["status"] == "diverged":
+        rate = settings.training.learning_rate
+        last = f"last evaluation at step {result['step'][-1]}, learning rate {rate}"
+        print(f"warning: {where}: the loss is not finite any more; {last}", file=sys.stderr)
+    if result["collapsed_layers"]:
+        print(f"warning: {where}: {result['collapsed_layers']} layers keep no weight at all", file=sys.stderr)
+    write_table(out, table(run_settings, point, fraction, seed, result))
+    checkpoint.remove()
+    return network, masks
