@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
 from winnow import paths
 from winnow.config import load
 from winnow.errors import WinnowError
-from winnow.figures import FIGURES
+from winnow.figures import CLAIMS, FIGURES
 
 # A --configfile stands alone; without one, the default run.
 if not workflow.overwrite_configfiles:
@@ -26,6 +26,7 @@ except WinnowError as error:
     raise WorkflowError(str(error))
 
 paths.prefer_this_python()
+JUDGED = set(CLAIMS) <= set(CONFIG.experiments)
 
 
 include: "workflow/rules/core.smk"
@@ -33,6 +34,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/collect.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/claims.smk"
 
 
 rule all:
@@ -40,3 +42,4 @@ rule all:
     default_target: True
     input:
         [paths.figure(name, "svg") for name in CONFIG.figures],
+        [paths.claims("json")] if JUDGED else [],

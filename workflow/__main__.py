@@ -13,6 +13,7 @@ STEPS = {
     "train": "training",
     "collect": "collect",
     "figure": "figures.draw",
+    "claims": "claims",
     "schema": "config",
     "bench": "core.bench",
 }

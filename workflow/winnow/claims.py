@@ -15,7 +15,7 @@ import pandas as pd
 
 from . import stats, theory
 from .files import atomic, write_json
-from .runs import at_step, by_seed, first_below, first_step_above, loss_gap, slopes_by_seed
+from .runs import Regime, at_step, by_seed, first_below, first_step_above, loss_gap, slopes_by_seed, split_regimes
 from .settings import TwoLayerSettings, read
 
 LEVEL = 0.05
@@ -24,7 +24,6 @@ GOOD_ACCURACY = 0.95
 MOST = 0.5  # "most runs": a share above this
 CHANCE_MARGIN = 0.02  # equivalence of accuracy with 1/K
 SLOPE_MARGIN = 0.25  # equivalence of an exponent with its predicted value
-EXPERIMENTS = ("condition2", "boundary", "overprune", "trajectories", "width", "causes", "dense_signal", "small_init")
 
 
 @dataclass(frozen=True)
@@ -38,25 +37,6 @@ class Evidence:
     """Seeds."""
     p_for: float
     p_against: float
-
-
-@dataclass(frozen=True)
-class Regime:
-    """One experiment at one value of its swept keys: its runs and the settings they share."""
-
-    name: str
-    table: pd.DataFrame
-    settings: TwoLayerSettings
-
-    @property
-    def mild(self) -> pd.DataFrame:
-        """The evaluations of the runs in the mild range."""
-        return self.table[1 - self.table.fraction >= self.mild_density - 1e-9]
-
-    @property
-    def mild_density(self) -> float:
-        """delta* of this regime."""
-        return theory.mild_density(self.settings.data.classes, self.settings.model.width)
 
 
 def mean_evidence(values, target: float = 0.0) -> Evidence:
@@ -289,8 +269,8 @@ def causal_claims(causes: Regime, dense_signal: Regime, small_init: Regime) -> l
         _row(
             "4-noise-helps",
             causes,
-            "mild pruning helps by what it removes of the noise: pruning only the noise coordinates does at least as well"
-            " as pruning only the signal coordinates",
+            "mild pruning helps by what it removes of the noise: pruning only the noise coordinates does better than"
+            " pruning only the signal coordinates",
             "test error, signal only minus noise only, mean over mild fractions",
             test,
             figure,
@@ -428,14 +408,6 @@ def decide(rows: list[dict]) -> list[dict]:
         verdict = "supported" if p < LEVEL else "contradicted" if q < LEVEL else "inconclusive"
         decided.append(row | {"p_adjusted": float(p), "p_against_adjusted": float(q), "verdict": verdict})
     return decided
-
-
-def split_regimes(name: str, table: pd.DataFrame, settings: TwoLayerSettings, axis: str | None) -> list[Regime]:
-    """An experiment as regimes, one for every value of a swept key."""
-    if axis is None:
-        return [Regime(name, table, settings)]
-    parts = table.groupby(axis)
-    return [Regime(f"{name}, {axis} {value:g}", part, settings.at({axis: str(value)})) for value, part in parts]
 
 
 def claims(tables: dict[str, pd.DataFrame], settings: dict[str, TwoLayerSettings]) -> dict:

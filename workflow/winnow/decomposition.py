@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from . import core
 from .core import Examples, Network
+from .settings import TwoLayerSettings
 from .theory import event_threshold
 
 
@@ -84,6 +86,7 @@ def features(coefficients: np.ndarray, columns: Columns) -> dict[str, float]:
 def initial_features(network: Network, examples: Examples, columns: Columns) -> dict[str, float]:
     """What pruning leaves at initialization: who keeps the signal, and Lemma 4's correlations before training.
 
+    empty_neurons (no weight left), decomposition_unique (1 if every neuron has more than n + K weights, Lemma 18);
     signal_neurons (all classes), classes_missing (no signal neuron), classes_dead (none with <w, mu> > 0);
     noise_start_low and _high, the least and largest over classes j and examples i of max_r <w_jr, xi_i>;
     signal_start_low and _high, the same over classes of max over signal neurons of <w_jr, mu_j> (nan: no such neuron
@@ -96,7 +99,10 @@ def initial_features(network: Network, examples: Examples, columns: Columns) -> 
     own = z[np.arange(len(z)), columns.own_signal].reshape(shape)
     signal = np.where(keeps, own, -np.inf).max(axis=1)
     missing = ~keeps.any(axis=1)
+    kept = np.diff(network.pointers.numpy())
     return {
+        "empty_neurons": float((kept == 0).sum()),
+        "decomposition_unique": float(kept.min() > z.shape[1]),
         "signal_neurons": float(keeps.sum()),
         "classes_missing": float(missing.sum()),
         "classes_dead": float((signal <= 0).sum()),
@@ -128,14 +134,50 @@ def noise_variances(initial: np.ndarray, network: Network, sigma_n: float) -> di
     }
 
 
-def fresh_noise(network: Network, examples: Examples, width: int, losses: np.ndarray) -> dict[str, float]:
+def fresh_noise(network: Network, examples: Examples, width: int, logits: torch.Tensor) -> dict[str, float]:
     """Lemma 8's event on test examples: E is that max_jr <w_jr, xi> stays below (2m)^(-2/q).
 
-    event_missed = P(not E), and the mean test loss on E and on the rest (nan where there is none); `losses` is
-    float64 [n_test].
+    event_missed = P(not E), and the mean test loss on E and on the rest (nan where there is none), nats; `logits` is
+    float64 [K, n_test].
     """
-    n = len(examples.labels)
-    largest = core.preactivations(network, examples.inputs[:, :n]).numpy().max(axis=0)
+    losses = functional.cross_entropy(logits.T, examples.labels, reduction="none").numpy()
+    largest = core.preactivations(network, examples.padded()).numpy()[:, : len(losses)].max(axis=0)
     missed = largest >= event_threshold(width, network.power)
-    mean = lambda chosen: float(losses[chosen].mean()) if chosen.any() else float("nan")  # noqa: E731
-    return {"event_missed": float(missed.mean()), "loss_on_event": mean(~missed), "loss_off_event": mean(missed)}
+    on, off = (float(losses[chosen].mean()) if chosen.any() else float("nan") for chosen in (~missed, missed))
+    return {"event_missed": float(missed.mean()), "loss_on_event": on, "loss_off_event": off}
+
+
+class Tracker:
+    """Follows one run of a K-class network: hand `coefficients` to the core, then ask at every evaluation."""
+
+    names = (
+        *("gamma_max", "gamma_least", "gamma_cross", "zeta_max", "omega_max"),
+        *("variance_initial", "variance_learned", "variance_max", "event_missed", "loss_on_event", "loss_off_event"),
+        *("empty_neurons", "decomposition_unique", "signal_neurons", "classes_missing", "classes_dead"),
+        *("noise_start_low", "noise_start_high", "signal_start_low", "signal_start_high"),
+    )
+
+    def __init__(self, network: Network, train: Examples, test: Examples, settings: TwoLayerSettings):
+        self.network, self.train, self.test, self.settings = network, train, test, settings
+        self.columns = columns(network, train, settings.model.width)
+        self.coefficients = torch.zeros(self.columns.masked_norms.shape)
+        self.initial_weights = network.weights.numpy().copy()
+        self.initial = initial_features(network, train, self.columns)
+
+    def measure(self, logits: torch.Tensor) -> dict[str, float]:
+        """What the network has learned so far; `logits` float64 [K, n_test] of the test examples."""
+        return (
+            features(self.coefficients.numpy(), self.columns)
+            | noise_variances(self.initial_weights, self.network, self.settings.data.sigma_n)
+            | fresh_noise(self.network, self.test, self.settings.model.width, logits)
+            | self.initial
+        )
+
+    def strengths(self) -> dict[str, list[float]]:
+        """Every neuron's <w_r, mu> with its own signal, and its <w_r, xi> with the noise of the first test example."""
+        signal = core.preactivations(self.network, self.train.padded()).numpy()
+        noise = core.preactivations(self.network, self.test.padded()).numpy()
+        return {
+            "signal_strength": signal[np.arange(len(signal)), self.columns.own_signal].tolist(),
+            "noise_strength": noise[:, 0].tolist(),
+        }

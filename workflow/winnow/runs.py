@@ -1,10 +1,42 @@
 """Questions that figures and claims ask of a table of runs (the columns of metrics.parquet)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
+from . import theory
+from .settings import TwoLayerSettings
+
 RUN = ["fraction", "seed"]
 SMALLEST_GAP = 1e-5  # nats; a smaller gap between test and train loss, or a negative one, counts as this
+
+
+@dataclass(frozen=True)
+class Regime:
+    """One experiment at one value of its swept keys: its runs and the settings they share."""
+
+    name: str
+    table: pd.DataFrame
+    settings: TwoLayerSettings
+
+    @property
+    def mild(self) -> pd.DataFrame:
+        """The evaluations of the runs in the mild range."""
+        return self.table[1 - self.table.fraction >= self.mild_density - 1e-9]
+
+    @property
+    def mild_density(self) -> float:
+        """delta* of this regime."""
+        return theory.mild_density(self.settings.data.classes, self.settings.model.width)
+
+
+def split_regimes(name: str, table: pd.DataFrame, settings: TwoLayerSettings, axis: str | None) -> list[Regime]:
+    """An experiment as regimes, one for every value of a swept key."""
+    if axis is None:
+        return [Regime(name, table, settings)]
+    parts = table.groupby(axis)
+    return [Regime(f"{name}, {axis} {value:g}", part, settings.at({axis: str(value)})) for value, part in parts]
 
 
 def first_below(table: pd.DataFrame, eps: float) -> pd.DataFrame:

@@ -47,6 +47,8 @@ class TwoPatchData(Strict):
     """Test examples per seed (the paper used 100, which made its error bars)."""
     signal_norm: PositiveFloat = 1.0
     """mu, the length of the signal patch."""
+    signal: Literal["coordinate", "dense"] = "coordinate"
+    """`coordinate`: mu e_y (section 2); `dense`: as long, but spread over all coordinates (`classes` only)."""
     sigma_n: NonNegativeFloat = 1.0
     """Standard deviation of every noise coordinate; stored noise has 1, so this key changes no data file."""
     noise_orthogonal: bool = True
@@ -58,6 +60,12 @@ class TwoPatchData(Strict):
             raise ValueError("classes: must be 2 when distribution is binary")
         if self.signal_coordinates > self.dimension:
             raise ValueError("dimension: must be at least the number of classes")
+        if self.signal == "dense" and (self.distribution == "binary" or self.noise_orthogonal):
+            raise ValueError("signal: dense needs distribution classes and noise_orthogonal false")
+        if self.signal == "dense" and self.dimension % 2**self.classes:
+            raise ValueError(
+                f"dimension: a dense signal of {self.classes} classes needs a multiple of {2**self.classes}"
+            )
         return self
 
     @property
@@ -90,6 +98,14 @@ class Pruning(Strict):
 
     method: Literal["bernoulli", "exact"] = "bernoulli"
     """`bernoulli`: every weight is kept with probability 1 - fraction (the theory); `exact`: exactly that share."""
+    target: Literal["all", "signal", "noise"] = "all"
+    """Which coordinates are pruned: `all`, those that carry the signal, or the others (`bernoulli` only)."""
+
+    @model_validator(mode="after")
+    def _target_fits(self) -> Self:
+        if self.target != "all" and self.method != "bernoulli":
+            raise ValueError("target: must be all unless method is bernoulli")
+        return self
 
 
 class FullBatch(Strict):
@@ -105,6 +121,8 @@ class FullBatch(Strict):
     """Steps after which training stops."""
     eps: PositiveFloat | None = None
     """Train loss at which training stops earlier; null: never."""
+    milestones: list[PositiveFloat] = []
+    """Further train losses, at the first step of each of which the run is evaluated too."""
     evaluations: Annotated[int, Field(ge=2)] = 20
     """How many log-spaced steps are evaluated on the test set, the first and the last included."""
 
@@ -129,6 +147,9 @@ class TwoLayerSettings(Strict):
             raise ValueError("training.loss: must be logistic for binary data and cross_entropy for classes")
         if (self.model.output_layer == "class_sums") and self.data.distribution == "binary":
             raise ValueError("model.output_layer: class_sums needs data.distribution classes")
+        located = self.model.architecture == "shared" and self.data.signal == "coordinate"
+        if self.pruning.target != "all" and not located:
+            raise ValueError("pruning.target: must be all unless architecture is shared and signal is coordinate")
         return self
 
     @classmethod

@@ -13,10 +13,26 @@ class Figure:
     title: str
 
 
+THEORY = "Theory"
+CLAIMS = ("condition2", "boundary", "overprune", "trajectories", "width", "causes", "dense_signal", "small_init")
+"""The experiments that the step `claims` judges; without all of them there is no such step."""
+
 FIGURES = {
     "fig2a": Figure("synthetic", ("fig2a",), "Figure 2", "train and test error, low noise"),
     "fig2b": Figure("synthetic", ("fig2b",), "Figure 2", "test error, high noise"),
     "fig2c": Figure("synthetic", ("fig2c",), "Figure 2", "test error over training"),
     "fig5a": Figure("synthetic", ("fig5",), "Figure 5", "train and test error, four hidden neurons"),
     "fig5b": Figure("synthetic", ("fig5",), "Figure 5", "train and test loss, four hidden neurons"),
+    "regimes": Figure("theory", ("condition2", "boundary", "overprune"), THEORY, "losses and error by regime"),
+    "dynamics": Figure("theory", ("trajectories",), THEORY, "losses and error over training"),
+    "features": Figure("theory", ("boundary",), THEORY, "what neurons learn (the paper's Figure 1)"),
+    "decomposition": Figure(
+        "theory", ("condition2", "boundary", "overprune", "width"), THEORY, "learned signal and memorized noise"
+    ),
+    "lemmas": Figure("theory", ("boundary",), THEORY, "Lemma 4 and Lemma 8"),
+    "phase": Figure("phase", ("noise", "width", "boundary"), THEORY, "phase diagram against predicted boundaries"),
+    "bound": Figure("theory", ("boundary",), THEORY, "the event behind the generalization bound"),
+    "causes": Figure(
+        "theory", ("causes", "dense_signal", "small_init"), THEORY, "what pruning changes, by intervention"
+    ),
 }
