@@ -123,8 +123,8 @@ def noise_variances(initial: np.ndarray, network: Network, sigma_n: float) -> di
     starts = network.pointers.numpy()
 
     def norms(values: np.ndarray) -> np.ndarray:
-        sums = np.concatenate([[0], np.cumsum(values.astype(np.float64) ** 2)])
-        return np.diff(sums[starts])
+        squares = np.append(values, np.float32(0)) ** 2
+        return np.where(np.diff(starts) > 0, np.add.reduceat(squares, starts[:-1]), 0)
 
     scale = sigma_n**2
     return {
