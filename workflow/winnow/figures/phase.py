@@ -31,7 +31,7 @@ def phase(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Test accuracy over pruned fraction and sigma_n, m or sigma_0, and all of it against one predicted variable."""
     points = pd.concat([_points(name, table) for name, table in tables.items()], ignore_index=True)
     fitted, held = points[points.experiment != "boundary"], points[points.experiment == "boundary"]
-    slope, constant = _fit(fitted)
+    slope, constant = _fit(_means(fitted))
     spread = _bootstrap(fitted)
     figure, grid = new_figure(2, 2, aspect=0.85)
     for axes, (name, table) in zip(grid.flat, tables.items(), strict=False):
@@ -88,18 +88,20 @@ def _accuracy(points: pd.DataFrame, slope: float, constant: float) -> np.ndarray
     return (points.chance + (points.kept - points.chance) * wins).to_numpy()
 
 
-def _fit(points: pd.DataFrame) -> np.ndarray:
-    """Least-squares slope and constant on the means over seeds."""
-    means = _means(points)
-    return least_squares(lambda p: _accuracy(means, *p) - means.accuracy.to_numpy(), [2.0, 0.0]).x
+def _fit(means: pd.DataFrame) -> np.ndarray:
+    """Least-squares slope and constant on means over seeds."""
+    accuracy = means.accuracy.to_numpy()
+    return least_squares(lambda p: _accuracy(means, *p) - accuracy, [2.0, 0.0]).x
 
 
 def _bootstrap(points: pd.DataFrame) -> np.ndarray:
     """[BOOTSTRAPS, 2] fits, each on seeds drawn again."""
     rng = np.random.default_rng(0)
-    seeds = {seed: part for seed, part in points.groupby("seed")}
-    draws = [rng.choice(list(seeds), len(seeds)) for _ in range(BOOTSTRAPS)]
-    return np.array([_fit(pd.concat([seeds[seed] for seed in draw])) for draw in draws])
+    keys = ["experiment", "swept", "value", "fraction"]
+    by_seed = points.pivot(index=keys, columns="seed", values="accuracy").sort_index().to_numpy()
+    means = _means(points).sort_values(keys)
+    draws = rng.integers(by_seed.shape[1], size=(BOOTSTRAPS, by_seed.shape[1]))
+    return np.array([_fit(means.assign(accuracy=by_seed[:, draw].mean(axis=1))) for draw in draws])
 
 
 def _error(points: pd.DataFrame, slope: float, constant: float) -> float:
