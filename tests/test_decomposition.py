@@ -122,7 +122,7 @@ def test_what_is_measured_before_and_after(run):
 def test_the_event_splits_the_test_loss(run):
     tracker, *_, test = run
     loss, _, logits = core.evaluate(tracker.network, test, loss="cross_entropy")
-    found = decomposition.fresh_noise(tracker.network, test, 1, logits)
+    found = decomposition.fresh_noise(tracker.network, test, 0.63, logits)
     missed = found["event_missed"]
     assert 0 < missed < 1
     assert (1 - missed) * found["loss_on_event"] + missed * found["loss_off_event"] == pytest.approx(loss, rel=1e-4)

@@ -49,12 +49,15 @@ def test_equivalence_needs_both_sides():
     assert min(stats.equivalence(wide, 0.5, 0.02)) > 0.05
 
 
-def test_shares_of_dependent_runs_are_tested_without_assuming_more_than_seeds():
-    assert stats.share_test(np.ones(20), 0.5) == (pytest.approx(0.5**20), 1.0)
-    assert stats.share_test(np.zeros(20), 0.5) == (1.0, pytest.approx(0.5**20))
-    rng = np.random.default_rng(1)
-    false = [stats.share_test(rng.integers(0, 2, 20), 0.5)[0] < 0.05 for _ in range(500)]
-    assert np.mean(false) <= 0.05
+def test_every_share_must_be_high_and_one_low_share_is_enough_against():
+    above, below = stats.every_share([20, 19, 20], [20, 20, 20], 0.5)
+    assert above == pytest.approx(scipy.stats.binomtest(19, 20, alternative="greater").pvalue)
+    assert below == 1
+    above, below = stats.every_share([20, 1, 20], [20, 20, 20], 0.5)
+    assert above > 0.99
+    assert below == pytest.approx(3 * scipy.stats.binomtest(1, 20, alternative="less").pvalue)
+    low, high = stats.share_interval(20, 20)
+    assert (low, high) == (pytest.approx(0.025 ** (1 / 20)), 1)
 
 
 def test_max_t_controls_the_largest_of_many():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from winnow import theory
-from winnow.settings import TwoLayerSettings
+from winnow.settings import TwoLayerNetwork, TwoLayerSettings
 
 CLASSES, M, D, SIGMA_0, SIGMA_N, DENSITY = 3, 40, 500, 0.05, 0.2, 0.6
 
@@ -42,9 +42,10 @@ def test_lemma_8_bound_is_above_the_measured_probability():
     scale = 0.05
     sigma_n = scale / (SIGMA_0 * math.sqrt(DENSITY * D))
     largest = (rng.standard_normal((4000, CLASSES * M)) * scale).max(axis=1)
-    measured = (largest >= theory.event_threshold(M, 3)).mean()
-    assert measured <= theory.event_bound(CLASSES, M, D, SIGMA_0, sigma_n, DENSITY, 3, constant=2)
-    assert theory.event_threshold(M, 3) == pytest.approx((2 * M) ** (-2 / 3))
+    threshold = TwoLayerNetwork(width=M, power=3).event_threshold
+    assert threshold == pytest.approx((2 * M) ** (-2 / 3))
+    measured = (largest >= threshold).mean()
+    assert 0 < measured <= theory.event_bound(CLASSES, M, D, SIGMA_0, sigma_n, DENSITY, threshold, constant=2)
 
 
 def test_boundaries_are_the_probabilities_they_claim():

@@ -16,7 +16,6 @@ from torch.nn import functional
 from . import core
 from .core import Examples, Network
 from .settings import TwoLayerSettings
-from .theory import event_threshold
 
 
 @dataclass(frozen=True)
@@ -134,15 +133,15 @@ def noise_variances(initial: np.ndarray, network: Network, sigma_n: float) -> di
     }
 
 
-def fresh_noise(network: Network, examples: Examples, width: int, logits: torch.Tensor) -> dict[str, float]:
-    """Lemma 8's event on test examples: E is that max_jr <w_jr, xi> stays below (2m)^(-2/q).
+def fresh_noise(network: Network, examples: Examples, threshold: float, logits: torch.Tensor) -> dict[str, float]:
+    """Lemma 8's event on test examples: E is that max_jr <w_jr, xi> stays below a threshold.
 
     event_missed = P(not E), and the mean test loss on E and on the rest (nan where there is none), nats; `logits` is
     float64 [K, n_test].
     """
     losses = functional.cross_entropy(logits.T, examples.labels, reduction="none").numpy()
     largest = core.preactivations(network, examples.padded()).numpy()[:, : len(losses)].max(axis=0)
-    missed = largest >= event_threshold(width, network.power)
+    missed = largest >= threshold
     on, off = (float(losses[chosen].mean()) if chosen.any() else float("nan") for chosen in (~missed, missed))
     return {"event_missed": float(missed.mean()), "loss_on_event": on, "loss_off_event": off}
 
@@ -169,7 +168,7 @@ class Tracker:
         return (
             features(self.coefficients.numpy(), self.columns)
             | noise_variances(self.initial_weights, self.network, self.settings.data.sigma_n)
-            | fresh_noise(self.network, self.test, self.settings.model.width, logits)
+            | fresh_noise(self.network, self.test, self.settings.model.event_threshold, logits)
             | self.initial
         )
 

@@ -92,6 +92,11 @@ class TwoLayerNetwork(Strict):
     output_scale: PositiveFloat | None = None
     """Scale of the output weights; null means 1/sqrt(m)."""
 
+    @property
+    def event_threshold(self) -> float:
+        """(2m)^(-2/q): Lemma 8's event E is that no neuron's <w, xi> of a fresh example reaches it."""
+        return (2 * self.width) ** (-2 / self.power)
+
 
 class Pruning(Strict):
     """Which weights of the first layer are removed before training starts."""

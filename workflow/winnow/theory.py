@@ -5,6 +5,7 @@ sigma_0 initial weights, q power of the activation, density = share of weights k
 """
 
 import math
+from functools import cache
 
 import numpy as np
 
@@ -40,17 +41,15 @@ def signal_bounds(classes: int, m: int, d: int, sigma_0: float, mu: float, densi
     return sigma_0 * mu / 2, np.sqrt(2 * log) * sigma_0 * mu if log >= 0 else math.nan
 
 
-def event_threshold(m: int, q: int) -> float:
-    """(2m)^(-2/q): Lemma 8's event E is that no neuron's <w, xi> of a fresh example reaches it."""
-    return (2 * m) ** (-2 / q)
-
-
 def event_bound(
-    classes: int, m: int, d: int, sigma_0: float, sigma_n: float, density: float, q: int, constant: float = 1.0
+    classes: int, m: int, d: int, sigma_0: float, sigma_n: float, density: float, threshold: float, constant: float = 1
 ) -> float:
-    """Lemma 8's bound of P(not E): 2Km exp(-(2m)^(-4/q) / (constant sigma_0^2 sigma_n^2 density d)); may exceed 1."""
+    """Lemma 8's bound of P(some <w, xi> >= threshold) for its threshold, `TwoLayerNetwork.event_threshold`.
+
+    2 K m exp(-threshold^2 / (constant sigma_0^2 sigma_n^2 density d)), which may exceed 1.
+    """
     variance = constant * noise_scale(sigma_0, sigma_n, density, d) ** 2
-    return 2 * classes * m * np.exp(-(event_threshold(m, q) ** 2) / variance)
+    return 2 * classes * m * np.exp(-(threshold**2) / variance)
 
 
 def class_loss_probability(density: float, m: int) -> float:
@@ -81,10 +80,15 @@ def theorem_density(classes: int, m: int, d: int) -> float:
     return 1 / (classes * m * math.log(d))
 
 
+@cache
+def _normal_distribution() -> tuple[np.ndarray, np.ndarray]:
+    z = np.linspace(-8, 8, 3201)
+    return z, np.array([(1 + math.erf(value / math.sqrt(2))) / 2 for value in z])
+
+
 def expected_maximum(count: float) -> float:
     """E max of `count` >= 1 independent standard normals, by integrating its distribution; need not be an integer."""
-    z = np.linspace(-8, 12, 20_001)
-    below = np.array([(1 + math.erf(value / math.sqrt(2))) / 2 for value in z])
+    z, below = _normal_distribution()
     return float(z[-1] - np.trapezoid(below**count, z))
 
 

@@ -31,7 +31,7 @@ FIGURES = {
     ),
     "lemmas": Figure("theory", ("boundary",), THEORY, "Lemma 4 and Lemma 8"),
     "phase": Figure("phase", ("noise", "width", "boundary"), THEORY, "phase diagram against predicted boundaries"),
-    "bound": Figure("theory", ("boundary",), THEORY, "the event behind the generalization bound"),
+    "bound": Figure("theory", ("condition2", "boundary"), THEORY, "the event behind the generalization bound"),
     "causes": Figure(
         "theory", ("causes", "dense_signal", "small_init"), THEORY, "what pruning changes, by intervention"
     ),

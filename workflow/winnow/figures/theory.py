@@ -91,6 +91,8 @@ def regimes(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
                 sigma = one.settings.model.init_std
                 draw_over_density(axes, data, rf"$\sigma_0$ = {sigma:g}", f"C{number}", "osD"[number])
                 drawn.append(data)
+            if name == "overprune":
+                drawn.append(_without_signal(axes, found[0], metric))
             parts.extend(drawn)
             classes = settings.data.classes
             level = {"test_error": 1 - 1 / classes}.get(metric, math.log(classes))
@@ -100,10 +102,10 @@ def regimes(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
             density_axis(axes, one.table.fraction.unique())
             _shade(axes, found[0])
             axes.set_ylabel(label if column == 0 else "")
-            if metric != "test_error":
-                axes.set_yscale("log")
-            else:
+            if metric == "test_error":
                 axes.set_ylim(-0.03, 1 - 1 / classes + 0.14)
+            elif name != "overprune" or metric == "train_loss":
+                axes.set_yscale("log")
             if row < len(metrics) - 1:
                 axes.set_xlabel("")
             if row == 0:
@@ -111,6 +113,16 @@ def regimes(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
                 axes.axhline(EPS, color="0.45", linewidth=0.9, linestyle="--")
                 _legend(axes, loc="center left")
     return pd.concat(parts, ignore_index=True), figure
+
+
+def _without_signal(axes: Axes, found: Regime, metric: str) -> pd.DataFrame:
+    """Draw the runs in which no class has a signal neuron, at the fractions where that is the rule."""
+    rows = first_below(found.table, EPS)
+    chosen = rows[rows.classes_missing == found.settings.data.classes]
+    data = curve(chosen, metric)
+    data = data[data.n >= len(rows.seed.unique()) / 2].assign(series="no signal neuron", metric=metric)
+    draw_over_density(axes, data, "of these, no signal neuron", "C1", "s")
+    return data
 
 
 def _shade(axes: Axes, found: Regime) -> None:
@@ -181,7 +193,7 @@ def features(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
             part = {"strength": column, "series": name, "fraction": fraction, "left": edges[:-1], "share": counts}
             parts.append(pd.DataFrame(part).assign(mean=values.mean(), sd=values.std(), neurons=len(values)))
         axes.set(xlabel=label, ylabel="share of neurons", yscale="log")
-        axes.set_ylim(top=30)
+        axes.set_ylim(top=10)
         axes.annotate(
             f"n = {len(lists)} seeds", (0.98, 1.02), xycoords="axes fraction", ha="right", fontsize="xx-small"
         )
@@ -311,36 +323,43 @@ def lemmas(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
 
 def bound(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """How often Lemma 8's event fails on fresh examples, and the test loss where it holds and where it does not."""
-    found = regime(tables, "boundary", "init_std", LARGE_INIT)
-    data, model = found.settings.data, found.settings.model
-    rows = first_below(found.table, EPS)
+    found = [regime(tables, "condition2")]
+    found += split_regimes("boundary", tables["boundary"], tables["boundary"].attrs["settings"], "init_std")
     figure, (left, right) = new_figure(2, 1)
-    missed = curve(rows, "event_missed").assign(series="event_missed")
-    draw_over_density(left, missed, "measured", "C0")
-    densities = np.geomspace(1, 1 - found.table.fraction.max(), 60)
-    size = (data.classes, model.width, data.dimension, model.init_std, data.sigma_n)
-    law = np.minimum([theory.event_bound(*size, x, model.power) for x in densities], 1)
-    left.plot(densities, law, label="Lemma 8's bound, constant 1, at most 1", **GUIDE)
+    parts = []
+    for number, one in enumerate(found):
+        data, model = one.settings.data, one.settings.model
+        name, colour, marker = (
+            rf"{one.name.split(',')[0]}, $\sigma_0$ = {model.init_std:g}",
+            f"C{number}",
+            "osD^"[number],
+        )
+        rows = first_below(one.table, EPS)
+        series = {column: curve(rows, column) for column in ("event_missed", "loss_on_event", "loss_off_event")}
+        enough = len(rows.seed.unique()) / 2
+        series = {column: part[part.n >= enough] for column, part in series.items()}
+        parts += [part.assign(series=column, regime=one.name) for column, part in series.items()]
+        draw_over_density(left, series["event_missed"], name, colour, marker)
+        densities = np.geomspace(1, 1 - one.table.fraction.max(), 60)
+        size = (data.classes, model.width, data.dimension, model.init_std, data.sigma_n)
+        law = [min(theory.event_bound(*size, x, model.event_threshold), 1) for x in densities]
+        left.plot(densities, law, color=colour, linewidth=0.9, linestyle=":")
+        for column, style in {"loss_on_event": "--", "loss_off_event": "-"}.items():
+            line = series[column]
+            right.plot(1 - line.x, line.y, color=colour, linestyle=style, marker=marker, markersize=3, linewidth=1.2)
+    left.plot([], [], label="Lemma 8's bound, constant 1", **GUIDE)
+    right.plot([], [], color="0.3", linestyle="--", label="examples on E")
+    right.plot([], [], color="0.3", linestyle="-", label="examples off E")
     exponent = data.n_train**2 / math.log(10)
-    left.annotate(
-        rf"theorem's $\exp(-n^2/\mathrm{{density}}) \leq 10^{{-{exponent:.0f}}}$",
-        (0.03, 0.03),
-        xycoords="axes fraction",
-        fontsize="xx-small",
+    left.set_title(
+        rf"the theorem's $\exp(-n^2/\mathrm{{density}}) \leq 10^{{-{exponent:.0f}}}$", fontsize="x-small", loc="left"
     )
-    left.set_ylabel(r"$P(\mathrm{not}\ E)$: some $\langle w, \xi\rangle \geq (2m)^{-2/q}$")
-    parts = [missed]
-    for number, (column, label) in enumerate({"loss_on_event": "on E", "loss_off_event": "off E"}.items()):
-        part = curve(rows, column).assign(series=column)
-        if len(part):
-            draw_over_density(right, part, label, f"C{number}", "os"[number])
-        parts.append(part)
+    left.set(ylim=(-0.05, 1.05), ylabel=r"$P(\mathrm{not}\ E)$: some $\langle w, \xi\rangle \geq (2m)^{-2/q}$")
     right.set(yscale="log", ylabel="test loss (nats)")
-    for axes, part in ((left, missed), (right, pd.concat(parts[1:]))):
-        density_axis(axes, found.table.fraction.unique())
-        _note_seeds(axes, part)
+    for axes in (left, right):
+        density_axis(axes, one.table.fraction.unique())
         _legend(axes)
-    left.set_ylim(-0.05, 1.05)
+    _note_seeds(right, pd.concat(parts))
     return pd.concat(parts, ignore_index=True), figure
 
 
@@ -370,7 +389,7 @@ def causes(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     for axes in (left, right):
         axes.axhline(chance, **GUIDE)
         density_axis(axes, base.fraction.unique())
-        axes.set(ylabel="test error", ylim=(-0.03, chance + 0.1))
+        axes.set(ylabel="test error", ylim=(-0.03, 1.08))
         _note_seeds(axes, parts[0])
         _legend(axes, loc="upper center")
     return pd.concat(parts, ignore_index=True), figure
