@@ -98,7 +98,7 @@ def test_weights_are_rebuilt_from_the_coefficients(run):
 
 def test_what_is_measured_before_and_after(run):
     tracker, before, pattern, train, test = run
-    assert set(before) | {"signal_strength", "noise_strength"} == set(tracker.names)
+    assert set(before) == set(tracker.names)
     assert before["gamma_max"] == before["zeta_max"] == before["variance_learned"] == 0
     after = tracker.measure(core.evaluate(tracker.network, test, loss="cross_entropy")[2])
     assert after["gamma_max"] > 0
