@@ -123,7 +123,7 @@ def test_true_claims_are_supported_and_false_ones_contradicted(world):
     wanted = "supported" if true else "contradicted"
     wrong = {row["id"]: row["estimate"] for row in found["claims"] if row["verdict"] != wanted}
     assert set(wrong) <= (set() if true else {"3-train"})  # all runs reach eps here; the test below is its false world
-    assert len(found["claims"]) > 30
+    assert len(found["claims"]) >= 30
 
 
 def test_every_row_is_complete(world):

@@ -15,7 +15,17 @@ import pandas as pd
 
 from . import stats, theory
 from .files import atomic, write_json
-from .runs import Regime, at_step, by_seed, first_below, first_step_above, loss_gap, slopes_by_seed, split_regimes
+from .runs import (
+    Regime,
+    at_step,
+    by_seed,
+    first_below,
+    first_step_above,
+    loss_gap,
+    over_pruned,
+    slopes_by_seed,
+    split_regimes,
+)
 from .settings import TwoLayerSettings, read
 
 LEVEL = 0.05
@@ -197,11 +207,11 @@ def fixed_steps_claim(regime: Regime) -> dict:
 
 
 def overprune_claims(regime: Regime) -> list[dict]:
-    """Claim 3, on the runs in which no class has a signal neuron."""
+    """Claim 3, on the runs in which no class has a signal neuron, at the fractions where that is the rule."""
     settings = regime.settings
     classes, q = settings.data.classes, settings.model.power
     rows = first_below(regime.table, EPS)
-    rows = rows[rows.classes_missing == classes]
+    rows = rows[(rows.classes_missing == classes) & over_pruned(rows, settings)]
     reached = rows[rows.reached].assign(accuracy=1 - rows.test_error)
     exponent = logarithmic_slope(reached, "step")
     where = "without a signal neuron in any class"
@@ -423,12 +433,13 @@ def claims(tables: dict[str, pd.DataFrame], settings: dict[str, TwoLayerSettings
     regimes = {name: split_regimes(name, table, settings[name], axes.get(name)) for name, table in tables.items()}
     named = regimes["condition2"] + regimes["boundary"]
     rows = [row for regime in named for row in regime_claims(regime)]
-    rows += [time_claim(regime) for regime in named]
+    rows += [time_claim(regime) for regime in regimes["condition2"]]
     rows += [fixed_steps_claim(regime) for regime in regimes["trajectories"]]
     rows += [row for regime in regimes["overprune"] for row in overprune_claims(regime)]
     rows += [width_claim(regime) for regime in regimes["width"]]
     rows += causal_claims(*(regimes[name][0] for name in ("causes", "dense_signal", "small_init")))
-    rows += [row for regime in named for row in lemma_claims(regime)]
+    lemmas = [*regimes["condition2"], regimes["boundary"][-1]]  # sigma_0 only scales what Lemma 4 bounds
+    rows += [row for regime in lemmas for row in lemma_claims(regime)]
     order = {"1": 1, "2": 2, "3": 3, "4": 4}
     rows.sort(key=lambda row: order.get(row["id"][0], 5))
     return {"claims": decide(rows), "missing_classes": missing_classes([*named, *regimes["overprune"]])}

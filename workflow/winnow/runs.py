@@ -52,6 +52,12 @@ def at_step(table: pd.DataFrame, step: int) -> pd.DataFrame:
     return table[table.step == step].sort_values(RUN, ignore_index=True)
 
 
+def over_pruned(rows: pd.DataFrame, settings: TwoLayerSettings) -> pd.Series:
+    """Whether a run's density makes it likelier than not that no class keeps a signal neuron."""
+    lost = theory.class_loss_probability(1 - rows.fraction, settings.model.width)
+    return lost**settings.data.classes >= 0.5
+
+
 def loss_gap(rows: pd.DataFrame) -> pd.Series:
     """Test minus train loss, nats, at least SMALLEST_GAP so that it has a logarithm."""
     return (rows.test_loss - rows.train_loss).clip(lower=SMALLEST_GAP)

@@ -36,6 +36,7 @@ def phase(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     figure, grid = new_figure(2, 2, aspect=0.85)
     for axes, (name, table) in zip(grid.flat, tables.items(), strict=False):
         _diagram(axes, points[points.experiment == name], table.attrs["settings"], SWEPT[name], constant)
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize="x-small")
     _collapse(grid[1, 1], points, slope, constant, spread)
     prediction = _accuracy(points, slope, constant)
     errors = {"fitted": _error(fitted, slope, constant), "held out": _error(held, slope, constant)}
@@ -126,13 +127,11 @@ def _diagram(axes: Axes, points: pd.DataFrame, settings: TwoLayerSettings, key: 
     for label, (style, densities) in styles.items():
         x = np.interp(-np.log(densities), -np.log(1 - fractions), np.arange(len(fractions)), left=-0.5)
         axes.plot(x, np.arange(len(values)), color="C3", linestyle=style, linewidth=1.5, label=label)
-    axes.set_xticks(range(len(fractions)), [f"{f:g}" for f in fractions])
+    axes.set_xticks(range(len(fractions)), [f"{f:g}" for f in fractions], rotation=45, fontsize="x-small")
     axes.set_yticks(range(len(values)), [f"{v:g}" for v in values])
     axes.set(xlabel="pruned fraction", ylabel=LABELS[key], xlim=(-0.5, len(fractions) - 0.5))
     n = points.seed.nunique()
     axes.set_title(f"test accuracy, n = {n} seeds", fontsize="x-small", loc="left")
-    if key == "sigma_n":
-        axes.legend(fontsize="xx-small", loc="upper right", framealpha=0.8)
 
 
 def _boundary(settings: TwoLayerSettings, constant: float) -> float:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .. import theory
-from ..runs import Regime, first_below, first_step_above, split_regimes
+from ..runs import Regime, first_below, first_step_above, over_pruned, split_regimes
 from ..stats import mean_interval
 from .style import line_with_interval, new_figure
 
@@ -116,11 +116,10 @@ def regimes(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
 
 
 def _without_signal(axes: Axes, found: Regime, metric: str) -> pd.DataFrame:
-    """Draw the runs in which no class has a signal neuron, at the fractions where that is the rule."""
+    """Draw the runs in which no class has a signal neuron, where that is likelier than not."""
     rows = first_below(found.table, EPS)
-    chosen = rows[rows.classes_missing == found.settings.data.classes]
-    data = curve(chosen, metric)
-    data = data[data.n >= len(rows.seed.unique()) / 2].assign(series="no signal neuron", metric=metric)
+    chosen = rows[(rows.classes_missing == found.settings.data.classes) & over_pruned(rows, found.settings)]
+    data = curve(chosen, metric).assign(series="no signal neuron", metric=metric)
     draw_over_density(axes, data, "of these, no signal neuron", "C1", "s")
     return data
 
@@ -207,6 +206,7 @@ def decomposition(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure
     found = {"condition2": regime(tables, "condition2")}
     found["boundary"] = regime(tables, "boundary", "init_std", LARGE_INIT)
     parts = [_coefficients(axes, one) for axes, one in zip(grid[0], found.values(), strict=True)]
+    _legend(grid[0, 1], loc="lower left")
     parts.append(_width(grid[1, 0], tables["width"]))
     parts.append(_times(grid[1, 1], found["condition2"], regime(tables, "overprune")))
     return pd.concat(parts, ignore_index=True), figure
@@ -230,7 +230,6 @@ def _coefficients(axes: Axes, found: Regime) -> pd.DataFrame:
     axes.set(yscale="log", ylabel=f"coefficient at train loss {EPS:g}")
     axes.set_title(found.name, fontsize="small", loc="left")
     _note_seeds(axes, pd.concat(parts))
-    _legend(axes, loc="lower left")
     return pd.concat(parts)
 
 
@@ -247,6 +246,7 @@ def _width(axes: Axes, table: pd.DataFrame) -> pd.DataFrame:
     widths = np.sort(rows.width.unique())
     axes.plot(widths, widths ** (-1 / settings.model.power), label=r"$m^{-1/q}$", **GUIDE)
     axes.set(xscale="log", yscale="log", xlabel="neurons per class, m", ylabel=r"max $\gamma$")
+    axes.set_ylim(bottom=0.2 * axes.get_ylim()[0])
     axes.set_xticks(widths, [f"{width:g}" for width in widths])
     axes.set_xticks([], minor=True)
     _note_seeds(axes, pd.concat(parts))
@@ -259,7 +259,8 @@ def _times(axes: Axes, signal: Regime, noise: Regime) -> pd.DataFrame:
     steps = first_step_above(signal.mild, "gamma_max", theory.feature_scale(model.width, model.power))
     learned = curve(steps.rename("steps").reset_index(), "steps").assign(series="time to learn", panel="times")
     ends = first_below(noise.table, EPS)
-    ends = ends[ends.reached & (ends.classes_missing == noise.settings.data.classes)]
+    without = ends.classes_missing == noise.settings.data.classes
+    ends = ends[ends.reached & without & over_pruned(ends, noise.settings)]
     memorized = curve(ends, "step").assign(series="time to memorize", panel="times")
     draw_over_density(axes, learned, r"max $\gamma \geq m^{-1/q}$ (condition2)", "C0")
     draw_over_density(axes, memorized, "memorized, no signal neuron (overprune)", "C1", "s")
