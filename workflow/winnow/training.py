@@ -122,12 +122,21 @@ def main(arguments: list[str]) -> None:
     run_settings = read(options.settings)
     point = dict(item.split("=", 1) for item in options.set)
     settings = run_settings.settings.at(point)
+    ambiguous = []
     for seed, data, out in zip(options.seeds, options.data, options.out, strict=True):
         streams = [generator(run_settings.root_seed, run_settings.experiment, seed, s) for s in ("mask", "init")]
         result = run(settings, read_arrays(data), options.fraction, *streams)
         if result["status"] == "diverged":
             _warn_diverged(run_settings.experiment, options.fraction, seed, settings, result)
+        if not all(result.get("decomposition_unique", [True])):
+            ambiguous.append(seed)
         write_table(out, table(run_settings, point, options.fraction, seed, result))
+    if ambiguous:
+        print(
+            f"warning: {run_settings.experiment}, fraction {options.fraction}: some neuron has at most n + K weights,"
+            f" so Definition 14 is not the only decomposition (seeds {', '.join(map(str, ambiguous))})",
+            file=sys.stderr,
+        )
 
 
 def _warn_diverged(experiment: str, fraction: float, seed: int, settings: TwoLayerSettings, result: dict) -> None:
