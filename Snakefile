@@ -33,6 +33,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/collect.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/claims.smk"
 
 
 rule all:
@@ -40,3 +41,4 @@ rule all:
     default_target: True
     input:
         [paths.figure(name, "svg") for name in CONFIG.figures],
+        [paths.claims("json")] if CONFIG.judged else [],

@@ -1,6 +1,7 @@
-"""The compiled core, built once for all tests that train."""
+"""What all tests share: the compiled core, built once, and a processor left as it was found."""
 
 import pytest
+import torch
 
 from winnow import core
 from winnow.core.build import build
@@ -12,3 +13,10 @@ def library(tmp_path_factory):
     build(path)
     core.load(path)
     return path
+
+
+@pytest.fixture(autouse=True)
+def subnormals():
+    """A step that runs inside a test may flush subnormal numbers, which hypothesis refuses to work with."""
+    yield
+    torch.set_flush_denormal(False)

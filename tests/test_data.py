@@ -56,3 +56,26 @@ def test_step_writes_one_file_a_seed_and_train_does_not_depend_on_n_test(tmp_pat
     assert files[20][1]["test_labels"].shape == (20,)
     assert np.array_equal(files[10][0]["train_noise"], files[20][0]["train_noise"])
     assert not np.array_equal(files[10][0]["train_noise"], files[10][1]["train_noise"])
+
+
+def test_dense_signals_are_orthogonal_and_as_long_as_coordinate_ones():
+    tree = {"distribution": "classes", "classes": 4, "dimension": 48, "signal_norm": 1.5, "noise_orthogonal": False}
+    vectors = data.signals(TwoPatchData(**tree, signal="dense"))
+    np.testing.assert_allclose(vectors @ vectors.T, 1.5**2 * np.eye(4), atol=1e-5)
+    assert len(np.unique(np.abs(vectors))) == 1
+    with pytest.raises(ValueError, match="multiple of 16"):
+        TwoPatchData(**tree | {"dimension": 50}, signal="dense")
+
+
+def test_the_k_class_variant_has_its_moments():
+    """y uniform over K classes, patch order a fair coin, noise N(0, I) and independent of both."""
+    settings = TwoPatchData(distribution="classes", classes=4, dimension=6, noise_orthogonal=False)
+    drawn = data.draw(settings, 40_000, np.random.default_rng(0))
+    assert np.bincount(drawn["labels"]) / 40_000 == pytest.approx([0.25] * 4, abs=0.01)
+    assert drawn["signal_first"].mean() == pytest.approx(0.5, abs=0.01)
+    noise = drawn["noise"].astype(float)
+    np.testing.assert_allclose(noise.mean(axis=0), 0, atol=0.02)
+    np.testing.assert_allclose(np.cov(noise.T), np.eye(6), atol=0.03)
+    assert (noise**4).mean() == pytest.approx(3, abs=0.1)
+    by_class = [noise[drawn["labels"] == k].mean(axis=0) for k in range(4)]
+    np.testing.assert_allclose(by_class, 0, atol=0.05)

@@ -54,3 +54,12 @@ def test_every_row_may_be_empty():
     pattern = masks.exact((4, 5), 0.99, np.random.default_rng(0))
     assert pattern.density == 0
     assert pattern.pointers.tolist() == [0] * 5
+
+
+def test_a_target_prunes_its_columns_only_and_by_the_same_uniforms():
+    everything = dense(masks.draw(Pruning(), (50, 40), 0.6, np.random.default_rng(5), 4))
+    signal = dense(masks.draw(Pruning(target="signal"), (50, 40), 0.6, np.random.default_rng(5), 4))
+    noise = dense(masks.draw(Pruning(target="noise"), (50, 40), 0.6, np.random.default_rng(5), 4))
+    assert signal[:, 4:].all()
+    assert noise[:, :4].all()
+    assert (signal & noise == everything).all()

@@ -14,7 +14,8 @@ STEPS = {
     "data": ["data"],
     "train": ["training"],
     "collect": ["collect"],
-    "figure": ["figures.draw", "figures.synthetic"],
+    "figure": ["figures.draw", "figures.synthetic", "figures.theory", "figures.phase"],
+    "claims": ["claims"],
 }
 
 

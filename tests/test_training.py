@@ -140,3 +140,51 @@ def test_a_broken_data_file_leaves_no_output(jobs, tmp_path, library):
     with pytest.raises(WinnowError, match=r"seed-0\.npz"):
         training.main([*arguments, "--data", str(folder / "seed-0.npz"), "--out", str(folder / "seed-0.parquet")])
     assert sorted(path.name for path in folder.iterdir()) == ["experiment.json", "seed-0.npz"]
+
+
+THEORY = {
+    "data": {
+        "distribution": "classes",
+        "classes": 3,
+        "dimension": 64,
+        "n_test": 40,
+        "sigma_n": 0.02,
+        "noise_orthogonal": False,
+    },
+    "model": {"width": 8, "power": 3, "init_std": 0.3, "output_layer": "class_sums"},
+    "training": {
+        "loss": "cross_entropy",
+        "learning_rate": 0.5,
+        "max_steps": 3000,
+        "eps": 0.001,
+        "milestones": [0.1, 0.01],
+    },
+}
+
+
+def test_milestones_are_evaluated_at_their_first_step_and_change_nothing_else(jobs):
+    (path,) = jobs([0], name="with", **THEORY)
+    table = pq.read_table(path).to_pandas()
+    assert table.status.iloc[0] == "converged"
+    plain = THEORY | {"training": THEORY["training"] | {"milestones": [], "evaluations": 3000}}
+    (path,) = jobs([0], name="without", **plain)
+    every = pq.read_table(path).to_pandas().set_index("step")
+    for loss in (0.1, 0.01, 0.001):
+        first = table[table.train_loss <= loss].step.iloc[0]
+        assert every.train_loss.loc[first] == table.set_index("step").train_loss.loc[first]
+        earlier = every[every.index < first]
+        assert (earlier.train_loss > loss).all()
+    assert table.step.is_unique
+    assert table.step.iloc[-1] == every.index[-1]
+
+
+def test_theory_runs_carry_the_decomposition_and_a_warning(jobs, capsys):
+    (path,) = jobs([0], fraction="0.9", **THEORY)
+    table = pq.read_table(path).to_pandas()
+    assert (table.groupby("seed")[["classes_missing", "signal_neurons"]].nunique() == 1).all(axis=None)
+    assert len(table.signal_strength.iloc[-1]) == 24
+    assert len(table.signal_strength.iloc[0]) == 0
+    assert table.gamma_max.is_monotonic_increasing
+    assert table.zeta_max.is_monotonic_increasing
+    assert (table.decomposition_unique == 0).all()
+    assert "Definition 14 is not the only decomposition (seeds 0)" in capsys.readouterr().err

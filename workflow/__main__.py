@@ -15,6 +15,7 @@ STEPS = {
     "train-images": "minibatch",
     "collect": "collect",
     "figure": "figures.draw",
+    "claims": "claims",
     "schema": "config",
     "bench": "core.bench",
 }

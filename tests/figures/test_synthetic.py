@@ -3,6 +3,8 @@ import pandas as pd
 import pytest
 
 from winnow.figures import FIGURES, draw, style, synthetic
+from winnow.files import write_json
+from winnow.settings import RunSettings, TwoLayerSettings
 
 
 def metrics(experiment: str) -> pd.DataFrame:
@@ -52,12 +54,15 @@ def test_overlay_is_the_published_curve():
 
 def test_files_are_byte_identical_when_drawn_again(tmp_path):
     metrics("fig2c").to_parquet(tmp_path / "metrics.parquet")
+    run = RunSettings(experiment="fig2c", root_seed=0, settings=TwoLayerSettings(kind="two_layer"))
+    write_json(tmp_path / "experiment.json", run.model_dump())
+    inputs = ["--settings", str(tmp_path / "experiment.json"), "--metrics", str(tmp_path / "metrics.parquet")]
     outputs = []
     for turn in ("first", "second"):
         suffixes = ("svg", "pdf", "png", "data")
         paths = {suffix: tmp_path / f"{turn}.{suffix}" for suffix in suffixes}
         arguments = [part for suffix in suffixes for part in (f"--{suffix}", str(paths[suffix]))]
-        draw.main(["fig2c", "--metrics", str(tmp_path / "metrics.parquet"), *arguments])
+        draw.main(["fig2c", *inputs, *arguments])
         outputs.append([path.read_bytes() for path in paths.values()])
     assert outputs[0] == outputs[1]
     assert all(outputs[0])

@@ -11,6 +11,7 @@ for name in CONFIG.figures:
         input:
             paths.sources("figures.draw", f"figures.{FIGURES[name].module}"),
             paths.PUBLISHED,
+            settings=[paths.settings(e) for e in FIGURES[name].experiments],
             metrics=[paths.table(e, "metrics") for e in FIGURES[name].experiments],
         output:
             svg=report(
@@ -30,5 +31,6 @@ for name in CONFIG.figures:
             code=paths.WORKFLOW,
             name=name,
         shell:
-            "python {params.code:q} figure {params.name:q} --metrics {input.metrics:q} --svg {output.svg:q}"
+            "python {params.code:q} figure {params.name:q} --settings {input.settings:q} --metrics {input.metrics:q}"
+            " --svg {output.svg:q}"
             " --pdf {output.pdf:q} --png {output.png:q} --data {output.data:q} 2> {log:q}"

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Ta
 
 from . import paths
 from .errors import WinnowError
-from .figures import FIGURES
+from .figures import CLAIMS, FIGURES, PRACTICE
 from .settings import (
     SCALES,
     Fraction,
@@ -245,6 +245,13 @@ class Config(Strict):
     def of_kind(self, kind: str) -> dict[str, Grid]:
         """The experiments of one kind, by name."""
         return {name: experiment for name, experiment in self.experiments.items() if experiment.kind == kind}
+
+    @property
+    def judged(self) -> list[str]:
+        """The experiments that the claims are judged from; none if one of the theory's is not configured."""
+        if not set(CLAIMS) <= set(self.experiments):
+            return []
+        return [*CLAIMS, *(name for name in PRACTICE if name in self.experiments)]
 
     def run_settings(self, experiment: str) -> RunSettings:
         """What `results/<experiment>/experiment.json` holds."""

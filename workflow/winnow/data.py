@@ -13,7 +13,13 @@ from .settings import TwoPatchData, read
 
 
 def signals(data: TwoPatchData) -> np.ndarray:
-    """The signal vectors, one row each, float32 [2 or K, d]: +-mu e_1 (binary) or mu e_k."""
+    """The signal vectors, one row each, float32 [2 or K, d]: +-mu e_1 (binary), mu e_k, or dense ones.
+
+    Dense signals are the first K Walsh functions: entries +-mu / sqrt(d), orthogonal to each other.
+    """
+    if data.signal == "dense":
+        bits = np.arange(data.dimension)[None, :] >> np.arange(data.classes)[:, None] & 1
+        return ((1 - 2 * bits) * data.signal_norm / np.sqrt(data.dimension)).astype(np.float32)
     vectors = np.zeros((data.classes, data.dimension), np.float32)
     if data.distribution == "binary":
         vectors[:, 0] = [data.signal_norm, -data.signal_norm]

@@ -49,12 +49,17 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def write_table(path: str | Path, columns: dict[str, object]) -> None:
-    """Write columns of equal length (numbers or text) as one parquet file."""
+    """Write columns of equal length (numbers, text, or lists of floats) as one parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     def column(values) -> pa.Array:
         # Made from buffers, because pa.array() imports pandas (0.4 s a job) only to ask whether it was handed some.
+        if isinstance(values[0], list):
+            offsets = np.cumsum([0, *map(len, values)], dtype=np.int32)
+            parts = [None, pa.py_buffer(offsets)]
+            items = column(np.concatenate(values).astype(float))
+            return pa.ListArray.from_buffers(pa.list_(pa.float64()), len(values), parts, children=[items])
         array = np.ascontiguousarray(values)
         if array.dtype.kind == "U":
             texts = [text.encode() for text in array.tolist()]

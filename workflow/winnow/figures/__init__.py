@@ -13,6 +13,11 @@ class Figure:
     title: str
 
 
+THEORY = "Theory"
+PRACTICE = ("fig3a", "methods", "noisy")  # where configured, these are judged too
+CLAIMS = ("condition2", "boundary", "overprune", "trajectories", "width", "causes", "dense_signal", "small_init")
+"""The experiments that the step `claims` judges; without all of them there is no such step."""
+
 FIGURES = {
     "fig2a": Figure("synthetic", ("fig2a",), "Figure 2", "train and test error, low noise"),
     "fig2b": Figure("synthetic", ("fig2b",), "Figure 2", "test error, high noise"),
@@ -22,4 +27,16 @@ FIGURES = {
     "fig3a": Figure("real", ("fig3a",), "Figure 3", "random and iterative magnitude pruning on MNIST"),
     "methods": Figure("real", ("methods",), "Real data", "pruning at initialization against dense, all methods"),
     "noisy": Figure("real", ("noisy",), "Real data", "random pruning against dense, with noisy pixels"),
+    "regimes": Figure("theory", ("condition2", "boundary", "overprune"), THEORY, "losses and error by regime"),
+    "dynamics": Figure("theory", ("trajectories",), THEORY, "losses and error over training"),
+    "features": Figure("theory", ("boundary",), THEORY, "what neurons learn (the paper's Figure 1)"),
+    "decomposition": Figure(
+        "theory", ("condition2", "boundary", "overprune", "width"), THEORY, "learned signal and memorized noise"
+    ),
+    "lemmas": Figure("theory", ("boundary",), THEORY, "Lemma 4 and Lemma 8"),
+    "phase": Figure("phase", ("noise", "width", "boundary"), THEORY, "phase diagram against predicted boundaries"),
+    "bound": Figure("theory", ("condition2", "boundary"), THEORY, "the event behind the generalization bound"),
+    "causes": Figure(
+        "theory", ("causes", "dense_signal", "small_init"), THEORY, "what pruning changes, by intervention"
+    ),
 }

@@ -6,6 +6,7 @@ import importlib
 import pandas as pd
 
 from ..files import atomic
+from ..settings import read
 from . import FIGURES
 from .style import save
 
@@ -14,7 +15,8 @@ def main(arguments: list[str]) -> None:
     """Draw a figure from the metrics of its experiments."""
     parser = argparse.ArgumentParser(prog="python workflow figure", description=main.__doc__)
     parser.add_argument("name", choices=FIGURES)
-    parser.add_argument("--metrics", nargs="+", required=True, help="metrics.parquet of each experiment it needs")
+    parser.add_argument("--settings", nargs="+", required=True, help="experiment.json of each experiment it needs")
+    parser.add_argument("--metrics", nargs="+", required=True, help="metrics.parquet of each, in the same order")
     parser.add_argument("--svg", required=True)
     parser.add_argument("--pdf", required=True)
     parser.add_argument("--png", required=True)
@@ -22,6 +24,8 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     figure = FIGURES[options.name]
     tables = {e: pd.read_parquet(path) for e, path in zip(figure.experiments, options.metrics, strict=True)}
+    for table, path in zip(tables.values(), options.settings, strict=True):
+        table.attrs["settings"] = read(path).settings
     draw = getattr(importlib.import_module(f"{__package__}.{figure.module}"), options.name)
     data, drawing = draw(tables)
     with atomic(options.data) as temporary:

@@ -1,0 +1,160 @@
+"""The phase diagram that the paper leaves open (p. 14): test accuracy against predicted boundaries.
+
+Two predictions, both heuristics of ours: the signal wins the race against memorizing where
+`theory.race_from_maxima` exceeds a constant, and below some density classes lose their signal. Together,
+
+    accuracy = 1/K + (A(density, m) - 1/K) / (1 + exp(-slope (race - constant)))
+
+with A = `theory.accuracy_after_class_loss`. Slope and constant are fitted on the experiments `noise` and `width`; the
+experiment `boundary` (other n, d and sigma_0) is held out.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.optimize import least_squares
+from scipy.special import expit
+
+from .. import theory
+from ..runs import first_below
+from ..settings import TwoLayerSettings
+from .style import new_figure
+
+EPS = 0.01  # the train loss at which runs are compared
+BOOTSTRAPS = 200
+SWEPT = {"noise": "sigma_n", "width": "width", "boundary": "init_std"}
+LABELS = {"sigma_n": r"noise $\sigma_n$", "width": "neurons per class, m", "init_std": r"initial weights $\sigma_0$"}
+
+
+def phase(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+    """Test accuracy over pruned fraction and sigma_n, m or sigma_0, and all of it against one predicted variable."""
+    points = pd.concat([_points(name, table) for name, table in tables.items()], ignore_index=True)
+    fitted, held = points[points.experiment != "boundary"], points[points.experiment == "boundary"]
+    slope, constant = _fit(_means(fitted))
+    spread = _bootstrap(fitted)
+    figure, grid = new_figure(2, 2, aspect=0.85)
+    for axes, (name, table) in zip(grid.flat, tables.items(), strict=False):
+        _diagram(axes, points[points.experiment == name], table.attrs["settings"], SWEPT[name], constant)
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize="x-small")
+    _collapse(grid[1, 1], points, slope, constant, spread)
+    prediction = _accuracy(points, slope, constant)
+    errors = {"fitted": _error(fitted, slope, constant), "held out": _error(held, slope, constant)}
+    baseline = float((_means(held).accuracy - _means(fitted).accuracy.mean()).abs().mean())
+    grid[1, 1].set_title(
+        f"mean error: fitted {errors['fitted']:.3f}, held out {errors['held out']:.3f} (a constant: {baseline:.3f})",
+        fontsize="xx-small",
+        loc="left",
+    )
+    data = _means(points.assign(prediction=prediction))
+    low, high = np.percentile(spread, [2.5, 97.5], axis=0)
+    fit = {"slope": slope, "slope_low": low[0], "slope_high": high[0]}
+    fit |= {"constant": constant, "constant_low": low[1], "constant_high": high[1]}
+    return data.assign(**fit, held_out_error=errors["held out"], constant_error=baseline), figure
+
+
+def _points(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """One row a run: its accuracy at EPS (or where it ended), the predicted race and A."""
+    key = SWEPT[name]
+    parts = []
+    for value, part in table.groupby(key):
+        rows = first_below(part, EPS)
+        settings = table.attrs["settings"].at({key: f"{value:g}"})
+        for fraction, runs in rows.groupby("fraction"):
+            race, kept = _predictors(settings, 1 - fraction)
+            found = {"fraction": fraction, "value": value, "seed": runs.seed, "accuracy": 1 - runs.test_error}
+            found |= {"reached": runs.reached, "race": race, "kept": kept, "chance": 1 / settings.data.classes}
+            parts.append(pd.DataFrame(found))
+    return pd.concat(parts, ignore_index=True).assign(experiment=name, swept=key)
+
+
+def _predictors(settings: TwoLayerSettings, density: float) -> tuple[float, float]:
+    data, model = settings.data, settings.model
+    size = (data.classes, model.width, data.n_train, data.dimension, data.signal_norm, data.sigma_n)
+    lost = theory.dead_class_probability(density, model.width)
+    return (
+        theory.race_from_maxima(*size, density, model.power),
+        theory.accuracy_after_class_loss(lost, data.classes),
+    )
+
+
+def _means(points: pd.DataFrame) -> pd.DataFrame:
+    groups = points.groupby(["experiment", "swept", "value", "fraction"], as_index=False)
+    means = groups.mean(numeric_only=True).drop(columns="seed")
+    return means.assign(n=groups.size()["size"])
+
+
+def _accuracy(points: pd.DataFrame, slope: float, constant: float) -> np.ndarray:
+    wins = expit(slope * (points.race - constant))
+    return (points.chance + (points.kept - points.chance) * wins).to_numpy()
+
+
+def _fit(means: pd.DataFrame) -> np.ndarray:
+    """Least-squares slope and constant on means over seeds."""
+    accuracy = means.accuracy.to_numpy()
+    return least_squares(lambda p: _accuracy(means, *p) - accuracy, [2.0, 0.0]).x
+
+
+def _bootstrap(points: pd.DataFrame) -> np.ndarray:
+    """[BOOTSTRAPS, 2] fits, each on seeds drawn again."""
+    rng = np.random.default_rng(0)
+    keys = ["experiment", "swept", "value", "fraction"]
+    by_seed = points.pivot(index=keys, columns="seed", values="accuracy").sort_index().to_numpy()
+    means = _means(points).sort_values(keys)
+    draws = rng.integers(by_seed.shape[1], size=(BOOTSTRAPS, by_seed.shape[1]))
+    return np.array([_fit(means.assign(accuracy=by_seed[:, draw].mean(axis=1))) for draw in draws])
+
+
+def _error(points: pd.DataFrame, slope: float, constant: float) -> float:
+    means = _means(points)
+    return float(np.abs(_accuracy(means, slope, constant) - means.accuracy).mean())
+
+
+def _diagram(axes: Axes, points: pd.DataFrame, settings: TwoLayerSettings, key: str, constant: float) -> None:
+    """A map of mean accuracy with the boundaries: race (dotted), fitted race (solid), lost classes (dashed)."""
+    means = points.pivot_table(index="value", columns="fraction", values="accuracy")
+    fractions, values = means.columns.to_numpy(), means.index.to_numpy()
+    axes.imshow(means, origin="lower", aspect="auto", cmap="cividis", vmin=1 / settings.data.classes, vmax=1)
+    for i, j in np.ndindex(means.shape):
+        colour = "black" if means.iloc[i, j] > 0.65 else "white"
+        axes.text(j, i, f"{means.iloc[i, j]:.2f}", ha="center", va="center", fontsize=5, color=colour)
+    where = [settings.at({key: f"{value:g}"}) for value in values]
+    styles = {
+        "race, constant 0": (":", [_boundary(s, 0) for s in where]),
+        "race, fitted": ("-", [_boundary(s, constant) for s in where]),
+        "a class lost": ("--", [theory.live_density(s.data.classes, s.model.width) for s in where]),
+    }
+    for label, (style, densities) in styles.items():
+        x = np.interp(-np.log(densities), -np.log(1 - fractions), np.arange(len(fractions)), left=-0.5)
+        axes.plot(x, np.arange(len(values)), color="C3", linestyle=style, linewidth=1.5, label=label)
+    axes.set_xticks(range(len(fractions)), [f"{f:g}" for f in fractions], rotation=45, fontsize="x-small")
+    axes.set_yticks(range(len(values)), [f"{v:g}" for v in values])
+    axes.set(xlabel="pruned fraction", ylabel=LABELS[key], xlim=(-0.5, len(fractions) - 0.5))
+    n = points.seed.nunique()
+    axes.set_title(f"test accuracy, n = {n} seeds", fontsize="x-small", loc="left")
+
+
+def _boundary(settings: TwoLayerSettings, constant: float) -> float:
+    """The largest density at which the race exceeds a constant: 2 if already above density 1 (off the map)."""
+    densities = np.geomspace(1, 1e-3, 200)
+    above = [_predictors(settings, density)[0] > constant for density in densities]
+    if above[0]:
+        return 2.0
+    return float(densities[above.index(True)]) if any(above) else 1e-3
+
+
+def _collapse(axes: Axes, points: pd.DataFrame, slope: float, constant: float, spread: np.ndarray) -> None:
+    """Accuracy, with the lost classes divided out, against the race of every point."""
+    means = _means(points)
+    means = means[means.kept > 0.9]
+    wins = (means.accuracy - means.chance) / (means.kept - means.chance)
+    for number, (name, label) in enumerate({"noise": r"$\sigma_n$", "width": "m", "boundary": "held out"}.items()):
+        chosen = means.experiment == name
+        axes.plot(means.race[chosen], wins[chosen], "osD"[number], markersize=3, color=f"C{number}", label=label)
+    low, high = np.percentile(spread[:, 1], [2.5, 97.5])
+    x = np.linspace(means.race.min(), means.race.max(), 200)
+    label = f"fit: constant {constant:.2f} [{low:.2f}, {high:.2f}]"
+    axes.plot(x, expit(slope * (x - constant)), color="0.3", linewidth=1, label=label)
+    axes.axvline(0, color="0.45", linewidth=0.9, linestyle=":")
+    axes.set(xlabel="predicted log advantage of the signal", ylabel="accuracy above chance, rescaled")
+    axes.legend(frameon=False, fontsize="xx-small", loc="lower right")
