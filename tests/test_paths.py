@@ -15,6 +15,9 @@ STEPS = {
     "train": ["training"],
     "collect": ["collect"],
     "figure": ["figures.draw", "figures.synthetic"],
+    "scorecard": ["scorecard"],
+    "calibrate": ["calibration"],
+    "page": ["page"],
 }
 
 

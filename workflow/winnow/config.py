@@ -15,7 +15,7 @@ from .errors import WinnowError
 from .figures import FIGURES
 from .settings import SCALES, Fraction, RunSettings, Strict, TwoLayerSettings, TwoPatchData, canonical, validated
 
-RESERVED = ("core", "figures", "logs", "provenance", "bench")  # other folders of results/
+RESERVED = ("core", "figures", "logs", "provenance", "bench", "pages")  # other folders of results/
 
 
 def _distinct(values: list) -> list:
@@ -133,6 +133,11 @@ class Config(Strict):
             if missing:
                 raise ValueError(f"figures: {name} needs the experiment {missing[0]}, which is not configured")
         return self
+
+    @property
+    def calibrations(self) -> list[str]:
+        """The experiments that search the unstated settings of figure 2."""
+        return [name for name in self.experiments if name.split("-")[0] == "calibration"]
 
     def run_settings(self, experiment: str) -> RunSettings:
         """What `results/<experiment>/experiment.json` holds."""

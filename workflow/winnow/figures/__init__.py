@@ -20,3 +20,6 @@ FIGURES = {
     "fig5a": Figure("synthetic", ("fig5",), "Figure 5", "train and test error, four hidden neurons"),
     "fig5b": Figure("synthetic", ("fig5",), "Figure 5", "train and test loss, four hidden neurons"),
 }
+
+# The figures of which published values exist (published.csv).
+PUBLISHED = ("fig2a", "fig2b", "fig2c", "fig3a", "fig3b", "fig4", "fig5a", "fig5b")
