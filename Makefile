@@ -1,6 +1,7 @@
 # make figures   installs what is needed into .venv and rebuilds every figure
 # make test      linters and tests
 # make bench     the compiled core against torch and jax
+# make audit     checks every result against its record, and derives five of them again
 # CONFIG=config/ci.yaml selects a configuration, DIR=build/ci a working directory for its results.
 CONFIG ?= config.yaml
 DIR ?= .
@@ -10,7 +11,7 @@ VENV ?= .venv
 BIN = $(abspath $(VENV))/bin
 SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --directory "$(DIR)" --configfile "$(abspath $(CONFIG))"
 
-.PHONY: env figures test report bench publish clean
+.PHONY: env figures test audit golden report bench publish clean
 .DEFAULT_GOAL = figures
 
 env: $(VENV)/installed
@@ -23,6 +24,13 @@ $(VENV)/installed: envs/requirements.txt
 figures: env
 	@mkdir -p "$(DIR)"
 	$(SNAKEMAKE)
+
+audit: env
+	cd "$(DIR)" && $(BIN)/python "$(CURDIR)/workflow" audit verify --config "$(abspath $(CONFIG))"
+	cd "$(DIR)" && $(BIN)/python "$(CURDIR)/workflow" audit sample 5
+
+golden: env
+	cd "$(DIR)" && $(BIN)/python "$(CURDIR)/workflow" audit golden
 
 report: env
 	$(SNAKEMAKE) --report results/report.html
@@ -42,6 +50,7 @@ bench: env
 publish: figures
 	mkdir -p docs/figures
 	cp "$(DIR)"/results/figures/*.svg docs/figures/
+	cd "$(DIR)/results" && cp $$(ls | grep -E '^(claims|scorecard)\.') "$(CURDIR)/docs/"
 
 clean:
 	rm -rf "$(DIR)/results/"*/ "$(DIR)/.snakemake"

@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
 from winnow import paths
 from winnow.config import load
 from winnow.errors import WinnowError
-from winnow.figures import FIGURES
+from winnow.figures import FIGURES, PUBLISHED
 
 # A --configfile stands alone; without one, the default run.
 if not workflow.overwrite_configfiles:
@@ -26,6 +26,10 @@ except WinnowError as error:
     raise WorkflowError(str(error))
 
 paths.prefer_this_python()
+# The tables that the report shows first.
+PAGES = {"scorecard": "every published point against ours"} if CONFIG.figures else {}
+PAGES |= {"claims": "verdicts on the paper's claims"} if CONFIG.judged else {}
+PAGES |= {"calibration": "readings of figure 2, nearest first"} if CONFIG.calibrations else {}
 
 
 include: "workflow/rules/core.smk"
@@ -34,6 +38,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/collect.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/audit.smk"
 
 
 rule all:
@@ -41,4 +46,4 @@ rule all:
     default_target: True
     input:
         [paths.figure(name, "svg") for name in CONFIG.figures],
-        [paths.claims("json")] if CONFIG.judged else [],
+        [paths.page(name) for name in PAGES],

@@ -16,6 +16,9 @@ STEPS = {
     "collect": ["collect"],
     "figure": ["figures.draw", "figures.synthetic", "figures.theory", "figures.phase"],
     "claims": ["claims"],
+    "scorecard": ["scorecard"],
+    "calibrate": ["calibration"],
+    "page": ["page"],
 }
 
 

@@ -4,6 +4,7 @@ import importlib
 import sys
 
 from winnow.errors import WinnowError
+from winnow.provenance import Recorder
 
 # The module each step runs: its main(arguments).
 STEPS = {
@@ -16,6 +17,10 @@ STEPS = {
     "collect": "collect",
     "figure": "figures.draw",
     "claims": "claims",
+    "scorecard": "scorecard",
+    "calibrate": "calibration",
+    "page": "page",
+    "audit": "audit",
     "schema": "config",
     "bench": "core.bench",
 }
@@ -27,14 +32,16 @@ def main() -> int:
         print(f"usage: python workflow <step> …; steps: {', '.join(STEPS)}", file=sys.stderr)
         return 2
     step, arguments = sys.argv[1], sys.argv[2:]
+    recorder = Recorder(step, arguments)
     module = importlib.import_module(f"winnow.{STEPS[step]}")
     sys.argv[0] = f"python workflow {step}"
     try:
-        module.main(arguments)
+        code = module.main(arguments)
+        recorder.finish()
     except WinnowError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    return 0
+    return code or 0
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def metrics(experiment: str) -> pd.DataFrame:
         for step in (0, 10, 1000)
     ]
     table = pd.DataFrame(rows)
-    return table.assign(train_error=0.0, train_loss=0.1, test_loss=table.test_error * 2)
+    return table.assign(experiment=experiment, train_error=0.0, train_loss=0.1, test_loss=table.test_error * 2)
 
 
 @pytest.fixture(params=[name for name, figure in FIGURES.items() if figure.module == "synthetic"])
@@ -30,11 +30,12 @@ def test_axes_are_labelled_and_numbers_are_complete(drawn):
     axes = figure.axes[0]
     assert axes.get_xlabel()
     assert axes.get_ylabel()
-    assert {"x", "y", "low", "high", "n", "series", "source"} == set(data.columns)
+    assert {"x", "y", "low", "high", "n", "runs", "series", "source"} == set(data.columns)
     ours = data[data.source == "winnow"]
     assert (ours.n == 5).all()
     assert (ours.low <= ours.y).all()
     assert (ours.y <= ours.high).all()
+    assert ours.runs.str.startswith("results/fig").all()
     assert len(data[data.source == "paper"]) > 0
 
 

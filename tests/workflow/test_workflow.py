@@ -4,30 +4,18 @@ import json
 import math
 import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from project import KEPT, ROOT, snakemake
 
 from winnow.figures import FIGURES
 
-ROOT = Path(__file__).resolve().parents[2]
 KINDS = {name: e["kind"] for name, e in yaml.safe_load((ROOT / "config/ci.yaml").read_text())["experiments"].items()}
 TWO_LAYER = tuple(name for name, kind in KINDS.items() if kind == "two_layer")
 IMAGES = tuple(name for name, kind in KINDS.items() if kind == "images")
-KEPT = ("Snakefile", "config.yaml", "config", "envs", "profiles", "workflow")
-
-
-def snakemake(tree: Path, *arguments: str, config: str = "config/ci.yaml") -> subprocess.CompletedProcess:
-    """Run Snakemake in a tree; output and errors together."""
-    command = [sys.executable, "-m", "snakemake", "--configfile", config, *arguments]
-    run = subprocess.run(command, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900)
-    run.args = command
-    return run
 
 
 def planned(tree: Path, *arguments: str) -> dict[str, int]:
@@ -51,21 +39,6 @@ def produced(tree: Path) -> dict[str, bytes]:
     relative = {path.relative_to(tree).as_posix(): path for path in files}
     apart = ("results/logs/", "results/core/", "results/README.md")
     return {name: path.read_bytes() for name, path in relative.items() if not name.startswith(apart)}
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    """A copy of the project after one complete run of config/ci.yaml on one core."""
-    folder = tmp_path_factory.mktemp("a copié tree")
-    for name in KEPT:
-        source, target = ROOT / name, folder / name
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, target)
-    run = snakemake(folder, "--cores", "1")
-    assert run.returncode == 0, run.stdout
-    return folder
 
 
 @pytest.fixture

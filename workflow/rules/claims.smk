@@ -12,7 +12,7 @@ if CONFIG.judged:
             metrics=[paths.table(name, "metrics") for name in CONFIG.judged],
         output:
             json=paths.claims("json"),
-            markdown=report(paths.claims("md"), category="Theory", labels={"figure": "claims", "shows": "verdicts"}),
+            markdown=paths.claims("md"),
         log:
             paths.log("claims"),
         conda:

@@ -1,5 +1,6 @@
 # in:  the metrics of the experiments that a figure shows
 # out: results/figures/<figure>.{svg,pdf,png} and <figure>.data.parquet (exactly the numbers drawn)
+# One label an entry: of two labels the report makes a toggle where a category has two entries, and then shows neither.
 
 
 for name in CONFIG.figures:
@@ -18,7 +19,7 @@ for name in CONFIG.figures:
                 paths.figure(name, "svg"),
                 caption=f"../report/{name}.rst",
                 category=FIGURES[name].category,
-                labels={"figure": name, "shows": FIGURES[name].title},
+                labels={"entry": f"{name}: {FIGURES[name].title}"},
             ),
             pdf=paths.figure(name, "pdf"),
             png=paths.figure(name, "png"),

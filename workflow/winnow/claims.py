@@ -15,7 +15,7 @@ import pandas as pd
 
 from . import stats, theory
 from .figures import CLAIMS
-from .files import atomic, write_json
+from .files import atomic, used, write_json
 from .real_data import real_data_claims
 from .runs import (
     Regime,
@@ -499,7 +499,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--markdown", required=True, help="the claims as a table to read")
     options = parser.parse_args(arguments)
     runs = [read(path) for path in options.settings]
-    tables = {run.experiment: pd.read_parquet(path) for run, path in zip(runs, options.metrics, strict=True)}
+    tables = {run.experiment: pd.read_parquet(used(path)) for run, path in zip(runs, options.metrics, strict=True)}
     found = claims(tables, {run.experiment: run.settings for run in runs})
     write_json(options.json, _finite(found))
     with atomic(options.markdown) as temporary:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from . import paths
 from .errors import WinnowError
-from .files import atomic
+from .files import atomic, used
 
 FILES_AT_ONCE = 1000  # bounds the memory, whatever the number of runs
 
@@ -29,7 +29,7 @@ def runs(experiment: str, grid: dict) -> Iterator[tuple[str, dict]]:
 def read_run(path: str, expected: dict) -> pa.Table:
     """Read one run. Raises WinnowError when the file is broken, empty, or another run's."""
     try:
-        table = pq.read_table(path, partitioning=None)
+        table = pq.read_table(used(path), partitioning=None)
     except (OSError, pa.ArrowException) as error:
         raise WinnowError(f"{path}: cannot be read as a run ({error}); delete it and run again") from None
     for column, value in expected.items():

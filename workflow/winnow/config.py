@@ -27,7 +27,7 @@ from .settings import (
     validated,
 )
 
-RESERVED = ("core", "figures", "logs", "provenance", "bench")  # other folders of results/
+RESERVED = ("core", "figures", "logs", "provenance", "bench", "pages")  # other folders of results/
 
 
 def _distinct(values: list) -> list:
@@ -252,6 +252,11 @@ class Config(Strict):
         if not set(CLAIMS) <= set(self.experiments):
             return []
         return [*CLAIMS, *(name for name in PRACTICE if name in self.experiments)]
+
+    @property
+    def calibrations(self) -> list[str]:
+        """The experiments that search the unstated settings of figure 2."""
+        return [name for name in self.experiments if name.split("-")[0] == "calibration"]
 
     def run_settings(self, experiment: str) -> RunSettings:
         """What `results/<experiment>/experiment.json` holds."""

@@ -10,6 +10,14 @@ import numpy as np
 
 from .errors import WinnowError
 
+READ, WRITTEN = [], []  # what this process has read and written: provenance.py records it
+
+
+def used(path: str | Path) -> str | Path:
+    """Note that a file is read, and return it: `load(used(path))`."""
+    READ.append(os.fspath(path))
+    return path
+
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
@@ -23,6 +31,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+        WRITTEN.append(os.fspath(path))
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -42,7 +51,7 @@ def write_arrays(path: str | Path, **arrays: np.ndarray) -> None:
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """Read an npz file without pickle. Raises WinnowError naming a missing or broken file."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(used(path), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except Exception as error:  # numpy and zipfile raise many kinds for a broken file
         raise WinnowError(f"{path}: cannot be read as arrays ({error}); delete it and run again") from None

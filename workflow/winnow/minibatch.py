@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from . import core, images, networks, scores
 from .checkpoint import Checkpoint, Progress
 from .errors import WinnowError
-from .files import atomic, read_arrays, write_table
+from .files import atomic, read_arrays, used, write_table
 from .networks import Tensors
 from .randomness import generator
 from .settings import ImageSettings, Minibatch, RunSettings, read
@@ -130,7 +130,7 @@ def run(
 def read_masks(path: str | Path) -> Tensors:
     """Read the masks of a network. Raises WinnowError naming a missing or broken file."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(used(path), framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (OSError, SafetensorError) as error:
         raise WinnowError(f"{path}: cannot be read as masks ({error}); delete it and run again") from None

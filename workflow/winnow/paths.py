@@ -56,6 +56,21 @@ def claims(suffix: str) -> str:
     return f"{RESULTS}/claims.{suffix}"
 
 
+def scorecard(suffix: str) -> str:
+    """Every published point against ours (json, md)."""
+    return f"{RESULTS}/scorecard.{suffix}"
+
+
+def calibration(suffix: str) -> str:
+    """The readings of the unstated settings of figure 2, nearest first (json, md)."""
+    return f"{RESULTS}/calibration.{suffix}"
+
+
+def page(name: str) -> str:
+    """A table of results as the page that the report shows."""
+    return f"{RESULTS}/pages/{name}.html"
+
+
 def log(*parts: str) -> str:
     """The log of a job."""
     return "/".join([f"{RESULTS}/logs", *parts]) + ".log"

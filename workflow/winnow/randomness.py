@@ -9,6 +9,7 @@ import hashlib
 import numpy as np
 
 STREAMS = ("data", "init", "mask", "order", "noise")
+DRAWN = []  # the streams of this process as root/experiment/seed/stream: provenance.py records them
 
 
 def generator(root_seed: int, experiment: str, seed: int, stream: str) -> np.random.Generator:
@@ -18,6 +19,7 @@ def generator(root_seed: int, experiment: str, seed: int, stream: str) -> np.ran
     """
     if stream not in STREAMS:
         raise ValueError(f"stream {stream!r} is not one of {', '.join(STREAMS)}")
+    DRAWN.append(f"{root_seed}/{experiment}/{seed}/{stream}")
     name = int.from_bytes(hashlib.sha256(experiment.encode()).digest()[:8], "big")
     key = (name, seed, STREAMS.index(stream))
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(root_seed, spawn_key=key)))

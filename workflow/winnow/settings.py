@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import WinnowError
-from .files import write_json
+from .files import used, write_json
 
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -332,7 +332,7 @@ def _kind(model: type[BaseModel]) -> str | None:
 def read(path: Path) -> RunSettings:
     """Read and check an `experiment.json`. Raises WinnowError naming the file and the key."""
     try:
-        tree = json.loads(Path(path).read_text())
+        tree = json.loads(Path(used(path)).read_text())
     except (OSError, ValueError) as error:
         raise WinnowError(f"{path}: cannot be read as settings: {error}") from None
     return validated(RunSettings, tree, str(path))

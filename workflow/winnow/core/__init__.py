@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from ..errors import WinnowError
+from ..files import used
 from .linear import CROSSOVER, Pattern, masked_linear
 
 __all__ = ["CROSSOVER", "Examples", "Network", "Pattern", "Trace", "descend", "evaluate", "isa", "load"]
@@ -84,7 +85,7 @@ def load(library: Path) -> None:
     if not Path(library).is_file():
         raise WinnowError(f"{library}: the compiled core is missing; build it first")
     try:
-        torch.ops.load_library(str(Path(library).resolve()))
+        torch.ops.load_library(str(Path(used(library)).resolve()))
     except OSError as error:
         raise WinnowError(f"{library}: the compiled core does not load ({error}); build it again") from None
     if missing := [name for name in OPERATORS if not hasattr(torch.ops.winnow, name)]:

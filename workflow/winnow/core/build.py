@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ..errors import WinnowError
+from ..files import used
 
 HERE = Path(__file__).parent
 
@@ -28,6 +29,8 @@ def build(target: Path) -> None:
     compiler = (os.environ.get("CXX") or "g++").split()
     if shutil.which(compiler[0]) is None:
         raise WinnowError(f"no C++ compiler: {compiler[0]} is not on PATH; install g++ or set CXX")
+    for source in sorted(HERE.glob("*.[chi]*")):
+        used(source)
     site = Path(torch.__file__).parent
     # torch's stable interface as of 2.10, the oldest version that has what op.cpp needs.
     include = [f"-isystem{site / 'include'}", "-DTORCH_TARGET_VERSION=0x020a000000000000"]

@@ -40,3 +40,6 @@ FIGURES = {
         "theory", ("causes", "dense_signal", "small_init"), THEORY, "what pruning changes, by intervention"
     ),
 }
+
+# The figures of which published values exist (published.csv).
+PUBLISHED = ("fig2a", "fig2b", "fig2c", "fig3a", "fig3b", "fig4", "fig5a", "fig5b")

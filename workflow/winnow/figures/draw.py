@@ -5,7 +5,7 @@ import importlib
 
 import pandas as pd
 
-from ..files import atomic
+from ..files import atomic, used
 from ..settings import read
 from . import FIGURES
 from .style import save
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--data", required=True, help="the numbers drawn")
     options = parser.parse_args(arguments)
     figure = FIGURES[options.name]
-    tables = {e: pd.read_parquet(path) for e, path in zip(figure.experiments, options.metrics, strict=True)}
+    tables = {e: pd.read_parquet(used(path)) for e, path in zip(figure.experiments, options.metrics, strict=True)}
     for table, path in zip(tables.values(), options.settings, strict=True):
         table.attrs["settings"] = read(path).settings
     draw = getattr(importlib.import_module(f"{__package__}.{figure.module}"), options.name)

@@ -7,6 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..files import used
+from ..settings import canonical
 from ..stats import mean_interval
 from .style import line_with_interval, new_figure, published_line
 
@@ -16,15 +18,23 @@ COLOURS = {"train": "C0", "test": "C1", "full": "C0", "pruned": "C1"}
 
 
 def over_seeds(table: pd.DataFrame, metric: str, x: str) -> pd.DataFrame:
-    """Mean of a metric over seeds at every x, with its interval and the number of seeds: columns x, y, low, high, n."""
+    """Mean of a metric over seeds at every x, with its interval and the number of seeds: columns x, y, low, high, n.
+
+    Column `runs` names the folder of the runs that a point summarizes.
+    """
     wide = table.pivot(index="seed", columns=x, values=metric).dropna()
     low, high = mean_interval(wide.to_numpy())
-    return pd.DataFrame({"x": wide.columns, "y": wide.mean().to_numpy(), "low": low, "high": high, "n": len(wide)})
+    points = pd.DataFrame({"x": wide.columns, "y": wide.mean().to_numpy(), "low": low, "high": high, "n": len(wide)})
+    first = table.assign(at=table[x]).groupby("at").first().loc[wide.columns]
+    folders = [
+        f"results/{e}/runs/fraction-{canonical(f)}" for e, f in zip(first.experiment, first.fraction, strict=True)
+    ]
+    return points.assign(runs=folders)
 
 
 def published(figure: str, metric: str, series: str = "random") -> pd.DataFrame:
     """A digitised curve of the paper, as columns x, y, low, high (its drawn error bar), n (its runs)."""
-    table = pd.read_csv(PUBLISHED, dtype={"runs": str})
+    table = pd.read_csv(used(PUBLISHED), dtype={"runs": str})
     rows = table[(table.figure == figure) & (table.metric == metric) & (table.series == series)]
     y, half, n = rows.y_value.to_numpy(), rows.half_bar.to_numpy(), rows.runs.str.extract(r"(\d+)")[0].astype(int)
     return pd.DataFrame({"x": rows.x_value.to_numpy(), "y": y, "low": y - half, "high": y + half, "n": n.to_numpy()})

@@ -1,0 +1,69 @@
+"""The report, opened offline in a browser: whatever it lists can be seen, and nothing is fetched."""
+
+import shutil
+import time
+
+import pytest
+import yaml
+from browser import Browser
+from project import snakemake
+
+CLICK = """
+const found = [...document.querySelectorAll('a, button')].filter(e => e.innerText.trim() == arguments[0]);
+if (found.length) found[0].click();
+"""
+CATEGORIES = """
+const all = document.body.innerText.split('\\n').map(t => t.trim());
+return all.slice(all.findIndex(t => t.toUpperCase() == 'RESULTS') + 1).filter(t => t);
+"""
+ROWS = "return [...document.querySelectorAll('tbody tr')].map(row => row.cells[0].innerText.split(': ')[0])"
+EYE = "document.querySelectorAll('tbody tr')[arguments[0]].querySelector('[iconname=eye]').click()"
+SHOWN = """
+const width = e => e.getBoundingClientRect().width;
+const picture = [...document.querySelectorAll('img')].find(e => e.src.includes('filename=' + arguments[0] + '.'));
+const page = document.querySelector('iframe');
+return picture ? (picture.complete && picture.naturalWidth > 0 ? width(picture) : 0) : page ? width(page) : 0;
+"""
+
+
+def everything(browser: Browser, url: str) -> tuple[list[str], dict[str, float]]:
+    """The categories of a report in their order, and how wide each of its entries is shown."""
+    browser.open(url)
+    categories = eventually(lambda: browser.run(CATEGORIES))
+    seen = {}
+    for category in categories:
+        browser.open("about:blank")
+        browser.open(url)
+        rows = eventually(lambda category=category: browser.run(CLICK, category) or browser.run(ROWS))
+        for i, name in enumerate(rows):
+            browser.run(EYE, i)
+            seen[name] = eventually(lambda name=name: browser.run(SHOWN, name))
+    return categories, seen
+
+
+def eventually(condition, seconds: float = 15):
+    """The first true value of a condition that a page takes a moment to fulfil, or its last one."""
+    end = time.monotonic() + seconds
+    while not (value := condition()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return value
+
+
+@pytest.mark.skipif(
+    not (shutil.which("chromium") and shutil.which("chromedriver")),
+    reason="chromium and chromedriver are not installed (Debian: apt-get install chromium chromium-driver)",
+)
+def test_everything_in_the_report_can_be_seen_offline(tree):
+    run = snakemake(tree, "--report", "results/report.html")
+    assert run.returncode == 0, run.stdout
+    assert "ERROR" not in run.stdout
+    with Browser() as browser:
+        browser.requests()
+        categories, seen = everything(browser, (tree / "results/report.html").as_uri())
+        console, requests = browser.console(), browser.requests()
+    figures = yaml.safe_load((tree / "config/ci.yaml").read_text())["figures"]
+    assert set(seen) == {"scorecard", *figures}
+    assert all(width > 200 for width in seen.values()), seen
+    assert categories[0] == "Claims and scorecard"
+    assert not [line for line in console if line.startswith("SEVERE")], console
+    assert {url.split(":")[0] for url in requests} <= {"file", "data", "blob", "chrome", "about"}
