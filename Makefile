@@ -42,6 +42,7 @@ bench: env
 publish: figures
 	mkdir -p docs/figures
 	cp "$(DIR)"/results/figures/*.svg docs/figures/
+	cp "$(DIR)"/results/claims.md docs/
 
 clean:
 	rm -rf "$(DIR)/results/"*/ "$(DIR)/.snakemake"
