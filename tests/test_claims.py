@@ -36,7 +36,7 @@ def settings(name: str) -> TwoLayerSettings:
             "noise_orthogonal": False,
             "signal": "dense" if name == "dense_signal" else "coordinate",
         },
-        model={"width": WIDTH, "power": 3, "init_std": 0.1, "output_layer": "class_sums"},
+        model={"width": 20 if small else WIDTH, "power": 3, "init_std": 0.1, "output_layer": "class_sums"},
         training={"loss": "cross_entropy", "learning_rate": 0.5, "eps": 0.001, "milestones": [0.01]},
     )
 

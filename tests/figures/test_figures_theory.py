@@ -38,7 +38,7 @@ def settings(name: str) -> TwoLayerSettings:
             "noise_orthogonal": False,
             "signal": "dense" if name == "dense_signal" else "coordinate",
         },
-        model={"width": 50, "power": 3, "init_std": 0.1, "output_layer": "class_sums"},
+        model={"width": 20 if name == "overprune" else 50, "power": 3, "init_std": 0.1, "output_layer": "class_sums"},
         training={"loss": "cross_entropy", "eps": 0.001},
     )
 

@@ -32,7 +32,7 @@ def curve(rows: pd.DataFrame, y: str, x: str = "fraction") -> pd.DataFrame:
         if len(values):
             low, high = mean_interval(values)
             points.append({"x": at, "y": values.mean(), "low": float(low), "high": float(high), "n": len(values)})
-    return pd.DataFrame(points, columns=["x", "y", "low", "high", "n"])
+    return pd.DataFrame(points, columns=["x", "y", "low", "high", "n"], dtype=float)
 
 
 def density_axis(axes: Axes, fractions: np.ndarray) -> None:
@@ -53,6 +53,8 @@ def draw_over_density(axes: Axes, data: pd.DataFrame, label: str, colour: str, m
 
 
 def _note_seeds(axes: Axes, data: pd.DataFrame) -> None:
+    if data.empty:
+        return
     low, high = int(data.n.min()), int(data.n.max())
     seeds = f"{high}" if low == high else f"{low} to {high}"
     axes.annotate(f"n = {seeds} seeds", (0.98, 1.02), xycoords="axes fraction", ha="right", fontsize="xx-small")
