@@ -96,7 +96,13 @@ def methods(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     axes.set(xlabel=PRUNED, ylabel="test accuracy minus dense (points)", xlim=(-0.5, len(fractions) - 0.5))
     for boundary in range(1, len(fractions)):
         axes.axvline(boundary - 0.5, color="0.85", linewidth=0.6)
-    axes.legend(frameon=False, fontsize="x-small", loc="lower left", title=f"n = {data.n.min()} seeds")
+    axes.legend(
+        frameon=False,
+        fontsize="x-small",
+        loc="lower left",
+        title=f"n = {data.n.min()} seeds; filled: p < 0.05",
+        title_fontsize="x-small",
+    )
     return data, figure
 
 
@@ -115,5 +121,7 @@ def noisy(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     data = pd.concat(parts, ignore_index=True)
     _density_axis(axes, np.array(sorted(data.x.unique())))
     axes.set_ylabel("test accuracy minus dense (points)")
-    axes.legend(frameon=False, fontsize="x-small", loc="lower left", title=f"n = {data.n.min()} seeds")
+    axes.legend(
+        frameon=False, fontsize="x-small", loc="lower left", title=f"n = {data.n.min()} seeds", title_fontsize="x-small"
+    )
     return data, figure
