@@ -123,7 +123,7 @@ class Recorder:
         if not outputs:
             return
         read = {path for path in map(_place, READ + [path for path in now if now[path]]) if path}
-        inputs = sorted(read - written)
+        inputs = sorted(path for path in read - written if path.startswith("code:") or os.path.isfile(path))
         randomness = sys.modules.get("winnow.randomness")
         record = {
             "step": self.step,
