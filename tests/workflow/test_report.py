@@ -62,7 +62,7 @@ def test_everything_in_the_report_can_be_seen_offline(tree):
         categories, seen = everything(browser, (tree / "results/report.html").as_uri())
         console, requests = browser.console(), browser.requests()
     figures = yaml.safe_load((tree / "config/ci.yaml").read_text())["figures"]
-    assert set(seen) == {"scorecard", *figures}
+    assert set(seen) == {*(path.stem for path in (tree / "results/pages").iterdir()), *figures}
     assert all(width > 200 for width in seen.values()), seen
     assert categories[0] == "Claims and scorecard"
     assert not [line for line in console if line.startswith("SEVERE")], console

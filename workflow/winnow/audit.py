@@ -17,6 +17,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -51,10 +52,12 @@ class Finding:
 
 def verify(config: Path) -> list[Finding]:
     """Rehash every result and hold its record against its producers' records, the code, the lock and the settings."""
-    expected = planned(config)
     present = results()
-    hashes = {path: sha256(path) for path in present}
     records = Records()
+    with ThreadPoolExecutor() as pool:  # the plan is made by a process of its own, and hashing releases the lock
+        plan = pool.submit(planned, config)
+        hashes = dict(zip(present, pool.map(sha256, present), strict=True))
+        expected = plan.result()
     findings = environment() + _records_of(present, hashes, records)
     findings += [Finding(4, path, "missing") for path in sorted(set(expected) - set(present))]
     for path in sorted(set(expected) & set(present)):

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import WinnowError
-from .files import write_arrays
+from .files import used, write_arrays
 from .randomness import generator
 from .settings import ImageData, read
 
@@ -205,7 +205,7 @@ def inputs(arrays: dict[str, np.ndarray], sigma: float, rng: np.random.Generator
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return used(path).read_bytes()
     except OSError as error:
         raise WinnowError(f"{path}: cannot be read ({error.strerror})") from None
 

@@ -5,6 +5,7 @@ the same on every machine. `<path>.run.json` says how it went this time: when, w
 files.py notes what they read and write, and so does their command line.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -123,7 +124,7 @@ class Recorder:
         if not outputs:
             return
         read = {path for path in map(_place, READ + [path for path in now if now[path]]) if path}
-        inputs = sorted(read - written)
+        inputs = sorted(path for path in read - written if path.startswith("code:") or os.path.isfile(path))
         randomness = sys.modules.get("winnow.randomness")
         record = {
             "step": self.step,
@@ -190,9 +191,15 @@ def commit() -> str | None:
 def read_record(path: str) -> dict | None:
     """The record of a result, or None if it is missing or unreadable."""
     try:
-        return json.loads(Path(record_path(path)).read_text())
+        return _parsed(Path(record_path(path)).read_text())
     except (OSError, ValueError):
         return None
+
+
+@functools.lru_cache(maxsize=16)
+def _parsed(text: str) -> dict:
+    """A record; the outputs of one job, which are mostly read one after the other, have the same."""
+    return json.loads(text)
 
 
 def _identity(path: str) -> tuple | None:

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from .audit import TOLERANCE, Records, difference, results, run_again
+from .errors import WinnowError
 from .files import write_json
 from .provenance import RESULTS
 
@@ -42,7 +43,8 @@ def _distances(record: dict, disturbance: dict[str, str]) -> dict[str, float]:
     """The largest distance of each column that one job's tables have under a disturbance."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        run_again(record, Path(folder), **disturbance).check_returncode()
+        if (run := run_again(record, Path(folder), **disturbance)).returncode:
+            raise WinnowError(f"`{record['step']}` cannot be run again: {run.stderr.strip()}")
         for path in record["outputs"]:
             if path.startswith(RESULTS) and path.endswith(".parquet"):
                 for column, far in difference(path, Path(folder) / path).items():
