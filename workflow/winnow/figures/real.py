@@ -41,7 +41,10 @@ def _with_interval(wide: pd.DataFrame) -> pd.DataFrame:
 def _density_axis(axes: Axes, fractions: np.ndarray) -> None:
     """Equal steps for equal factors of the weights that are left, labelled with the pruned fraction."""
     axes.set_xscale("function", functions=(lambda f: -np.log1p(-np.minimum(f, 0.9999)), lambda u: -np.expm1(-u)))
-    shown = fractions[:: max(1, len(fractions) // 8)]
+    shown = []
+    for fraction in sorted(fractions, reverse=True):  # from the right, as many labels as have room
+        if not shown or np.log1p(-fraction) - np.log1p(-shown[-1]) > -np.log1p(-max(fractions)) / 9:
+            shown.append(fraction)
     axes.xaxis.set_major_locator(FixedLocator(shown))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda f, _: f"{f:.3g}".replace("0.", ".")))
@@ -93,7 +96,7 @@ def methods(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
         axes.scatter(x, rows.gain, s=22, marker=MARKERS[i], color=colour, zorder=3, label=METHODS[name])
         axes.scatter(x[~sure], rows.gain[~sure], s=7, marker=MARKERS[i], color="white", zorder=4)
     axes.set_xticks(range(len(fractions)), [f"{f:g}" for f in fractions])
-    axes.set(xlabel=PRUNED, ylabel="test accuracy minus dense (points)", xlim=(-0.5, len(fractions) - 0.5))
+    axes.set(xlabel=PRUNED, ylabel="gain in test accuracy (points)", xlim=(-0.5, len(fractions) - 0.5))
     for boundary in range(1, len(fractions)):
         axes.axvline(boundary - 0.5, color="0.85", linewidth=0.6)
     axes.legend(
@@ -120,7 +123,7 @@ def noisy(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
         parts.append(curve.assign(sigma=sigma, dense=dense))
     data = pd.concat(parts, ignore_index=True)
     _density_axis(axes, np.array(sorted(data.x.unique())))
-    axes.set_ylabel("test accuracy minus dense (points)")
+    axes.set_ylabel("gain in test accuracy (points)")
     axes.legend(
         frameon=False, fontsize="x-small", loc="lower left", title=f"n = {data.n.min()} seeds", title_fontsize="x-small"
     )
