@@ -11,10 +11,11 @@ import pytest
 import yaml
 from project import KEPT, ROOT, snakemake
 
-from winnow.figures import FIGURES
+from winnow.figures import FIGURES, PUBLISHED
 
 KINDS = {name: e["kind"] for name, e in yaml.safe_load((ROOT / "config/ci.yaml").read_text())["experiments"].items()}
 TWO_LAYER = tuple(name for name, kind in KINDS.items() if kind == "two_layer")
+SCORED = {"scorecard", "page_scorecard"}
 IMAGES = tuple(name for name, kind in KINDS.items() if kind == "images")
 
 
@@ -34,10 +35,10 @@ def stages(tree: Path) -> set[str]:
 
 
 def produced(tree: Path) -> dict[str, bytes]:
-    """Every result by its path; logs apart, and the compiled core, whose bytes are the compiler's."""
+    """Every result by its path, but for logs, records (they tell times) and the core (its bytes are the compiler's)."""
     files = [path for path in (tree / "results").rglob("*") if path.is_file()]
     relative = {path.relative_to(tree).as_posix(): path for path in files}
-    apart = ("results/logs/", "results/core/", "results/README.md")
+    apart = ("results/logs/", "results/provenance/", "results/core/", "results/README.md")
     return {name: path.read_bytes() for name, path in relative.items() if not name.startswith(apart)}
 
 
@@ -107,18 +108,21 @@ def test_an_edited_module_reruns_its_jobs_and_what_follows(tree, edited, module,
     after = set(order[min(order.index(r) for r in reruns if r != "core") :]) if reruns else set()
     expected = {f"{stage}_{e}" for stage in after | (reruns - {"core"}) for e in experiments} | (reruns & {"core"})
     drawn = {f for f in FIGURES if not experiments or set(FIGURES[f].experiments) & set(experiments)}
-    assert stages(tree) == expected | drawn | ({"claims"} if reruns else set())
+    expected |= {"claims", "page_claims"} if reruns else set()
+    assert stages(tree) == expected | drawn | (SCORED if drawn & set(PUBLISHED) else set())
 
 
 def test_one_more_seed_adds_its_own_jobs_only(tree, edited):
     edited("config/ci.yaml", "seeds: 6\n    seeds_per_job: 6", "seeds: 7\n    seeds_per_job: 6")
     jobs = planned(tree)
-    assert jobs == {"data_fig5_1": 1, "train_fig5_1": 3, "collect_fig5": 1, "fig5a": 1, "fig5b": 1, "all": 1}
+    assert jobs == {"data_fig5_1": 1, "train_fig5_1": 3} | dict.fromkeys(
+        ["collect_fig5", "fig5a", "fig5b", "all", *SCORED], 1
+    )
 
 
 def test_a_changed_learning_rate_reruns_that_experiment_only(tree, edited):
     edited("config/ci.yaml", "learning_rate: 0.1, max_steps", "learning_rate: 0.05, max_steps")
-    assert stages(tree) == {"settings_fig5", "data_fig5", "train_fig5", "collect_fig5", "fig5a", "fig5b"}
+    assert stages(tree) == {"settings_fig5", "data_fig5", "train_fig5", "collect_fig5", "fig5a", "fig5b"} | SCORED
 
 
 def test_a_single_run_can_be_asked_for(tree):

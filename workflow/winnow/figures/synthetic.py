@@ -56,7 +56,8 @@ def _draw_curves(axes: Axes, data: pd.DataFrame, names: dict[str, str], unit: st
         if len(paper):
             published_line(axes, paper, f"{name}, paper (n = {paper.n.iloc[0]}; bars: s.d.)", colour)
     axes.set(xlabel=PRUNED, ylabel=unit, xlim=(-0.03, 0.93))
-    axes.set_ylim(bottom=min(0, axes.get_ylim()[0]) if unit.startswith("loss") else -0.01)
+    top = 1.2 * axes.get_ylim()[1]  # room for the legend
+    axes.set_ylim(min(0, axes.get_ylim()[0]) if unit.startswith("loss") else -0.01, top)
     axes.legend(frameon=False, fontsize="x-small", loc="upper left")
 
 
