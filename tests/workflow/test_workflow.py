@@ -35,10 +35,10 @@ def stages(tree: Path) -> set[str]:
 
 
 def produced(tree: Path) -> dict[str, bytes]:
-    """Every result by its path, but for logs, records (they tell times) and the core (its bytes are the compiler's)."""
+    """Every result by its path, but for logs, records and the report (they tell times) and the compiled core."""
     files = [path for path in (tree / "results").rglob("*") if path.is_file()]
     relative = {path.relative_to(tree).as_posix(): path for path in files}
-    apart = ("results/logs/", "results/provenance/", "results/core/", "results/README.md")
+    apart = ("results/logs/", "results/provenance/", "results/report.html", "results/core/", "results/README.md")
     return {name: path.read_bytes() for name, path in relative.items() if not name.startswith(apart)}
 
 
