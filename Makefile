@@ -9,7 +9,7 @@ CORES ?= all
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(abspath $(VENV))/bin
-SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --directory "$(DIR)" --configfile "$(abspath $(CONFIG))"
+SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --configfile "$(abspath $(CONFIG))" --directory "$(DIR)"
 
 .PHONY: env figures test audit golden report bench publish clean
 .DEFAULT_GOAL = figures
