@@ -15,7 +15,7 @@ def digest(n, steps, power=2, classes=3):
     """A hash of everything a run returns; n decides whether columns stay in registers (< 208) or are streamed."""
     import torch
 
-    mask, w, output, inputs, patches, labels = problem(11, 10, 150, classes, n, power=power, std=0.3)
+    mask, w, output, inputs, patches, labels = problem(11, 10, 150, classes, n, density=0.4, power=power, std=0.3)
     network, examples = compressed(mask, w, output, power), core.Examples(inputs, patches, labels)
     coefficients = torch.zeros(10, inputs.shape[1])
     run = dict(steps=steps, learning_rate=0.3, reduction="mean", train_output=True, coefficients=coefficients)

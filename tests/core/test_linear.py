@@ -49,3 +49,18 @@ def test_a_pattern_that_does_not_fit_is_refused():
         core.Pattern((1, 4), torch.tensor([0, 1]), torch.tensor([4], dtype=torch.int32))
     with pytest.raises(ValueError, match="pointers"):
         core.Pattern((1, 4), torch.tensor([0, 2]), torch.tensor([3], dtype=torch.int32))
+
+
+@pytest.mark.parametrize("isa", ["v4", "v3", "plain"])
+@pytest.mark.parametrize("columns", [1, 16, 90, 96])
+def test_dense_and_back_on_every_instruction_set(monkeypatch, isa, columns):
+    monkeypatch.setenv("WINNOW_ISA", isa)
+    try:
+        core.isa()
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    mask, pattern, dense, _ = layer(0.6, columns=columns)
+    whole, kept = torch.full_like(dense, torch.nan), torch.full((int(mask.sum()),), torch.nan)
+    torch.ops.winnow.expand(pattern.pointers, pattern.bits, dense[mask], whole)
+    torch.ops.winnow.collect(pattern.pointers, pattern.bits, dense, kept)
+    assert torch.equal(whole, dense * mask) and torch.equal(kept, dense[mask])

@@ -23,17 +23,16 @@ from torch import Tensor
 
 from ..errors import WinnowError
 from ..files import used
-from .linear import CROSSOVER, Pattern, masked_linear
+from .linear import LANES, Pattern, masked_linear
 
-__all__ = ["CROSSOVER", "Examples", "Network", "Pattern", "Trace", "descend", "evaluate", "isa", "load"]
+__all__ = ["Examples", "Network", "Pattern", "Trace", "descend", "evaluate", "isa", "load"]
 __all__ += ["masked_linear", "padded", "preactivations"]
 
-OPERATORS = ("descend", "evaluate", "forward", "matmul", "sampled", "expand", "collect", "isa")
+OPERATORS = ("descend", "evaluate", "forward", "coordinate_major", "matmul", "backward", "expand", "collect")
+OPERATORS += ("isa",)
 LOSSES = {"cross_entropy": 0, "logistic": 1}
 REDUCTIONS = ("mean", "sum")
 STATUS = ("running", "below", "diverged")
-
-LANES = 16  # kernel.hpp
 
 
 @dataclass

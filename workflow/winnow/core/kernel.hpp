@@ -23,7 +23,15 @@ struct Weights {
   const int64_t* starts;     // [tiles * neurons + 1], first weight of (tile, neuron)
   const uint32_t* rows;      // [nnz + kAhead], coordinate * Columns::stride
   float* values;             // [nnz]
+  float* gradient;           // [nnz] or null, where a pass writes no gradients
   bool far;                  // whether the input rows of a tile are too many for the near caches: prefetch them
+};
+
+// Which entries of a dense [rows, columns] matrix are kept.
+struct Mask {
+  int64_t rows, columns;
+  const int64_t* starts;     // [rows + 1], first kept weight of a row
+  const uint16_t* bits;      // [rows, chunks], a bit per column, lowest first; 0 behind the last column
 };
 
 // Columns of the inputs, coordinate-major: a row of `chunks` chunks per coordinate.
@@ -93,9 +101,25 @@ struct Kernels {
                    int64_t sums_chunks);
   // Logits, mean loss and mean error from the column sums.
   void (*assess)(const Examples&, const float* sums, int64_t sums_chunks, Score&);
-  // values[j] += <slope[neuron of j], input row of j>
-  void (*gradient)(const Weights&, const Columns&, const float* slope, int64_t slope_chunks);
+  // gradient[j] += <slope[neuron of j], input row of j> and, unless z is null, z = W X; `chunks` is the stride of both.
+  void (*backward)(const Weights&, const Columns&, const float* slope, float* z, int64_t chunks);
+  // The dense matrix of the kept weights, and back.
+  void (*expand)(const Mask&, const float* weights, float* dense);
+  void (*collect)(const Mask&, const float* dense, float* weights);
 };
+
+// One chunk of a dense row from its kept weights, and back; both return how many it keeps. Static, so that every
+// instruction set has its own; v4 puts a faster pair in front of it.
+static inline int64_t expand_chunk(const float* weights, uint32_t bits, int64_t lanes, float* dense) {
+  int64_t kept = 0;
+  for (int64_t i = 0; i < lanes; ++i) dense[i] = bits >> i & 1 ? weights[kept++] : 0.0f;
+  return kept;
+}
+static inline int64_t collect_chunk(const float* dense, uint32_t bits, float* weights) {
+  int64_t kept = 0;
+  for (; bits; bits &= bits - 1) weights[kept++] = dense[__builtin_ctz(bits)];
+  return kept;
+}
 
 extern const Kernels plain;
 #if defined(__x86_64__)

@@ -1,14 +1,17 @@
 """A pruned linear layer for minibatches: it stores, multiplies and trains the kept weights only."""
 
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+LANES = 16  # kernel.hpp
+
 # Above this density the dense GEMM is used. Measured once and fixed: the choice decides the bits of a result.
-CROSSOVER = 0.55
+CROSSOVER = 0.45
 
 
 @dataclass(eq=False)
@@ -44,6 +47,14 @@ class Pattern:
         """The share of kept entries."""
         return len(self.coordinates) / (self.shape[0] * self.shape[1])
 
+    @cached_property
+    def bits(self) -> Tensor:
+        """The mask, a bit per entry, lowest first, in groups of LANES columns: int16 [rows, groups]."""
+        rows, columns = self.shape
+        mask = np.zeros((rows, -(-columns // LANES) * LANES), bool)
+        mask[torch.repeat_interleave(torch.arange(rows), self.pointers.diff()), self.coordinates] = True
+        return torch.from_numpy(np.packbits(mask, axis=1, bitorder="little").view("<i2"))
+
     def flat(self, device: torch.device) -> Tensor:
         """Where the kept entries lie in the flattened matrix, int64 [kept], on a device."""
         if device not in self._flat:
@@ -66,28 +77,34 @@ def masked_linear(x: Tensor, weights: Tensor, pattern: Pattern, bias: Tensor | N
     return y.reshape(*x.shape[:-1], pattern.shape[0])
 
 
+def _coordinate_major(x: Tensor) -> Tensor:
+    """x^T [d, batch] of x [batch, d], laid out as `core.padded` does."""
+    stride = LANES * (-(-len(x) // LANES) | 1)
+    across = x.new_empty(x.shape[1], stride)[:, : len(x)]
+    torch.ops.winnow.coordinate_major(x, across)
+    return across
+
+
 class _Sparse(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weights, bias, pattern):
+        across = _coordinate_major(x)
         ctx.pattern = pattern
-        ctx.save_for_backward(x, weights)
+        ctx.save_for_backward(across, weights)
         y = x.new_empty(len(x), pattern.shape[0])
-        torch.ops.winnow.matmul(pattern.pointers, pattern.coordinates, weights, None, x, y)
+        torch.ops.winnow.matmul(pattern.pointers, pattern.coordinates, weights, across, y)
         return y if bias is None else y.add_(bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, g):
-        (x, weights), pattern, g = ctx.saved_tensors, ctx.pattern, g.contiguous()
-        to_x = to_weights = to_bias = None
-        if ctx.needs_input_grad[0]:
-            to_x = torch.empty_like(x)
-            torch.ops.winnow.matmul(*pattern.by_column[:2], weights, pattern.by_column[2], g, to_x)
-        if ctx.needs_input_grad[1]:
-            to_weights = torch.empty_like(weights)
-            torch.ops.winnow.sampled(pattern.pointers, pattern.coordinates, x, g, to_weights)
-        if ctx.needs_input_grad[2]:
-            to_bias = g.sum(0)
+        (across, weights), pattern = ctx.saved_tensors, ctx.pattern
+        pointers, rows, order = pattern.by_column
+        to_weights = torch.empty_like(weights)
+        to_x = g.new_empty(len(g), pattern.shape[1]) if ctx.needs_input_grad[0] else None
+        g_across = _coordinate_major(g.contiguous())
+        torch.ops.winnow.backward(pointers, rows, order, weights, across, g_across, to_weights, to_x)
+        to_bias = g.sum(0) if ctx.needs_input_grad[2] else None
         return to_x, to_weights, to_bias, None
 
 
@@ -98,7 +115,7 @@ class _Dense(torch.autograd.Function):
             matrix = weights.view(pattern.shape)
         else:
             matrix = weights.new_empty(pattern.shape)
-            torch.ops.winnow.expand(pattern.pointers, pattern.coordinates, weights, matrix)
+            torch.ops.winnow.expand(pattern.pointers, pattern.bits, weights, matrix)
         ctx.pattern = pattern
         ctx.save_for_backward(x, matrix)
         return torch.nn.functional.linear(x, matrix, bias)
@@ -116,7 +133,7 @@ class _Dense(torch.autograd.Function):
                 to_weights = everywhere.view(-1)
             else:
                 to_weights = x.new_empty(len(pattern.coordinates))
-                torch.ops.winnow.collect(pattern.pointers, pattern.coordinates, everywhere, to_weights)
+                torch.ops.winnow.collect(pattern.pointers, pattern.bits, everywhere, to_weights)
         if ctx.needs_input_grad[2]:
             to_bias = g.sum(0)
         return to_x, to_weights, to_bias, None

@@ -188,8 +188,8 @@ class Layout {
   }
 
   Weights weights() const {
-    if (tiles_ == 1) return {neurons_, 1, starts_, rows_.get(), user_, far_};
-    return {neurons_, tiles_, tile_starts_.get(), rows_.get(), values_.get(), far_};
+    if (tiles_ == 1) return {neurons_, 1, starts_, rows_.get(), user_, nullptr, far_};
+    return {neurons_, tiles_, tile_starts_.get(), rows_.get(), values_.get(), nullptr, far_};
   }
 
   void write_back() const {
@@ -409,85 +409,76 @@ void transpose(const float* from, int64_t from_stride, float* to, int64_t to_str
     for (int64_t c = r < whole_rows ? whole_columns : 0; c < columns; ++c) element(r, c);
 }
 
-// The transpose [columns, rows] of a contiguous [rows, columns], rows padded to chunks.
-class Transposed {
- public:
-  explicit Transposed(const Tensor& t)
-      : rows_(t.size(1)), chunks_(chunks_of(t.size(0))), stride_(chunks_ | 1),
-        values_(room<float>(rows_ * stride_ * kLanes)) {
-    STD_TORCH_CHECK(t.dim() == 2, "winnow: a batch is not a matrix");
-    check(t, "a batch", ScalarType::Float, {t.size(0), t.size(1)});
-    const int64_t width = stride_ * kLanes;
-    transpose(pointer<const float>(t), t.size(1), values_.get(), width, t.size(0), t.size(1));
-    for (int64_t r = 0; r < rows_; ++r) std::fill(&values_[r * width + t.size(0)], &values_[(r + 1) * width], 0.0f);
-  }
-  Columns columns() const { return {values_.get(), chunks_, stride_}; }
+// to [d, batch] = x [batch, d]^T, its rows filled up with zeros to whole chunks
+void coordinate_major(Tensor x, Tensor to) {
+  STD_TORCH_CHECK(x.dim() == 2, "winnow: a batch is not a matrix");
+  const int64_t batch = x.size(0), d = x.size(1), whole = chunks_of(batch) * kLanes;
+  check(x, "a batch", ScalarType::Float, {batch, d});
+  padded(to, "the transpose", batch);
+  STD_TORCH_CHECK(to.size(0) == d, "winnow: the transpose has the wrong number of rows");
+  float* const rows = pointer<float>(to);
+  transpose(pointer<const float>(x), d, rows, to.stride(0), batch, d);
+  for (int64_t r = 0; r < d; ++r) std::fill(rows + r * to.stride(0) + batch, rows + r * to.stride(0) + whole, 0.0f);
+}
 
- private:
-  int64_t rows_, chunks_, stride_;
-  Buffer<float> values_;
-};
-
-// y [batch, rows] = x [batch, d] W^T; `order` says where a weight lies (for W by columns), or all lie in order.
-void matmul(Tensor pointers, Tensor coordinates, Tensor weights, std::optional<Tensor> order, Tensor x, Tensor y) {
-  const int64_t batch = x.size(0), d = x.size(1), rows = pointers.numel() - 1, count = weights.numel();
+// y [batch, rows] = (W X)^T for coordinate-major X [d, batch]
+void matmul(Tensor pointers, Tensor coordinates, Tensor weights, Tensor x, Tensor y) {
+  const int64_t batch = x.size(1), rows = pointers.numel() - 1;
+  const Columns columns = padded(x, "a batch", batch);
   check(y, "y", ScalarType::Float, {batch, rows});
   const FlushSubnormals flush;
-  const Transposed inputs(x);
-  const Columns columns = inputs.columns();
-  const Layout layout(pointers, coordinates, weights, d, columns.stride, Coordinates::trusted);
-  Weights w = layout.weights();
-  Buffer<float> moved;
-  if (order) {
-    check(*order, "order", ScalarType::Int, {count});
-    moved = room<float>(count);
-    const int32_t* const from = pointer<const int32_t>(*order);
-    for (int64_t j = 0; j < count; ++j) moved[j] = w.values[from[j]];
-    w.values = moved.get();
-  }
+  const Layout layout(pointers, coordinates, weights, x.size(0), columns.stride, Coordinates::trusted);
   const auto z = room<float>(rows * columns.stride * kLanes);
-  forward_blocks(w, columns, z.get(), columns.stride);
+  forward_blocks(layout.weights(), columns, z.get(), columns.stride);
   transpose(z.get(), columns.stride * kLanes, pointer<float>(y), rows, rows, batch);
 }
 
-// gradient [kept] = the kept entries of g [batch, rows]^T x [batch, d]
-void sampled(Tensor pointers, Tensor coordinates, Tensor x, Tensor g, Tensor gradient) {
-  STD_TORCH_CHECK(g.dim() == 2 && g.size(0) == x.size(0) && g.size(1) == pointers.numel() - 1,
-                  "winnow: g has the wrong shape");
+// Of Y = W X, with G = d loss / d Y [rows, batch] and X [d, batch] both coordinate-major: gradient [kept], the kept
+// entries of G X^T, and to_x [batch, d] = G^T W. W is given by columns, `order` says where its weights lie by rows. One
+// pass reads each row of G once for both.
+void backward(Tensor pointers, Tensor coordinates, Tensor order, Tensor weights, Tensor x, Tensor g, Tensor gradient,
+              std::optional<Tensor> to_x) {
+  const int64_t d = x.size(0), batch = x.size(1), count = weights.numel();
+  const Columns slope = padded(x, "a batch", batch), columns = padded(g, "g", batch);
+  STD_TORCH_CHECK(pointers.numel() == d + 1, "winnow: x has the wrong number of rows");
+  check(gradient, "gradient", ScalarType::Float, {count});
+  check(order, "order", ScalarType::Int, {count});
+  if (to_x) check(*to_x, "to_x", ScalarType::Float, {batch, d});
   const FlushSubnormals flush;
-  const Transposed inputs(x), slopes(g);
-  const Columns columns = inputs.columns(), slope = slopes.columns();
-  const Layout layout(pointers, coordinates, gradient, x.size(1), columns.stride, Coordinates::trusted);
-  std::fill_n(pointer<float>(gradient), gradient.numel(), 0.0f);
+  const Layout layout(pointers, coordinates, weights, g.size(0), columns.stride, Coordinates::trusted);
+  const auto values = room<float>(count), slopes = zeros<float>(count);
+  const int32_t* const from = pointer<const int32_t>(order);
+  float* const to = pointer<float>(gradient);
+  Weights w = layout.weights();
+  for (int64_t j = 0; j < count; ++j) values[j] = w.values[from[j]];
+  w.values = values.get();
+  w.gradient = slopes.get();
+  const Buffer<float> z = to_x ? room<float>(d * slope.stride * kLanes) : nullptr;
   for (int64_t first = 0; first < columns.chunks; first += kBlockChunks)
-    kernels().gradient(layout.weights(), columns.block(first, kBlockChunks), slope.values + first * kLanes,
-                       slope.stride);
+    kernels().backward(w, columns.block(first, kBlockChunks), slope.values + first * kLanes,
+                       z ? z.get() + first * kLanes : nullptr, slope.stride);
+  for (int64_t j = 0; j < count; ++j) to[from[j]] = slopes[j];
+  if (to_x) transpose(z.get(), slope.stride * kLanes, pointer<float>(*to_x), d, d, batch);
+}
+
+// The mask [rows, chunks] of a dense matrix [rows, d], a bit per entry, lowest first, and its kept weights by rows.
+Mask mask_of(const Tensor& pointers, const Tensor& bits, const Tensor& dense, const Tensor& weights) {
+  const int64_t rows = dense.size(0), d = dense.size(1);
+  check(dense, "dense", ScalarType::Float, {rows, d});
+  check(pointers, "pointers", ScalarType::Long, {rows + 1});
+  check(bits, "bits", ScalarType::Short, {rows, chunks_of(d)});
+  check(weights, "weights", ScalarType::Float, {pointer<const int64_t>(pointers)[rows]});
+  return {rows, d, pointer<const int64_t>(pointers), pointer<const uint16_t>(bits)};
 }
 
 // dense [rows, d] = the weights at their entries, 0 elsewhere
-void expand(Tensor pointers, Tensor coordinates, Tensor weights, Tensor dense) {
-  const int64_t d = dense.size(1), rows = check_rows(pointers, coordinates, weights, d, Coordinates::trusted);
-  check(dense, "dense", ScalarType::Float, {rows, d});
-  const int64_t* const starts = pointer<const int64_t>(pointers);
-  const int32_t* const columns = pointer<const int32_t>(coordinates);
-  const float* const values = pointer<const float>(weights);
-  float* row = pointer<float>(dense);
-  for (int64_t r = 0; r < rows; ++r, row += d) {
-    std::fill_n(row, d, 0.0f);
-    for (int64_t j = starts[r]; j < starts[r + 1]; ++j) row[columns[j]] = values[j];
-  }
+void expand(Tensor pointers, Tensor bits, Tensor weights, Tensor dense) {
+  kernels().expand(mask_of(pointers, bits, dense, weights), pointer<const float>(weights), pointer<float>(dense));
 }
 
 // weights [kept] = the kept entries of dense [rows, d]
-void collect(Tensor pointers, Tensor coordinates, Tensor dense, Tensor weights) {
-  const int64_t d = dense.size(1), rows = check_rows(pointers, coordinates, weights, d, Coordinates::trusted);
-  check(dense, "dense", ScalarType::Float, {rows, d});
-  const int64_t* const starts = pointer<const int64_t>(pointers);
-  const int32_t* const columns = pointer<const int32_t>(coordinates);
-  const float* row = pointer<const float>(dense);
-  float* const values = pointer<float>(weights);
-  for (int64_t r = 0; r < rows; ++r, row += d)
-    for (int64_t j = starts[r]; j < starts[r + 1]; ++j) values[j] = row[columns[j]];
+void collect(Tensor pointers, Tensor bits, Tensor dense, Tensor weights) {
+  kernels().collect(mask_of(pointers, bits, dense, weights), pointer<const float>(dense), pointer<float>(weights));
 }
 
 std::string isa() { return kernels().name; }
@@ -503,11 +494,13 @@ STABLE_TORCH_LIBRARY(winnow, m) {
       "evaluate(Tensor pointers, Tensor coordinates, Tensor weights, Tensor output, int power, Tensor inputs, "
       "Tensor patches, Tensor labels, int loss, Tensor(a!) logits) -> (float, float)");
   m.def("forward(Tensor pointers, Tensor coordinates, Tensor weights, Tensor inputs, Tensor(a!) z) -> ()");
+  m.def("matmul(Tensor pointers, Tensor coordinates, Tensor weights, Tensor x, Tensor(a!) y) -> ()");
   m.def(
-      "matmul(Tensor pointers, Tensor coordinates, Tensor weights, Tensor? order, Tensor x, Tensor(a!) y) -> ()");
-  m.def("sampled(Tensor pointers, Tensor coordinates, Tensor x, Tensor g, Tensor(a!) gradient) -> ()");
-  m.def("expand(Tensor pointers, Tensor coordinates, Tensor weights, Tensor(a!) dense) -> ()");
-  m.def("collect(Tensor pointers, Tensor coordinates, Tensor dense, Tensor(a!) weights) -> ()");
+      "backward(Tensor pointers, Tensor coordinates, Tensor order, Tensor weights, Tensor x, Tensor g, "
+      "Tensor(a!) gradient, Tensor(b!)? to_x) -> ()");
+  m.def("coordinate_major(Tensor x, Tensor(a!) to) -> ()");
+  m.def("expand(Tensor pointers, Tensor bits, Tensor weights, Tensor(a!) dense) -> ()");
+  m.def("collect(Tensor pointers, Tensor bits, Tensor dense, Tensor(a!) weights) -> ()");
   m.def("isa() -> str");
 }
 
@@ -516,7 +509,8 @@ STABLE_TORCH_LIBRARY_IMPL(winnow, CPU, m) {
   m.impl("evaluate", TORCH_BOX(&evaluate));
   m.impl("forward", TORCH_BOX(&forward));
   m.impl("matmul", TORCH_BOX(&matmul));
-  m.impl("sampled", TORCH_BOX(&sampled));
+  m.impl("backward", TORCH_BOX(&backward));
+  m.impl("coordinate_major", TORCH_BOX(&coordinate_major));
   m.impl("expand", TORCH_BOX(&expand));
   m.impl("collect", TORCH_BOX(&collect));
 }

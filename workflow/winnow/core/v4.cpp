@@ -32,6 +32,20 @@ inline float sum(Chunk a) {
   return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
 }
 
+// In registers: the instructions that expand and compress in memory take a hundred cycles on some processors.
+inline int64_t expand_chunk(const float* weights, uint32_t bits, int64_t, float* dense) {
+  const int kept = __builtin_popcount(bits);
+  const __m512 packed = _mm512_maskz_loadu_ps(__mmask16((1u << kept) - 1), weights);
+  _mm512_storeu_ps(dense, _mm512_maskz_expand_ps(__mmask16(bits), packed));
+  return kept;
+}
+inline int64_t collect_chunk(const float* dense, uint32_t bits, float* weights) {
+  const int kept = __builtin_popcount(bits);
+  const __m512 packed = _mm512_maskz_compress_ps(__mmask16(bits), _mm512_loadu_ps(dense));
+  _mm512_mask_storeu_ps(weights, __mmask16((1u << kept) - 1), packed);
+  return kept;
+}
+
 #include "kernels.inc"
 
 }  // namespace winnow::isa_v4
