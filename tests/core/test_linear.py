@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from winnow import core
+from winnow.core import linear
 
 
 def layer(density, rows=70, columns=90, seed=0):
@@ -35,6 +36,16 @@ def test_without_bias_and_with_more_axes():
     mask, pattern, dense, _ = layer(0.2)
     x = torch.randn(4, 5, 90).transpose(0, 1)
     assert torch.allclose(core.masked_linear(x, dense[mask], pattern), x @ (dense * mask).T, atol=1e-4)
+
+
+def test_what_a_gpu_compiles_is_the_same_layer():
+    mask, pattern, dense, bias = layer(0.2)
+    x, kept = torch.randn(8, 90), dense[mask].requires_grad_()
+    y = linear._dense(x, kept, pattern.flat(x.device), pattern.shape, bias)
+    ours = core.masked_linear(x, kept, pattern, bias)
+    assert torch.allclose(y, ours, atol=1e-4)
+    gradients = [torch.autograd.grad(z.square().sum(), kept)[0] for z in (y, ours)]
+    assert torch.allclose(*gradients, rtol=1e-3, atol=1e-3)
 
 
 def test_only_the_gradients_asked_for():

@@ -25,6 +25,7 @@ NEURONS, DIMENSION, CLASSES, EXAMPLES, POWER = 500, 10_000, 5, 200, 3
 COLUMNS = EXAMPLES + CLASSES
 RATE = 1e-9  # timing needs no progress, and no loss may diverge
 DENSITIES = (1.0, 0.5, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+LOW_DENSITIES = (0.01, 0.003, 0.001)
 LAYER, BATCH = 1024, 128
 LAYER_DENSITIES = (1.0, 0.9, 0.7, 0.5, 0.3, 0.1, 0.05, 0.01)
 # What the AVX-512 build is expected to reach, by density.
@@ -46,7 +47,11 @@ def seconds(action, times: int = 1) -> float:
 
 def pruned(density: float, rng: np.random.Generator, d: int = DIMENSION) -> Network:
     """The theory's network with a random mask, drawn row by row."""
-    kept = [np.flatnonzero(rng.random(d, dtype=np.float32) < density) for _ in range(NEURONS)]
+    return network([np.flatnonzero(rng.random(d, dtype=np.float32) < density) for _ in range(NEURONS)], rng)
+
+
+def network(kept: list[np.ndarray], rng: np.random.Generator) -> Network:
+    """The theory's network that keeps the given coordinates of each neuron."""
     return Network(
         pointers=torch.tensor(np.cumsum([0, *map(len, kept)])),
         coordinates=torch.from_numpy(np.concatenate(kept).astype(np.int32)),
@@ -72,9 +77,9 @@ def examples(rng: np.random.Generator, d: int = DIMENSION) -> Examples:
 class Core:
     """One step of the core, timed inside a call of many (its set-up included)."""
 
-    def __init__(self, density: float, data: Examples):
-        """Draw the network."""
-        self.network, self.data = pruned(density, np.random.default_rng(1)), data
+    def __init__(self, network: Network, density: float, data: Examples):
+        """Take a network, whose density decides how many steps a call makes."""
+        self.network, self.data = network, data
         self.steps = max(50, min(400, round(0.1 / (0.05 * density + 1e-4))))
         self.coefficients = torch.zeros(NEURONS, COLUMNS)
 
@@ -148,7 +153,7 @@ def measure_core(rounds: int) -> tuple[list[dict], dict]:
     gemm, copy = machine_rates()
     rows, rates = [], {"gemm": [], "copy": []}
     for density in DENSITIES:
-        core = Core(density, data)
+        core = Core(pruned(density, np.random.default_rng(1)), density, data)
         mask = (torch.rand(NEURONS, DIMENSION) < density).float()
         jax_mask = to_jax(mask)
         timings = []
@@ -192,6 +197,32 @@ def measure_core(rounds: int) -> tuple[list[dict], dict]:
         print(json.dumps(rows[-1]), file=sys.stderr)
     gemm_rate, copy_rate = (statistics.median(rates[key]) / 1e9 for key in ("gemm", "copy"))
     return rows, {"gemm_gflops": gemm_rate, "copy_gbs": copy_rate}
+
+
+def measure_parts(rounds: int) -> list[dict]:
+    """What a step at low density is made of: with its weights where they are, all on the first coordinates, and none.
+
+    On the first coordinates every input row is in a near cache, so what is left is arithmetic; without weights there
+    are the activations, the class sums and the loss.
+    """
+    data, rows = examples(np.random.default_rng(0)), []
+    for density in LOW_DENSITIES:
+        rng = np.random.default_rng(1)
+        first = np.arange(round(density * DIMENSION))
+        kinds = {
+            "core": pruned(density, rng),
+            "near": network([first] * NEURONS, rng),
+            "empty": network([first[:0]] * NEURONS, rng),
+        }
+        cores = {kind: Core(which, density, data) for kind, which in kinds.items()}
+        timings = [{kind: core() for kind, core in cores.items()} for _ in range(3 * rounds + 1)][1:]
+        middle = {kind: statistics.median(t[kind] for t in timings) * 1e3 for kind in kinds}
+        lanes = -(-COLUMNS // 16)
+        per_chunk = (middle["near"] - middle["empty"]) * 1e6 / (NEURONS * len(first) * lanes)
+        away = (middle["core"] - middle["near"]) * 1e6 / len(kinds["core"].weights)
+        rows.append({"density": density} | {f"{kind}_ms": ms for kind, ms in middle.items()})
+        rows[-1] |= {"ns_per_chunk": per_chunk, "ns_to_fetch": away}
+    return rows
 
 
 def measure_layer(rounds: int) -> list[dict]:
@@ -272,6 +303,8 @@ def report(result: dict) -> str:
     ratios = {"share_of_gemm": "share of GEMM", "core_vs_jax": "jax / core", "core_vs_autograd": "autograd / core"}
     ratios |= {"core_vs_compile": "compile / core"}
     decomposition = {"decomposition_us": "µs a step", "decomposition_share": "share of a step"}
+    parts = {"core_ms": "step ms", "near_ms": "near ms", "empty_ms": "empty ms"}
+    parts |= {"ns_per_chunk": "ns a chunk", "ns_to_fetch": "ns to fetch a row"}
     return f"""# The masked core on this machine
 
 {result["machine"]}, one thread, instruction set {result["isa"]}; GEMM (2048³) {result["gemm_gflops"]:.0f} GFLOP/s, copy
@@ -285,6 +318,14 @@ interleave everything; a bar in brackets is for the AVX-512 build.
 Useful work is 4 x kept weights x columns a step; a ratio above 1 means that the core is faster.
 
 {table(result["rows"], ratios)}
+
+## What bounds a step at low density
+
+The same number of weights where the mask put them; all on the first coordinates, whose rows stay in a near cache
+(arithmetic alone); and no weights (activations, class sums, loss). A chunk is one row's 16 columns, multiplied twice:
+for the gradient and for the next preactivation. Fetching is what a weight's row costs beyond arithmetic.
+
+{table(result["parts"], parts)}
 
 ## The signal-noise decomposition, added to a step (bar: 10 % or 10 µs)
 
@@ -358,6 +399,7 @@ def main(arguments: list[str]) -> None:
     load(options.core)
     result = {"isa": isa(), "machine": processor(), "rounds": options.rounds, "large": measure_large(options.core)}
     result["masked_linear"] = measure_layer(options.rounds)
+    result["parts"] = measure_parts(options.rounds)
     rows, rates = measure_core(options.rounds)
     result |= {"rows": rows, **rates}
     write_json(options.out / "core.json", result)
