@@ -35,11 +35,12 @@ def stages(tree: Path) -> set[str]:
 
 
 def produced(tree: Path) -> dict[str, bytes]:
-    """Every result by its path, but for logs, records and the report (they tell times) and the compiled core."""
+    """Every result and its record by its path, but for logs, run records and the report (they tell times)."""
     files = [path for path in (tree / "results").rglob("*") if path.is_file()]
     relative = {path.relative_to(tree).as_posix(): path for path in files}
-    apart = ("results/logs/", "results/provenance/", "results/report.html", "results/core/", "results/README.md")
-    return {name: path.read_bytes() for name, path in relative.items() if not name.startswith(apart)}
+    apart = ("results/logs/", "results/report.html", "results/README.md")
+    kept = (name for name in relative if not name.startswith(apart) and not name.endswith(".run.json"))
+    return {name: relative[name].read_bytes() for name in kept}
 
 
 @pytest.fixture

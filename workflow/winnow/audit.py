@@ -23,7 +23,7 @@ from pathlib import Path
 
 from . import provenance
 from .errors import WinnowError
-from .provenance import CHECKOUT, REQUIREMENTS, RESULTS, record_path, sha256
+from .provenance import CHECKOUT, REQUIREMENTS, RESULTS, located, record_path, sha256
 
 MEANING = {
     0: "identical",
@@ -148,7 +148,7 @@ def _inputs_of(path: str, record: dict, hashes: dict[str, str], records: Records
     findings = []
     for name, known in record["inputs"].items():
         if not name.startswith(f"{RESULTS}/"):
-            if os.path.isfile(name) and sha256(name) != known["sha256"]:
+            if (file := located(name)).is_file() and sha256(file) != known["sha256"]:
                 findings.append(Finding(1, path, f"was made from another {name}"))
             continue
         producer = records.get(name)
@@ -236,14 +236,14 @@ def rederive(path: str) -> list[Finding]:
         return compare(record, Path(folder))
 
 
-def _has_hash(path: str, digest: str) -> bool:
-    return os.path.isfile(path) and sha256(path) == digest
+def _has_hash(name: str, digest: str) -> bool:
+    return (file := located(name)).is_file() and sha256(file) == digest
 
 
 def run_again(record: dict, folder: Path, **environment: str) -> subprocess.CompletedProcess:
     """Run a recorded step in a folder that holds links to its inputs and nothing else."""
     for name in record["inputs"]:
-        if not os.path.isabs(name) and not name.startswith(".."):
+        if name.startswith(f"{RESULTS}/"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).symlink_to(os.path.abspath(name))
     command = [sys.executable, CHECKOUT / "workflow", record["step"], *record["command"]]

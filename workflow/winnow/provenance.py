@@ -15,11 +15,13 @@ import resource
 import struct
 import subprocess
 import sys
+import sysconfig
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+PACKAGES = Path(sysconfig.get_path("purelib"))
 REQUIREMENTS = "envs/requirements.txt"
 RESULTS = "results"
 FOLDER = f"{RESULTS}/provenance"
@@ -124,7 +126,7 @@ class Recorder:
         if not outputs:
             return
         read = {path for path in map(_place, READ + [path for path in now if now[path]]) if path}
-        inputs = sorted(path for path in read - written if path.startswith("code:") or os.path.isfile(path))
+        inputs = sorted(path for path in read - written if path.startswith("code:") or located(path).is_file())
         randomness = sys.modules.get("winnow.randomness")
         record = {
             "step": self.step,
@@ -212,26 +214,37 @@ def _identity(path: str) -> tuple | None:
 
 
 def _place(path: str) -> str | None:
-    """A path as records spell it: results/… below the working directory, code:… in the checkout, else as it is."""
+    """A path as records spell it, so that they are the same wherever the checkout lies.
+
+    results/… below the working directory, package:… for what an installed package ships, code:… in the checkout, else
+    as it is seen from the working directory.
+    """
     whole = os.path.abspath(path)
     local = os.path.relpath(whole)
     if local.startswith(f"{RESULTS}/"):
         return None if local.startswith(FOLDER) else local
+    if whole.startswith(f"{PACKAGES}{os.sep}"):
+        return f"package:{os.path.relpath(whole, PACKAGES)}"
     if whole.startswith(f"{CHECKOUT}{os.sep}"):
         return f"code:{os.path.relpath(whole, CHECKOUT)}"
     return local
 
 
-def _hashes(path: str) -> dict[str, str]:
+def located(name: str) -> Path:
+    """The file of an input as records spell it."""
+    return PACKAGES / name.removeprefix("package:") if name.startswith("package:") else Path(name)
+
+
+def _hashes(path: str | Path) -> dict[str, str]:
     table = content(path)
     return {"sha256": sha256(path)} | ({"content": table} if table else {})
 
 
 def _input_hashes(path: str) -> dict[str, str]:
     """The hashes of an input; its content hash is taken from its producer's record if that speaks of these bytes."""
-    digest = sha256(path)
+    digest = sha256(located(path))
     known = (read_record(path) or {}).get("outputs", {}).get(path, {}) if path.startswith(f"{RESULTS}/") else {}
-    return known if known.get("sha256") == digest else _hashes(path)
+    return known if known.get("sha256") == digest else _hashes(located(path))
 
 
 def _numerics() -> dict[str, str]:
