@@ -1,5 +1,6 @@
 import pytest
 
+from winnow import config
 from winnow.config import load
 from winnow.errors import WinnowError
 
@@ -54,6 +55,20 @@ def test_every_run_of_the_grid_is_made_by_exactly_one_stage():
                 if all(value in stage.constraints[key].replace("\\", "").split("|") for key, value in wanted.items())
             ]
             assert len(makers) == 1, wanted
+
+
+@pytest.mark.parametrize(
+    ("device", "tool", "asked"),
+    [
+        ("cpu", "/bin/nvidia-smi", {}),
+        ("auto", None, {}),
+        ("auto", "/bin/nvidia-smi", {"gpu": 1}),
+        ("cuda", None, {"gpu": 1}),
+    ],
+)
+def test_a_job_asks_for_a_gpu_only_if_it_will_use_one(monkeypatch, device, tool, asked):
+    monkeypatch.setattr(config.shutil, "which", lambda name: tool)
+    assert experiment(training={"device": device}).resources == asked
 
 
 @pytest.mark.parametrize(
