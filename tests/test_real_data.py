@@ -132,5 +132,5 @@ def test_claims_on_cifar10_are_not_run_until_they_are():
     rows = real_data.real_data_claims(found)
     assert [row["id"] for row in rows] == ["practice-random-vgg", "practice-knee-vgg", "practice-knee-resnet"]
     assert "up to 36% sparsity" in rows[0]["statement"]
-    assert rows[0]["test"] == "paired t-test at fraction 0.2"
+    assert rows[0]["test"] == "paired t-test at fraction 0.5"
     assert rows[0]["estimate"] == 0.9
