@@ -1,7 +1,9 @@
 import gzip
 import hashlib
 import io
+import itertools
 import json
+import tarfile
 import urllib.error
 from functools import partial
 
@@ -87,7 +89,7 @@ def test_broken_idx_files_are_refused(folder):
     ]:
         path.write_bytes(content)
         with pytest.raises(WinnowError, match=message) as caught:
-            images.idx_split(partial(images.from_folder, folder), "train")
+            images.idx_split(partial(images.from_folder, "idx", folder), "train")
         assert "\n" not in str(caught.value)
 
 
@@ -95,10 +97,10 @@ def test_labels_must_be_digits_and_as_many_as_images(folder):
     labels = folder / "train-labels-idx1-ubyte"
     write_idx(labels, np.array([*range(10)] * 3) + 1)
     with pytest.raises(WinnowError, match=r"label 10; labels must be in 0\.\.9"):
-        images.idx_split(partial(images.from_folder, folder), "train")
+        images.idx_split(partial(images.from_folder, "idx", folder), "train")
     write_idx(labels, np.zeros(29))
     with pytest.raises(WinnowError, match="30 train images, but 29 train labels"):
-        images.idx_split(partial(images.from_folder, folder), "train")
+        images.idx_split(partial(images.from_folder, "idx", folder), "train")
 
 
 def test_a_download_is_checked_by_sha256(folder, monkeypatch):
@@ -118,6 +120,64 @@ def test_without_a_network_the_message_names_the_way_out(monkeypatch):
     monkeypatch.setattr(images.urllib.request, "urlopen", refuse)
     with pytest.raises(WinnowError, match=r"cannot be downloaded .*no route.*; or use data.source = idx:<folder>"):
         images.draw(ImageData(source="mnist"), np.random.default_rng(0))
+
+
+@pytest.fixture
+def records(tmp_path):
+    """A folder with six small files in CIFAR-10's binary format, and their labels and images in file order."""
+    rng = np.random.default_rng(0)
+    for name in itertools.chain(*images.CIFAR10_FILES.values()):
+        labels, pixels = rng.integers(10, size=(7, 1)), rng.integers(256, size=(7, 3072))
+        (tmp_path / name).write_bytes(np.hstack([labels, pixels]).astype(np.uint8).tobytes())
+    return tmp_path
+
+
+def test_cifar10_is_read_from_its_binary_files(records):
+    arrays = images.draw(ImageData(source=f"cifar10:{records}"), np.random.default_rng(0))
+    assert arrays["train_images"].shape == (35, 3, 32, 32)
+    assert arrays["test_images"].shape == (7, 3, 32, 32)
+    second = (records / "data_batch_2.bin").read_bytes()[:3073]
+    assert arrays["train_labels"][7] == second[0]
+    assert arrays["train_images"][7, 1, 2, 3] == second[1 + 1024 + 2 * 32 + 3]  # green, row 2, column 3
+    assert images.name(ImageData(source=f"cifar10:{records}"), arrays) == "cifar10-part"
+
+
+def test_broken_cifar10_files_are_refused(records):
+    source, path = ImageData(source=f"cifar10:{records}"), records / "data_batch_3.bin"
+    whole = path.read_bytes()
+    for content, message in [
+        (whole[:-1], "data_batch_3.bin: 21510 bytes; a record of CIFAR-10's binary version has 3073"),
+        (b"", "data_batch_3.bin: 0 bytes"),
+        (b"\x0a" + whole[1:], r"data_batch_3.bin: label 10; labels must be in 0\.\.9"),
+    ]:
+        path.write_bytes(content)
+        with pytest.raises(WinnowError, match=message):
+            images.draw(source, np.random.default_rng(0))
+    path.unlink()
+    with pytest.raises(WinnowError, match=r"data_batch_3.bin: cannot be read"):
+        images.draw(source, np.random.default_rng(0))
+    with pytest.raises(WinnowError, match=r"no such folder; it must hold data_batch_1\.bin"):
+        images.draw(ImageData(source="cifar10:/no/such/folder"), np.random.default_rng(0))
+
+
+def test_the_archive_of_cifar10_is_checked_and_read(records, monkeypatch):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        archive.add(records, "cifar-10-batches-bin")
+    monkeypatch.setattr(images.urllib.request, "urlopen", lambda url, timeout: io.BytesIO(packed.getvalue()))
+    images._cifar10_archive.cache_clear()
+    with pytest.raises(WinnowError, match=r"cifar-10-binary\.tar\.gz: not the known file .* cifar10:<folder>"):
+        images.draw(ImageData(source="cifar10"), np.random.default_rng(0))
+    monkeypatch.setattr(images, "CIFAR10_SHA256", hashlib.sha256(packed.getvalue()).hexdigest())
+    found = images.draw(ImageData(source="cifar10"), np.random.default_rng(0))
+    wanted = images.draw(ImageData(source=f"cifar10:{records}"), np.random.default_rng(0))
+    assert all(np.array_equal(found[key], wanted[key]) for key in wanted)
+    images._cifar10_archive.cache_clear()
+
+
+def test_cifar10_is_known_by_its_counts():
+    labels = {f"{s}_labels": np.repeat(np.arange(10), n) for s, n in (("train", 5000), ("test", 1000))}
+    assert images.name(ImageData(source="cifar10:somewhere"), labels) == "cifar10"
 
 
 def test_the_split_is_stratified_seeded_and_complete():

@@ -1,4 +1,5 @@
 import copy
+import itertools
 import json
 import math
 
@@ -8,13 +9,17 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from winnow import checkpoint, minibatch, networks, scores
+from winnow import checkpoint, images, minibatch, networks, scores
 from winnow.checkpoint import Progress
 from winnow.errors import WinnowError
 from winnow.files import write_arrays
-from winnow.settings import ImageNetwork, ImageSettings, Minibatch, RunSettings
+from winnow.settings import ImageData, ImageNetwork, ImageSettings, Minibatch, RunSettings
 
 pytestmark = pytest.mark.usefixtures("library")
+
+
+CONVOLUTIONAL = ImageNetwork(architecture="resnet", depth=8, width=3)
+TABLE_1 = {"momentum": 0.9, "weight_decay": 1e-4, "rate_drops": [5], "augment": True}
 
 
 def rng(seed=0):
@@ -32,17 +37,17 @@ def problem(n=70, seed=0):
     return arrays
 
 
-def image_settings(method="bernoulli", **training):
+def image_settings(method="bernoulli", model=None, **training):
     return ImageSettings(
         kind="images",
-        model={"hidden": [12, 9]},
+        model=model or {"hidden": [12, 9]},
         pruning={"method": method},
         training={"epochs": 6, "batch_size": 16, "evaluate_every": 2} | training,
     )
 
 
 def streams(seed=0):
-    return {name: rng([seed, i]) for i, name in enumerate(("noise", "init", "mask", "order"))}
+    return {name: rng([seed, i]) for i, name in enumerate(minibatch.STREAMS)}
 
 
 def test_training_is_plain_sgd_with_the_mask_applied_after_every_step():
@@ -56,7 +61,7 @@ def test_training_is_plain_sgd_with_the_mask_applied_after_every_step():
     splits = {s: (x, torch.from_numpy(arrays[f"{s}_labels"])) for s, x in pixels.items()}
 
     progress = Progress()
-    minibatch.train(network, Minibatch(epochs=3, batch_size=32), splits, rng(5), progress)
+    minibatch.train(network, Minibatch(epochs=3, batch_size=32), splits, {"order": rng(5)}, progress)
 
     order, optimizer = rng(5), torch.optim.SGD(expected.parameters(), lr=0.1)
     for _ in range(3):
@@ -73,6 +78,63 @@ def test_training_is_plain_sgd_with_the_mask_applied_after_every_step():
         assert not ours[name][~mask].any()
     torch.testing.assert_close(network[1].bias, expected[1].bias, rtol=1e-5, atol=1e-7)
     assert [row[:2] for row in progress.rows] == [(0, 0), (3, 9)]
+
+
+def test_momentum_decay_and_rate_drops_are_those_of_torch():
+    training = Minibatch(epochs=4, batch_size=40, momentum=0.9, weight_decay=0.01, rate_drops=[1, 3])
+    network = networks.build(CONVOLUTIONAL, (1, 4, 4), 10, rng())
+    masks = scores.bernoulli(networks.prunable(network), 0.5, rng(1))
+    expected = copy.deepcopy(network)
+    networks.apply_masks(expected, masks)
+    networks.compress(network, masks)
+    arrays = problem()
+    pixels = torch.from_numpy(arrays["train_images"] / np.float32(255) - np.float32(0.5))
+    splits = dict.fromkeys(("train", "test"), (pixels, torch.from_numpy(arrays["train_labels"])))
+    minibatch.train(network, training, splits, {"order": rng(5)}, Progress())
+
+    order, optimizer = rng(5), torch.optim.SGD(expected.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [1, 3], 0.1)
+    for _ in range(4):
+        for batch in torch.from_numpy(order.permutation(70)).split(40):
+            optimizer.zero_grad()
+            cross_entropy(expected(pixels[batch]), splits["train"][1][batch]).backward()
+            optimizer.step()
+            networks.apply_masks(expected, masks)
+        schedule.step()
+    for name, weight in networks.prunable(network).items():
+        torch.testing.assert_close(weight, networks.prunable(expected)[name], rtol=1e-3, atol=1e-5)
+        assert not weight[~masks[name]].any()
+    found, wanted = network.state_dict(), expected.state_dict()
+    assert any("running_mean" in name for name in found)
+    for name in found.keys() & wanted.keys():
+        torch.testing.assert_close(found[name], wanted[name], rtol=1e-3, atol=1e-5)
+
+
+def test_augmentation_shifts_and_mirrors():
+    pictures = torch.arange(2 * 3 * 5 * 6, dtype=torch.float32).reshape(2, 3, 5, 6) + 1
+    shift = minibatch.SHIFT
+    same, mirrored = ([shift, shift, flip] for flip in (0, 1))
+    assert torch.equal(minibatch.augmented(pictures, torch.tensor([same, same])), pictures)
+    assert torch.equal(minibatch.augmented(pictures, torch.tensor([mirrored, same]))[0], pictures[0].flip(2))
+    moved = minibatch.augmented(pictures, torch.tensor([same, [shift + 1, shift - 2, 0]]))[1]
+    assert torch.equal(moved[:, :4, 2:], pictures[1, :, 1:, :4])
+    assert not moved[:, 4].any()
+    assert not moved[:, :, :2].any()
+
+
+def test_augmentation_is_seeded_and_leaves_the_order_alone():
+    plain, moved = (minibatch.examples(streams(), 70, Minibatch(augment=a), torch.device("cpu")) for a in (False, True))
+    again = minibatch.examples(streams(), 70, Minibatch(augment=True), torch.device("cpu"))
+    seen = []
+    for _ in range(30):
+        for (batch, none), (same, moves), (_, repeated) in zip(next(plain), next(moved), next(again), strict=True):
+            assert none is None
+            assert torch.equal(batch, same)
+            assert torch.equal(moves, repeated)
+            seen.append(moves)
+    values = torch.cat(seen)
+    assert [sorted(set(column.tolist())) for column in values.T] == [[*range(9)], [*range(9)], [0, 1]]
+    assert not torch.equal(seen[0], seen[1])
 
 
 def test_measures_are_means_over_examples():
@@ -133,15 +195,16 @@ class StoppedError(Exception):
     pass
 
 
-def test_an_interrupted_run_resumes_to_the_same_result(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("changes", [{}, {"model": CONVOLUTIONAL} | TABLE_1])
+def test_an_interrupted_run_resumes_to_the_same_result(tmp_path, monkeypatch, capsys, changes):
     monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0)
-    arrays, settings, path = problem(), image_settings(epochs=8), tmp_path / "seed-0.parquet"
+    arrays, settings, path = problem(), image_settings(epochs=8, **changes), tmp_path / "seed-0.parquet"
 
     def saver(stop_at=None, identity="this run"):
         saved = checkpoint.Checkpoint(path, identity, 8, 5)
 
-        def attach(network, progress):
-            after = saved.attach(network, progress)
+        def attach(state, progress):
+            after = saved.attach(state, progress)
 
             def after_epoch(progress):
                 after(progress)
@@ -159,7 +222,8 @@ def test_an_interrupted_run_resumes_to_the_same_result(tmp_path, monkeypatch, ca
     resumed, again, _ = minibatch.run(settings, arrays, 0.5, streams(), checkpoint=attach)
     assert "resumed after epoch 4" in capsys.readouterr().err
     assert resumed == whole
-    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True))
+    ours, theirs = network.state_dict(), again.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
     other, attach = saver(identity="another run")
     minibatch.run(settings, arrays, 0.5, streams(), checkpoint=attach)
@@ -169,6 +233,50 @@ def test_an_interrupted_run_resumes_to_the_same_result(tmp_path, monkeypatch, ca
     assert "broken checkpoint" in capsys.readouterr().err
     other.remove()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("method", ["bernoulli", "snip", "synflow", "erk"])
+def test_a_convolutional_run_learns_and_keeps_pruned_weights_at_zero(method):
+    settings = image_settings(method, CONVOLUTIONAL, epochs=8, momentum=0.9, weight_decay=1e-4)
+    result, network, masks = minibatch.run(settings, problem(), 0.4, streams())
+    assert result["train_loss"][-1] < 0.7 * result["train_loss"][0]
+    assert not any(weight[~masks[name]].any() for name, weight in networks.prunable(network).items())
+
+
+@pytest.mark.parametrize(
+    "model",
+    [ImageNetwork(architecture="vgg"), ImageNetwork(architecture="resnet", depth=20, width=128)],
+    ids=["VGG-16", "ResNet-20-128"],
+)
+def test_one_step_of_the_full_size_networks_on_files_of_cifar10(tmp_path, model):
+    """The recipe of figures 3b and 4 from files to masks, for one batch of 12 images."""
+    for i, name in enumerate(itertools.chain(*images.CIFAR10_FILES.values())):
+        records = rng(i).integers(256, size=(12 if i == 0 else 1, 3073), dtype=np.uint8)
+        records[:, 0] %= 10
+        (tmp_path / name).write_bytes(records.tobytes())
+    training = TABLE_1 | {"epochs": 1, "batch_size": 16}
+    settings = image_settings("bernoulli", model, **training)
+    settings = settings.model_copy(update={"data": ImageData(source=f"cifar10:{tmp_path}")})
+    result, network, masks = minibatch.run(settings, images.draw(settings.data, rng()), 0.36, streams())
+    assert result["step"] == (0, 1)
+    assert result["status"] == "max_steps"
+    assert result["data"] == "cifar10-part"
+    assert result["density"] == pytest.approx(0.64, abs=0.001)
+    start = networks.build(model, (3, 32, 32), 10, streams()["init"])
+    for (name, weight), old in zip(networks.prunable(network).items(), networks.prunable(start).values(), strict=True):
+        changed = weight != old
+        assert changed[masks[name]].float().mean() > 0.5
+        assert not weight[~masks[name]].any()
+
+
+def test_a_gpu_that_is_not_there_is_one_clear_line(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert minibatch.chosen_device(Minibatch(device="auto")).type == "cpu"
+    with pytest.raises(WinnowError, match=r"training.device = cuda: torch finds no GPU"):
+        minibatch.chosen_device(Minibatch(device="cuda"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert minibatch.chosen_device(Minibatch(device="auto")).type == "cuda"
+    assert minibatch.chosen_device(Minibatch()).type == "cpu"
 
 
 def test_the_log_reports_progress(tmp_path, monkeypatch, capsys):

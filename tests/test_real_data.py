@@ -114,3 +114,23 @@ def test_the_noise_claim_follows_the_data():
 
 def test_without_the_experiments_there_are_no_rows():
     assert real_data.real_data_claims({}) == []
+
+
+def test_claims_on_cifar10_are_not_run_until_they_are():
+    rows = real_data.not_run({})
+    assert [(row["id"], row["figure"]) for row in rows] == [
+        ("practice-random-vgg", "fig3b"),
+        ("practice-knee-vgg", "fig3b"),
+        ("practice-knee-resnet", "fig4"),
+    ]
+    for row in rows:
+        assert set(row) == KEYS | {"p_adjusted", "p_against_adjusted", "verdict"}
+        assert (row["regime"], row["n"], row["verdict"]) == ("cifar10", 0, "not run")
+        assert np.isnan(row["estimate"]) and np.isnan(row["p_value"])
+    found = {"fig3b": metrics({"bernoulli": (FLAT, FLAT)}), "fig4": metrics({"bernoulli": (FALLING, FLAT)})}
+    assert real_data.not_run(found) == []
+    rows = real_data.real_data_claims(found)
+    assert [row["id"] for row in rows] == ["practice-random-vgg", "practice-knee-vgg", "practice-knee-resnet"]
+    assert "up to 36% sparsity" in rows[0]["statement"]
+    assert rows[0]["test"] == "paired t-test at fraction 0.5"
+    assert rows[0]["estimate"] == 0.9

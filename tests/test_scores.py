@@ -207,6 +207,23 @@ def test_synflow_works_on_convolutions_with_batch_norm():
     assert set(masks) == {"0.weight", "3.weight", "5.weight"}
 
 
+@pytest.mark.parametrize(
+    "model", [{"architecture": "vgg", "depth": 11, "width": 3}, {"architecture": "resnet", "depth": 8, "width": 3}]
+)
+@pytest.mark.parametrize("method", ALL_AT_START)
+def test_every_method_prunes_convolutional_networks_and_leaves_them_as_they_were(model, method):
+    network = networks.build(ImageNetwork(**model), (1, 8, 8), 10, rng())
+    inputs, labels = torch.randn(40, 1, 8, 8), torch.arange(40) % 10
+    before = copy_of(network)
+    masks = scores.draw(ImagePruning(method=method), network, 0.6, inputs, labels, rng())
+    assert masks.keys() == networks.prunable(network).keys()
+    assert scores.density(masks) == pytest.approx(0.4, abs=0.02 if method == "bernoulli" else 0.001)
+    assert network.training
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    if method == "synflow":
+        assert scores.collapsed_layers(masks) == 0
+
+
 def test_shuffling_keeps_the_layers_sizes(small):
     mask = scores.draw(ImagePruning(method="magnitude"), *small[:1], 0.6, *small[1:], rng())
     mixed = scores.draw(ImagePruning(method="shuffled_imp"), *small[:1], 0.6, *small[1:], rng(), mask)

@@ -1,5 +1,6 @@
 import pytest
 
+from winnow import config
 from winnow.config import load
 from winnow.errors import WinnowError
 
@@ -57,6 +58,20 @@ def test_every_run_of_the_grid_is_made_by_exactly_one_stage():
 
 
 @pytest.mark.parametrize(
+    ("device", "tool", "asked"),
+    [
+        ("cpu", "/bin/nvidia-smi", {}),
+        ("auto", None, {}),
+        ("auto", "/bin/nvidia-smi", {"gpu": 1}),
+        ("cuda", None, {"gpu": 1}),
+    ],
+)
+def test_a_job_asks_for_a_gpu_only_if_it_will_use_one(monkeypatch, device, tool, asked):
+    monkeypatch.setattr(config.shutil, "which", lambda name: tool)
+    assert experiment(training={"device": device}).resources == asked
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"fractions": [0.2, 0.5], "pruning": {"method": "imp"}}, "imp starts from the dense network"),
@@ -64,7 +79,15 @@ def test_every_run_of_the_grid_is_made_by_exactly_one_stage():
         ({"pruning": {"method": "magic"}}, r"experiments.x.pruning.method = \"magic\": Input should be 'bernoulli'"),
         ({"data": {"source": "cifar"}}, "experiments.x.data.source"),
         ({"data": {"sigma": -1}}, "experiments.x.data.sigma = -1"),
-        ({"training": {"momentum": 0.9}}, "experiments.x.training.momentum = 0.9: unknown key; allowed: learning_rate"),
+        ({"data": {"source": "cifar10:"}}, "experiments.x.data.source"),
+        (
+            {"training": {"nesterov": True}},
+            "experiments.x.training.nesterov = true: unknown key; allowed: learning_rate",
+        ),
+        ({"training": {"momentum": 1}}, "experiments.x.training.momentum = 1: .* less than 1"),
+        ({"training": {"device": "gpu"}}, "experiments.x.training.device = .*'cpu', 'auto' or 'cuda'"),
+        ({"model": {"architecture": "vgg", "depth": 12}}, "depth: 12 is no vgg; allowed: 11, 13, 16, 19"),
+        ({"model": {"architecture": "resnet"}}, "depth: 16 is no resnet; allowed: 6 n \\+ 2"),
         ({"model": {"hidden": []}}, "experiments.x.model.hidden"),
         ({"kind": "sound"}, "'two_layer', 'images'"),
     ],

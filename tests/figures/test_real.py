@@ -23,7 +23,7 @@ def metrics(methods=("bernoulli", "imp"), sigmas=None, data="mnist-5k", fraction
 @pytest.mark.parametrize("name", [name for name, figure in FIGURES.items() if figure.module == "real"])
 def test_axes_are_labelled(name):
     table = metrics(methods=("bernoulli",), sigmas=[0.0, 0.5]) if name == "noisy" else metrics()
-    data, figure = getattr(real, name)({name: table})
+    data, figure = getattr(real, name.replace("-", "_"))({name: table})
     for axes in figure.axes:
         assert axes.get_xlabel() == "pruned fraction"
         assert axes.get_ylabel()
@@ -41,6 +41,16 @@ def test_fig3a_shows_accuracies_in_percent_and_the_paper_only_over_the_whole_of_
     assert len(paper) == 17
     assert paper.y.iloc[0] == pytest.approx(98.2666)
     assert "random, paper (n = 3)" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+
+
+@pytest.mark.parametrize(("name", "points", "dense"), [("fig3b", 17, 93.5945), ("fig4", 10, None)])
+def test_figures_of_cifar10_show_the_paper_only_over_the_whole_of_it(name, points, dense):
+    part, _ = getattr(real, name)({name: metrics(data="cifar10-part")})
+    assert set(part.source) == {"winnow"}
+    data, _ = getattr(real, name)({name: metrics(data="cifar10")})
+    paper = data[(data.source == "paper") & (data.series == "random") & (data.metric == "test_accuracy")]
+    assert len(paper) == points
+    assert dense is None or paper.y.iloc[0] == pytest.approx(dense)
 
 
 def test_gains_are_paired_with_the_dense_network():

@@ -13,7 +13,8 @@ from project import KEPT, ROOT, snakemake
 
 from winnow.figures import FIGURES, PUBLISHED
 
-KINDS = {name: e["kind"] for name, e in yaml.safe_load((ROOT / "config/ci.yaml").read_text())["experiments"].items()}
+CI = yaml.safe_load((ROOT / "config/ci.yaml").read_text())
+KINDS = {name: experiment["kind"] for name, experiment in CI["experiments"].items()}
 TWO_LAYER = tuple(name for name, kind in KINDS.items() if kind == "two_layer")
 SCORED = {"scorecard", "page_scorecard"}
 IMAGES = tuple(name for name, kind in KINDS.items() if kind == "images")
@@ -23,7 +24,7 @@ def planned(tree: Path, *arguments: str) -> dict[str, int]:
     """How many jobs of which rule a dry run plans."""
     out = snakemake(tree, "--dry-run", *arguments)
     assert out.returncode == 0, out.stdout
-    counts = re.findall(r"^(\w+) +(\d+)$", out.stdout, re.MULTILINE)
+    counts = re.findall(r"^([\w-]+) +(\d+)$", out.stdout, re.MULTILINE)
     return {rule: int(count) for rule, count in counts if rule != "total"}
 
 
@@ -108,7 +109,7 @@ def test_an_edited_module_reruns_its_jobs_and_what_follows(tree, edited, module,
     order = ["data", "train", "collect"]
     after = set(order[min(order.index(r) for r in reruns if r != "core") :]) if reruns else set()
     expected = {f"{stage}_{e}" for stage in after | (reruns - {"core"}) for e in experiments} | (reruns & {"core"})
-    drawn = {f for f in FIGURES if not experiments or set(FIGURES[f].experiments) & set(experiments)}
+    drawn = {f for f in CI["figures"] if not experiments or set(FIGURES[f].experiments) & set(experiments)}
     expected |= {"claims", "page_claims"} if reruns else set()
     assert stages(tree) == expected | drawn | (SCORED if drawn & set(PUBLISHED) else set())
 
@@ -182,8 +183,13 @@ def test_all_cores_and_another_folder_give_the_same_bytes(tree, tmp_path):
     assert [name for name in ours if ours[name] != theirs[name]] == []
 
 
-def test_the_default_configuration_plans_every_figure():
-    run = snakemake(ROOT, "--dry-run", "--forceall", config="config.yaml")
-    assert run.returncode == 0, run.stdout
-    for figure in FIGURES:
-        assert f"results/figures/{figure}.svg" in run.stdout
+def test_the_default_configuration_and_that_of_the_papers_scale_plan_every_figure(tmp_path):
+    planned_figures = set()
+    for config in ("config.yaml", "config/paper.yaml"):
+        run = snakemake(ROOT, "--dry-run", "--forceall", "--directory", str(tmp_path), config=str(ROOT / config))
+        assert run.returncode == 0, run.stdout
+        planned_figures |= set(re.findall(r"results/figures/([\w-]+)\.svg", run.stdout))
+    assert planned_figures == set(FIGURES)
+    jobs = {rule: int(n) for rule, n in re.findall(r"^train_([\w-]+)_{seed} +(\d+)$", run.stdout, re.MULTILINE)}
+    assert (jobs["fig3b_start"], jobs["fig3b_imp_16"]) == (17 * 3, 3)
+    assert (jobs["fig4_start"], jobs["fig4_imp_9"]) == (10 * 2, 2)

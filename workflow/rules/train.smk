@@ -60,6 +60,8 @@ for name, experiment in CONFIG.of_kind("images").items():
                 conda:
                     "../../envs/winnow.yaml"
                 threads: 1
+                resources:
+                    **experiment.resources,
                 params:
                     code=paths.WORKFLOW,
                     point=[f"{axis}={value}" for axis, value in stage.point.items()],

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
 
 from .files import atomic
+from .networks import Tensors
 
 CHECKPOINT_SECONDS = 60.0
 REPORT_SECONDS = 10.0
@@ -37,12 +37,15 @@ class Checkpoint:
         self.identity, self.epochs, self.steps = identity, epochs, steps_per_epoch
         self.started = self.saved = self.reported = time.monotonic()
 
-    def attach(self, network: nn.Module, progress: Progress) -> Callable[[Progress], None]:
-        """Resume if there is something to resume; return what the training calls after every epoch."""
+    def attach(self, state: Tensors, progress: Progress) -> Callable[[Progress], None]:
+        """Resume if there is something to resume; return what the training calls after every epoch.
+
+        `state` holds by name all tensors that the training changes; they are written to and filled in place.
+        """
+        self.state = state
         if self.path.is_file():
-            self._resume(network, progress)
+            self._resume(progress)
         self.first = progress.epoch
-        self.network = network
         return self.after_epoch
 
     def after_epoch(self, progress: Progress) -> None:
@@ -66,16 +69,16 @@ class Checkpoint:
             )
 
     def save(self, progress: Progress) -> None:
-        """Write the weights and the evaluations so far."""
+        """Write the state and the evaluations so far."""
         about = {"identity": self.identity, "epoch": str(progress.epoch), "rows": json.dumps(progress.rows)}
         with atomic(self.path) as temporary:
-            save_file(dict(self.network.state_dict()), temporary, metadata=about)
+            save_file({name: tensor.contiguous() for name, tensor in self.state.items()}, temporary, metadata=about)
 
     def remove(self) -> None:
         """Forget the checkpoint of a finished run."""
         self.path.unlink(missing_ok=True)
 
-    def _resume(self, network: nn.Module, progress: Progress) -> None:
+    def _resume(self, progress: Progress) -> None:
         try:
             with safe_open(self.path, framework="pt") as file:
                 about = file.metadata()
@@ -86,6 +89,7 @@ class Checkpoint:
         except (OSError, SafetensorError, KeyError, TypeError, ValueError):
             print(f"warning: {self.path}: broken checkpoint, starting over", file=sys.stderr)
             return
-        network.load_state_dict(state)
+        for name, tensor in self.state.items():
+            tensor.copy_(state[name])
         progress.epoch, progress.rows = int(about["epoch"]), rows
         print(f"resumed after epoch {progress.epoch}", file=sys.stderr)

@@ -21,7 +21,7 @@ import pandas as pd
 from . import stats, theory
 from .figures import CLAIMS
 from .files import atomic, used, write_json
-from .real_data import real_data_claims
+from .real_data import not_run, real_data_claims
 from .runs import (
     Regime,
     at_step,
@@ -450,7 +450,10 @@ def claims(tables: dict[str, pd.DataFrame], settings: dict[str, TwoLayerSettings
     order = {"1": 1, "2": 2, "3": 3, "4": 4}
     rows.sort(key=lambda row: order.get(row["id"][0], 5))
     rows += real_data_claims(tables)
-    return {"claims": decide(rows), "missing_classes": missing_classes([*named, *regimes["overprune"]])}
+    return {
+        "claims": decide(rows) + not_run(tables),
+        "missing_classes": missing_classes([*named, *regimes["overprune"]]),
+    }
 
 
 def table(found: dict) -> str:
@@ -467,6 +470,8 @@ def table(found: dict) -> str:
     for row in found["claims"]:
         interval = f"{row['estimate']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
         p = row["p_against_adjusted"] if row["verdict"] == "contradicted" else row["p_adjusted"]
+        if row["verdict"] == "not run":
+            interval, p = "", math.nan
         cells = [row["id"], row["regime"], row["statement"], row["statistic"], interval, row["n"], row["test"]]
         lines.append("| " + " | ".join(map(str, cells)) + f" | {p:.2g} | **{row['verdict']}** |")
     lines += ["", "What each regime breaks of Condition 2 (hidden constants 1):", ""]

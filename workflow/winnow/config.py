@@ -6,6 +6,7 @@ The Snakefile and the package share these classes; `workflow/schemas/config.sche
 import itertools
 import json
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
@@ -172,6 +173,12 @@ class ImagesExperiment(Grid, ImageSettings):
     def methods(self) -> list[str]:
         """The pruning methods of the grid."""
         return self.grid.get("method", [self.pruning.method])
+
+    @property
+    def resources(self) -> dict[str, int]:
+        """What a training job asks for: a GPU if it will use one, so that `--resources gpu=N` runs N at a time."""
+        device = self.training.device
+        return {"gpu": 1} if device == "cuda" or (device == "auto" and shutil.which("nvidia-smi")) else {}
 
     def stages(self, name: str) -> list[Stage]:
         """The rules that train this experiment.

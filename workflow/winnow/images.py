@@ -6,16 +6,21 @@ Every loader returns images uint8 [n, channels, height, width] (0 is black, 255 
 - `digits`: 1,797 images of 8 x 8 pixels (UCI optical recognition of handwritten digits) that scikit-learn ships.
 - `idx:<folder>`: the four IDX files of MNIST or Fashion-MNIST, gzipped or not, with their own test set.
 - `mnist`: the same four files of MNIST, downloaded.
+- `cifar10:<folder>`: the six files of the binary version of CIFAR-10, with its own test set.
+- `cifar10`: the same files, downloaded.
 """
 
 import argparse
 import gzip
 import hashlib
 import importlib.util
+import io
+import math
+import tarfile
 import urllib.request
 import zlib
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +73,12 @@ MNIST_SHA256 = {
     "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
     "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
+
+CIFAR10_FILES = {"train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test": ("test_batch.bin",)}
+CIFAR10_SHAPE = (3, 32, 32)  # of an image; a record is its label and then its bytes
+CIFAR10_COUNTS = ((5000,) * CLASSES, (1000,) * CLASSES)
+CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+CIFAR10_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 
 
 def packaged(source: str) -> Split:
@@ -123,26 +134,68 @@ def idx_split(source: Callable[[str], tuple[bytes, str]], split: str) -> Split:
     return images[:, None], labels.astype(np.int64)
 
 
-def from_folder(folder: Path, name: str) -> tuple[bytes, str]:
+def cifar10_split(source: Callable[[str], tuple[bytes, str]], split: str) -> Split:
+    """The images and labels of `train` or `test` of CIFAR-10's binary version; `source` is that of `idx_split`.
+
+    Raises WinnowError naming a file that does not consist of whole records with labels in 0..9.
+    """
+    size = 1 + math.prod(CIFAR10_SHAPE)
+    parts = []
+    for content, where in map(source, CIFAR10_FILES[split]):
+        if not content or len(content) % size:
+            raise WinnowError(f"{where}: {len(content)} bytes; a record of CIFAR-10's binary version has {size}")
+        records = np.frombuffer(content, np.uint8).reshape(-1, size)
+        if records[:, 0].max() >= CLASSES:
+            raise WinnowError(f"{where}: label {records[:, 0].max()}; labels must be in 0..{CLASSES - 1}")
+        parts.append(records)
+    records = np.concatenate(parts)
+    return records[:, 1:].reshape(-1, *CIFAR10_SHAPE), records[:, 0].astype(np.int64)
+
+
+def from_folder(kind: str, folder: Path, name: str) -> tuple[bytes, str]:
     """A file of a folder, gzipped or not. Raises WinnowError naming what is missing."""
     if not folder.is_dir():
-        names = ", ".join(name for names in IDX_FILES.values() for name in names)
-        raise WinnowError(f"data.source = idx:{folder}: no such folder; it must hold {names}")
+        names = ", ".join(name for names in OWN_TEST_SET[kind][1].values() for name in names)
+        raise WinnowError(f"data.source = {kind}:{folder}: no such folder; it must hold {names}")
     path = next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), folder / name)
     return _read(path), str(path)
 
 
-def downloaded(name: str) -> tuple[bytes, str]:
-    """A file of MNIST from MNIST_URL, checked by sha256. Raises WinnowError without a network or for other bytes."""
-    where = f"{MNIST_URL}/{name}.gz"
+def downloaded(where: str, sha256: str, kind: str) -> bytes:
+    """The content of an address. Raises WinnowError, pointing to the files, without a network or for other bytes."""
     try:
         with urllib.request.urlopen(where, timeout=60) as answer:
             content = answer.read()
     except OSError as error:
-        raise WinnowError(f"{where}: cannot be downloaded ({error}); or use data.source = idx:<folder>") from None
-    if hashlib.sha256(content).hexdigest() != MNIST_SHA256[f"{name}.gz"]:
-        raise WinnowError(f"{where}: not the known file (sha256 differs); or use data.source = idx:<folder>")
-    return content, where
+        raise WinnowError(f"{where}: cannot be downloaded ({error}); or use data.source = {kind}:<folder>") from None
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise WinnowError(f"{where}: not the known file (sha256 differs); or use data.source = {kind}:<folder>")
+    return content
+
+
+def downloaded_mnist(name: str) -> tuple[bytes, str]:
+    """A file of MNIST and its address."""
+    where = f"{MNIST_URL}/{name}.gz"
+    return downloaded(where, MNIST_SHA256[f"{name}.gz"], "idx"), where
+
+
+@cache
+def _cifar10_archive() -> dict[str, bytes]:
+    content = downloaded(CIFAR10_URL, CIFAR10_SHA256, "cifar10")
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        return {Path(member.name).name: archive.extractfile(member).read() for member in archive if member.isfile()}
+
+
+def downloaded_cifar10(name: str) -> tuple[bytes, str]:
+    """A file of CIFAR-10 and where it is."""
+    return _cifar10_archive()[name], f"{CIFAR10_URL}, {name}"
+
+
+# Data with a test set of its own: how its files are read, which they are, and how they are downloaded.
+OWN_TEST_SET = {
+    "idx": (idx_split, IDX_FILES, downloaded_mnist),
+    "cifar10": (cifar10_split, CIFAR10_FILES, downloaded_cifar10),
+}
 
 
 def stratified(labels: np.ndarray, n_test: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -165,11 +218,11 @@ def draw(data: ImageData, rng: np.random.Generator) -> dict[str, np.ndarray]:
 
     Data that comes with a test set of its own keeps it; otherwise n_test images are held out.
     """
-    if data.source == "mnist":
-        splits = {split: idx_split(downloaded, split) for split in IDX_FILES}
-    elif data.source.startswith("idx:"):
-        folder = Path(data.source.removeprefix("idx:")).expanduser()
-        splits = {split: idx_split(partial(from_folder, folder), split) for split in IDX_FILES}
+    if data.source not in PACKAGED:
+        kind, _, folder = data.source.partition(":")
+        split_of, files, download = OWN_TEST_SET["idx" if kind == "mnist" else kind]
+        source = partial(from_folder, kind, Path(folder).expanduser()) if folder else download
+        splits = {split: split_of(source, split) for split in files}
     else:
         images, labels = packaged(data.source)
         if data.n_test >= len(labels):
@@ -180,11 +233,17 @@ def draw(data: ImageData, rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 def name(data: ImageData, arrays: dict[str, np.ndarray]) -> str:
-    """What tables call the data: `mnist-5k`, `digits`, `mnist` (the whole of it, known by its counts) or `idx`."""
-    if not data.source.startswith("idx:"):
+    """What tables call the data: its source, or for files what is in them by the count of each class.
+
+    `mnist` and `cifar10` are the whole of these; other IDX files are `idx`, other records `cifar10-part`.
+    """
+    kind, _, folder = data.source.partition(":")
+    if not folder:
         return data.source
     counts = tuple(tuple(np.bincount(arrays[f"{s}_labels"], minlength=CLASSES).tolist()) for s in ("train", "test"))
-    return "mnist" if counts == MNIST_COUNTS else "idx"
+    if kind == "idx":
+        return "mnist" if counts == MNIST_COUNTS else "idx"
+    return "cifar10" if counts == CIFAR10_COUNTS else "cifar10-part"
 
 
 def inputs(arrays: dict[str, np.ndarray], sigma: float, rng: np.random.Generator) -> dict[str, np.ndarray]:

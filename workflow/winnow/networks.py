@@ -10,30 +10,96 @@ import torch
 from torch import nn
 
 from .core import Pattern, masked_linear
-from .settings import ImageNetwork
+from .settings import VGG_CONVOLUTIONS, ImageNetwork
 
 Tensors = dict[str, torch.Tensor]
+LAYERS = (nn.Linear, nn.Conv2d)  # the layers whose weights can be pruned
 
 
 def build(model: ImageNetwork, input_shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
-    """The dense network at initialization: weights N(0, 2 / fan_in), biases 0.
+    """The dense network at initialization: weights N(0, 2 / fan_in), biases 0, batch norm the identity.
 
     All weights are drawn, pruned or not, so that a seed's kept weights are the same at every fraction.
     """
+    network = ARCHITECTURES[model.architecture](model, input_shape, classes)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, LAYERS):
+                fan_in = module.weight[0].numel()
+                values = rng.standard_normal(module.weight.shape, dtype=np.float32) * np.float32((2 / fan_in) ** 0.5)
+                module.weight.copy_(torch.from_numpy(values))
+                if module.bias is not None:
+                    module.bias.zero_()
+    return network
+
+
+def mlp(model: ImageNetwork, input_shape: tuple[int, ...], classes: int) -> nn.Sequential:
+    """Fully connected layers with ReLU between them."""
     sizes = [int(np.prod(input_shape)), *model.hidden, classes]
     layers = [nn.Flatten()]
     for inputs, outputs in itertools.pairwise(sizes):
         layers += [nn.utils.skip_init(nn.Linear, inputs, outputs), nn.ReLU()]
-    network = nn.Sequential(*layers[:-1])
-    with torch.no_grad():
-        for parameter in network.parameters():
-            if parameter.ndim == 1:
-                parameter.zero_()
-                continue
-            fan_in = parameter[0].numel()
-            values = rng.standard_normal(parameter.shape, dtype=np.float32) * np.float32((2 / fan_in) ** 0.5)
-            parameter.copy_(torch.from_numpy(values))
-    return network
+    return nn.Sequential(*layers[:-1])
+
+
+def vgg(model: ImageNetwork, input_shape: tuple[int, ...], classes: int) -> nn.Sequential:
+    """VGG for small images (Simonyan & Zisserman 2015): batch norm after every convolution, one linear layer.
+
+    Max pooling halves the image after each of the first four stages while its shorter side has at least 4 pixels
+    (32 x 32 gets four poolings, 8 x 8 two), and what is left is averaged.
+    """
+    channels, side = input_shape[0], min(input_shape[1:])
+    layers = []
+    for stage, convolutions in enumerate(VGG_CONVOLUTIONS[model.depth]):
+        if stage > 0 and side >= 4:
+            layers.append(nn.MaxPool2d(2))
+            side //= 2
+        for _ in range(convolutions):
+            width = model.width * min(2**stage, 8)
+            layers += [convolution(channels, width), nn.ReLU()]
+            channels = width
+    return nn.Sequential(*layers, *_head(channels, classes))
+
+
+def resnet(model: ImageNetwork, input_shape: tuple[int, ...], classes: int) -> nn.Sequential:
+    """ResNet for small images (He et al. 2016, section 4.2): three stages of (depth - 2) / 6 residual blocks.
+
+    Where a block changes the shape, its shortcut is a 1 x 1 convolution with batch norm (their option B).
+    """
+    channels = model.width
+    layers = [convolution(input_shape[0], channels), nn.ReLU()]
+    for stage, block in itertools.product(range(3), range((model.depth - 2) // 6)):
+        width = model.width * 2**stage
+        layers.append(Residual(channels, width, stride=2 if stage > 0 and block == 0 else 1))
+        channels = width
+    return nn.Sequential(*layers, *_head(channels, classes))
+
+
+class Residual(nn.Module):
+    """Two convolutions and a shortcut around them."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int):
+        super().__init__()
+        self.body = nn.Sequential(convolution(inputs, outputs, stride), nn.ReLU(), convolution(outputs, outputs))
+        same = stride == 1 and inputs == outputs
+        self.shortcut = nn.Identity() if same else convolution(inputs, outputs, stride, kernel=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map [n, inputs, height, width] to [n, outputs, height / stride, width / stride]."""
+        return torch.relu(self.body(x) + self.shortcut(x))
+
+
+def convolution(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
+    """A convolution, without the bias that the batch norm after it would take away."""
+    layer = nn.utils.skip_init(nn.Conv2d, inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+    return nn.Sequential(layer, nn.BatchNorm2d(outputs))
+
+
+def _head(channels: int, classes: int) -> tuple[nn.Module, ...]:
+    return nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.utils.skip_init(nn.Linear, channels, classes)
+
+
+ARCHITECTURES = {"mlp": mlp, "vgg": vgg, "resnet": resnet}
 
 
 class MaskedLinear(nn.Module):
@@ -62,8 +128,7 @@ class MaskedLinear(nn.Module):
 
 def prunable(network: nn.Module, output: bool = True) -> Tensors:
     """The weights of the linear and convolution layers, input first; the last layer's only if `output`."""
-    layers = nn.Linear | nn.Conv2d | MaskedLinear
-    modules = [(name, m) for name, m in network.named_modules() if isinstance(m, layers)]
+    modules = [(name, m) for name, m in network.named_modules() if isinstance(m, (*LAYERS, MaskedLinear))]
     return {f"{name}.weight": module.weight for name, module in (modules if output else modules[:-1])}
 
 
@@ -76,8 +141,20 @@ def apply_masks(network: nn.Module, masks: Tensors) -> None:
 
 
 def compress(network: nn.Module, masks: Tensors) -> None:
-    """Replace every linear layer that loses weights by one that has only the others; `prunable` names stay."""
+    """Make a network train its kept weights only, on the device that it is on; `prunable` names stay.
+
+    On a CPU a linear layer is replaced by one that has only the kept weights. Convolutions, and every layer on a GPU,
+    stay dense: pruned weights start at 0 and their gradient is made 0, so that no momentum or decay moves them.
+    """
     for name, mask in masks.items():
-        if not mask.all():
-            module = name.removesuffix(".weight")
-            network.set_submodule(module, MaskedLinear(network.get_submodule(module), mask))
+        if mask.all():
+            continue
+        module = name.removesuffix(".weight")
+        layer = network.get_submodule(module)
+        if isinstance(layer, nn.Linear) and layer.weight.device.type == "cpu":
+            network.set_submodule(module, MaskedLinear(layer, mask))
+        else:
+            kept = torch.zeros_like(layer.weight, requires_grad=False).copy_(mask)  # of the same device and layout
+            with torch.no_grad():
+                layer.weight.mul_(kept)
+            layer.weight.register_hook(kept.mul)

@@ -8,7 +8,7 @@ import hashlib
 
 import numpy as np
 
-STREAMS = ("data", "init", "mask", "order", "noise")
+STREAMS = ("data", "init", "mask", "order", "noise", "augmentation")
 DRAWN = []  # the streams of this process as root/experiment/seed/stream: provenance.py records them
 
 

@@ -4,6 +4,8 @@ The unit is the seed and every comparison is paired: a pruned network against th
 same images held out, the same initial weights, the same order of examples). Accuracies are in percent.
 """
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -11,7 +13,8 @@ from . import stats
 from .errors import WinnowError
 
 WITHIN = 0.5  # points of accuracy: "as good as dense" and "has dropped" (our choice)
-PAPER_SPARSITY = 0.79  # "random pruning stays competitive below 79 % sparsity" (p. 13)
+NETWORKS = {"fig3a": "", "fig3b": "-vgg", "fig4": "-resnet"}  # what the names of their claims end in
+PAPER_SPARSITY = {"fig3a": 0.79, "fig3b": 0.36}  # below it random pruning "stays competitive" (p. 13)
 RANDOM = "bernoulli"
 
 
@@ -81,16 +84,19 @@ def comparisons(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def real_data_claims(tables: dict[str, pd.DataFrame]) -> list[dict]:
-    """Rows for the table of claims from the metrics of `fig3a`, `methods` and `noisy`, as far as they are given.
+    """Rows for the table of claims from the metrics of `fig3a`, `fig3b`, `fig4`, `methods` and `noisy`, as far as they
+    are given.
 
     Keys: id, regime (the data), condition2_violations (always empty: no data of the theory's model), statement,
     statistic, estimate, low, high, n, test, p_value, p_against, figure, data. Not yet adjusted over claims.
     """
     rows = []
-    if "fig3a" in tables:
-        table = final(tables["fig3a"])
-        random = table[table.method == RANDOM]
-        rows += [competitive_claim(random), knee_claim(random)]
+    for figure in NETWORKS:
+        if figure in tables:
+            table = final(tables[figure])
+            random = table[table.method == RANDOM]
+            rows += [competitive_claim(random, figure)] if figure in PAPER_SPARSITY else []
+            rows.append(knee_claim(random, figure))
     if "methods" in tables:
         rows.append(boost_claim(final(tables["methods"])))
     if "noisy" in tables:
@@ -98,37 +104,57 @@ def real_data_claims(tables: dict[str, pd.DataFrame]) -> list[dict]:
     return rows
 
 
-def competitive_claim(random: pd.DataFrame) -> dict:
+def not_run(tables: dict[str, pd.DataFrame]) -> list[dict]:
+    """Rows that say which of the paper's claims on CIFAR-10 were not measured, for want of data and a GPU."""
+    missing = [figure for figure in ("fig3b", "fig4") if figure not in tables]
+    nothing = pd.DataFrame({"data": ["cifar10"]})
+    unknown = (math.nan, math.nan, math.nan, 0, math.nan, math.nan)
+    rows = [_competitive_row(nothing, f, PAPER_SPARSITY[f], unknown) for f in missing if f in PAPER_SPARSITY]
+    rows += [_knee_row(nothing, figure, unknown) for figure in missing]
+    nan = {"p_adjusted": math.nan, "p_against_adjusted": math.nan, "verdict": "not run"}
+    return [row | nan for row in rows]
+
+
+def competitive_claim(random: pd.DataFrame, figure: str) -> dict:
     """Random pruning is competitive up to the paper's sparsity; the estimate is how far it is here."""
     wide = gains(random)
     fractions = wide.columns.to_numpy(float)
     estimate = competitive_sparsity(wide.mean().to_numpy(), fractions)
     draws = _resampled(wide.to_numpy(), lambda means: competitive_sparsity(means, fractions))
-    tested = fractions[np.abs(fractions - PAPER_SPARSITY).argmin()]
+    tested = fractions[np.abs(fractions - PAPER_SPARSITY[figure]).argmin()]
     p_for, p_against = stats.one_sided(wide[tested].to_numpy(), -WITHIN)
+    found = (estimate, *np.quantile(draws, [0.025, 0.975]), len(wide), p_for, p_against)
+    return _competitive_row(random, figure, tested, found)
+
+
+def _competitive_row(rows: pd.DataFrame, figure: str, tested: float, found: tuple) -> dict:
     return _row(
-        "practice-random",
-        random,
-        f"randomly pruned networks stay within {WITHIN:g} points of the dense one up to {PAPER_SPARSITY:.0%} sparsity",
+        f"practice-random{NETWORKS[figure]}",
+        rows,
+        f"randomly pruned networks stay within {WITHIN:g} points of the dense one up to {PAPER_SPARSITY[figure]:.0%}"
+        " sparsity",
         "largest pruned fraction with mean test accuracy that close",
         f"paired t-test at fraction {tested:g}",
-        "fig3a",
-        (estimate, *np.quantile(draws, [0.025, 0.975]), len(wide), p_for, p_against),
+        figure,
+        found,
     )
 
 
-def knee_claim(random: pd.DataFrame) -> dict:
+def knee_claim(random: pd.DataFrame, figure: str) -> dict:
     """The training error decreases later than the testing error (p. 13)."""
     train, test = (by_seed(random, f"{split}_accuracy") for split in ("train", "test"))
-    values = knees(train) - knees(test)
+    return _knee_row(random, figure, _mean(knees(train) - knees(test)))
+
+
+def _knee_row(rows: pd.DataFrame, figure: str, found: tuple) -> dict:
     return _row(
-        "practice-knee",
-        random,
+        f"practice-knee{NETWORKS[figure]}",
+        rows,
         "with growing sparsity, training accuracy drops later than test accuracy",
         f"pruned fraction at which accuracy is {WITHIN:g} points below dense, training minus test",
         "paired t-test over seeds",
-        "fig3a",
-        _mean(values),
+        figure,
+        found,
     )
 
 

@@ -202,7 +202,9 @@ def draw(
     if method == "synflow":
         return synflow(network, tuple(inputs.shape[1:]), kept, pruning.prune_output)
     chosen = torch.from_numpy(rng.permutation(len(inputs))[: pruning.score_examples])
-    return keep_highest(ON_EXAMPLES[method](network, weights, inputs[chosen], labels[chosen]), kept)
+    scored = copy.deepcopy(network)  # its batch norm takes note of the examples
+    weights = prunable(scored, pruning.prune_output)
+    return keep_highest(ON_EXAMPLES[method](scored, weights, inputs[chosen], labels[chosen]), kept)
 
 
 def density(masks: Tensors) -> float:

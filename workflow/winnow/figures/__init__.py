@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure, drawn by the function of the same name in `winnow.figures.<module>`."""
+    """One figure, drawn by the function of the same name (`_` for `-`) in `winnow.figures.<module>`."""
 
     module: str
     experiments: tuple[str, ...]
@@ -14,7 +14,7 @@ class Figure:
 
 
 THEORY = "Theory"
-PRACTICE = ("fig3a", "methods", "noisy")  # where configured, these are judged too
+PRACTICE = ("fig3a", "fig3b", "fig4", "methods", "noisy")  # where configured, these are judged too
 CLAIMS = ("condition2", "boundary", "overprune", "trajectories", "width", "causes", "dense_signal", "small_init")
 """The experiments that the step `claims` judges; without all of them there is no such step."""
 
@@ -25,6 +25,10 @@ FIGURES = {
     "fig5a": Figure("synthetic", ("fig5",), "Figure 5", "train and test error, four hidden neurons"),
     "fig5b": Figure("synthetic", ("fig5",), "Figure 5", "train and test loss, four hidden neurons"),
     "fig3a": Figure("real", ("fig3a",), "Figure 3", "random and iterative magnitude pruning on MNIST"),
+    "fig3b": Figure("real", ("fig3b",), "Figure 3", "random and iterative magnitude pruning, VGG-16 on CIFAR-10"),
+    "fig3b-small": Figure("real", ("fig3b-small",), "Figure 3", "the same for a narrow VGG-11 on digits"),
+    "fig4": Figure("real", ("fig4",), "Figure 4", "random and iterative magnitude pruning, ResNet-20 on CIFAR-10"),
+    "fig4-small": Figure("real", ("fig4-small",), "Figure 4", "the same for a narrow ResNet-8 on digits"),
     "methods": Figure("real", ("methods",), "Real data", "pruning at initialization against dense, all methods"),
     "noisy": Figure("real", ("noisy",), "Real data", "random pruning against dense, with noisy pixels"),
     "regimes": Figure("theory", ("condition2", "boundary", "overprune"), THEORY, "losses and error by regime"),

@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> None:
     tables = {e: pd.read_parquet(used(path)) for e, path in zip(figure.experiments, options.metrics, strict=True)}
     for table, path in zip(tables.values(), options.settings, strict=True):
         table.attrs["settings"] = read(path).settings
-    draw = getattr(importlib.import_module(f"{__package__}.{figure.module}"), options.name)
+    draw = getattr(importlib.import_module(f"{__package__}.{figure.module}"), options.name.replace("-", "_"))
     data, drawing = draw(tables)
     with atomic(options.data) as temporary:
         data.to_parquet(temporary, index=False)

@@ -1,4 +1,4 @@
-"""Figure 3a and its companions: pruning on real images."""
+"""Figures 3 and 4 and their companions: pruning on real images."""
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ METHODS = {
     "imp": "IMP (after training)",
 }
 MARKERS = "osD^v<>P*X"
-DATA = {"mnist-5k": "5,000 images of MNIST", "digits": "digits", "mnist": "MNIST", "idx": "IDX files"}
+WHOLE = {"3a": "mnist", "3b": "cifar10", "4": "cifar10"}  # the paper's data: its curves are drawn over runs on these
 
 
 def over_seeds(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -51,10 +51,9 @@ def _density_axis(axes: Axes, fractions: np.ndarray) -> None:
     axes.set_xlabel(PRUNED)
 
 
-def fig3a(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
-    """Fig. 3a: train and test accuracy against sparsity, random pruning and iterative magnitude pruning."""
-    table = real_data.final(tables["fig3a"])
-    data_name = table["data"].iloc[0]
+def _accuracies(metrics: pd.DataFrame, number: str) -> tuple[pd.DataFrame, Figure]:
+    """Train and test accuracy against sparsity, random pruning and iterative magnitude pruning."""
+    table = real_data.final(metrics)
     figure, (left, right) = new_figure(columns=2)
     parts = []
     for axes, split in ((left, "train"), (right, "test")):
@@ -68,14 +67,39 @@ def fig3a(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
                 axes, ours, f"{label} (n = {ours.n.iloc[0]})", colour, "o" if series == "random" else "s"
             )
             parts.append(ours.assign(series=series, metric=metric, source="winnow"))
-            if data_name == "mnist":
-                paper = published("3a", metric, series)
+            if table["data"].iloc[0] == WHOLE[number]:
+                paper = published(number, metric, series)
                 published_line(axes, paper, f"{label}, paper (n = {paper.n.iloc[0]})", colour)
                 parts.append(paper.assign(series=series, metric=metric, source="paper"))
         _density_axis(axes, ours.x.to_numpy())
         axes.set_ylabel(f"{split} accuracy (%)")
     left.legend(frameon=False, fontsize="x-small", loc="lower left")
     return pd.concat(parts, ignore_index=True), figure
+
+
+def fig3a(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+    """Fig. 3a: a fully connected network."""
+    return _accuracies(tables["fig3a"], "3a")
+
+
+def fig3b(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+    """Fig. 3b: VGG-16 on CIFAR-10."""
+    return _accuracies(tables["fig3b"], "3b")
+
+
+def fig3b_small(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+    """Fig. 3b with a small network on small images."""
+    return _accuracies(tables["fig3b-small"], "3b")
+
+
+def fig4(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+    """Fig. 4: ResNet-20 on CIFAR-10."""
+    return _accuracies(tables["fig4"], "4")
+
+
+def fig4_small(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+    """Fig. 4 with a small network on small images."""
+    return _accuracies(tables["fig4-small"], "4")
 
 
 def methods(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
