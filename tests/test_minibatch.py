@@ -249,9 +249,9 @@ def test_a_convolutional_run_learns_and_keeps_pruned_weights_at_zero(method):
     ids=["VGG-16", "ResNet-20-128"],
 )
 def test_one_step_of_the_full_size_networks_on_files_of_cifar10(tmp_path, model):
-    """The recipe of figures 3b and 4 from files to masks, for one batch of 12 images."""
+    """The recipe of figures 3b and 4 from files to masks, for one batch of eight images."""
     for i, name in enumerate(itertools.chain(*images.CIFAR10_FILES.values())):
-        records = rng(i).integers(256, size=(12 if i == 0 else 1, 3073), dtype=np.uint8)
+        records = rng(i).integers(256, size=(4 if i == 0 else 1, 3073), dtype=np.uint8)
         records[:, 0] %= 10
         (tmp_path / name).write_bytes(records.tobytes())
     training = TABLE_1 | {"epochs": 1, "batch_size": 16}

@@ -470,10 +470,11 @@ def table(found: dict) -> str:
     for row in found["claims"]:
         interval = f"{row['estimate']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
         p = row["p_against_adjusted"] if row["verdict"] == "contradicted" else row["p_adjusted"]
+        p = f"{p:.2g}"
         if row["verdict"] == "not run":
-            interval, p = "", math.nan
+            interval = p = ""
         cells = [row["id"], row["regime"], row["statement"], row["statistic"], interval, row["n"], row["test"]]
-        lines.append("| " + " | ".join(map(str, cells)) + f" | {p:.2g} | **{row['verdict']}** |")
+        lines.append("| " + " | ".join(map(str, [*cells, p, f"**{row['verdict']}**"])) + " |")
     lines += ["", "What each regime breaks of Condition 2 (hidden constants 1):", ""]
     broken = {row["regime"]: row["condition2_violations"] for row in found["claims"]}
     lines += [f"- {regime}: {'; '.join(f'`{item}`' for item in items)}" for regime, items in broken.items() if items]

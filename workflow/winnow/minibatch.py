@@ -25,8 +25,6 @@ from .settings import ImageSettings, Minibatch, RunSettings, read
 
 STREAMS = ("noise", "init", "mask", "order", "augmentation")
 METRICS = ("train_loss", "train_error", "test_loss", "test_error")
-
-
 SHIFT = 4  # pixels, the most that augmentation moves an image either way
 Splits = dict[str, tuple[torch.Tensor, torch.Tensor]]
 Attach = Callable[[Tensors, Progress], Callable[[Progress], None]]  # as Checkpoint.attach
@@ -70,9 +68,9 @@ def train(
         rate = training.learning_rate * 0.1 ** sum(progress.epoch >= drop for drop in training.rate_drops)
         total = 0.0
         for batch, moves in next(epochs):
-            images = inputs[batch] if moves is None else augmented(inputs[batch], moves)
+            seen = inputs[batch] if moves is None else augmented(inputs[batch], moves)
             with precision:
-                loss = cross_entropy(forward(images), labels[batch])
+                loss = cross_entropy(forward(seen), labels[batch])
             total += descend(loss, network, list(velocities.values()), training, rate).double()
         progress.epoch += 1
         if not math.isfinite(total):
