@@ -1,5 +1,7 @@
 # make figures   installs what is needed into .venv and rebuilds every figure
 # make test      linters and tests
+# make test-slurm  the workflow on a real Slurm of two nodes on this machine (needs root)
+# make growth    what planning, collecting and finding nothing to do cost at 10,000 runs
 # make bench     the compiled core against torch and jax
 # make audit     checks every result against its record, and derives five of them again
 # make golden    compares a run of config/ci.yaml with the values in git; within the tolerance of another machine is fine
@@ -12,7 +14,7 @@ VENV ?= .venv
 BIN = $(abspath $(VENV))/bin
 SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --configfile "$(abspath $(CONFIG))" --directory "$(DIR)"
 
-.PHONY: env figures test audit golden report bench publish clean
+.PHONY: env figures test test-slurm growth audit golden report bench publish clean
 .DEFAULT_GOAL = figures
 
 env: $(VENV)/installed
@@ -42,6 +44,13 @@ test: env
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 	$(BIN)/python -m pytest
+
+test-slurm: env
+	$(BIN)/pip install --quiet --requirement envs/slurm.txt
+	$(BIN)/python -m pytest -s tests/slurm
+
+growth: env
+	PYTHONPATH=workflow $(BIN)/python tests/growth.py
 
 bench: env
 	$(BIN)/pip install --quiet --requirement envs/bench.txt

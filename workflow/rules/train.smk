@@ -23,6 +23,8 @@ for name, experiment in CONFIG.of_kind("two_layer").items():
                 paths.log(name, "train", *paths.folders([*experiment.axes, "fraction"]), f"seeds-{batch}"),
             wildcard_constraints:
                 **experiment.wildcard_constraints,
+            group:
+                "train"
             conda:
                 "../../envs/winnow.yaml"
             threads: 1
@@ -61,6 +63,8 @@ for name, experiment in CONFIG.of_kind("images").items():
                     "../../envs/winnow.yaml"
                 threads: 1
                 resources:
+                    mem_mb=2000,
+                    runtime=240,
                     **experiment.resources,
                 params:
                     code=paths.WORKFLOW,
