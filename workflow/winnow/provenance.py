@@ -98,7 +98,8 @@ def parameters(arguments: list[str]) -> dict[str, object]:
 
 def wildcards(path: str) -> dict[str, str]:
     """What a result's path says about it: `fraction-0.5/seed-3.parquet` is fraction 0.5, seed 3."""
-    parts = (re.fullmatch(r"([A-Za-z]\w*)-(.+?)(\.[a-z]+)?", part) for part in Path(path).parts)
+    below = Path(path).parts[3:]  # results/<experiment>/<runs, data or masks>: a dash in these is none of a wildcard
+    parts = (re.fullmatch(r"([A-Za-z]\w*)-(.+?)(\.[a-z]+)?", part) for part in below)
     return {match[1]: match[2] for match in parts if match}
 
 

