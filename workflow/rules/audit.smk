@@ -13,6 +13,7 @@ rule scorecard:
         markdown=paths.scorecard("md"),
     log:
         paths.log("scorecard"),
+    localrule: True
     conda:
         "../../envs/winnow.yaml"
     params:
@@ -64,6 +65,7 @@ for name in PAGES:
             ),
         log:
             paths.log("pages", name),
+        localrule: True
         conda:
             "../../envs/winnow.yaml"
         params:

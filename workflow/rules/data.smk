@@ -14,6 +14,7 @@ for name, experiment in CONFIG.experiments.items():
             paths.settings(name),
         log:
             paths.log(name, "settings"),
+        localrule: True
         conda:
             "../../envs/winnow.yaml"
         params:
@@ -37,6 +38,8 @@ for name, experiment in CONFIG.experiments.items():
                 paths.log(name, "data", *paths.folders(experiment.data_axes), f"seeds-{batch}"),
             wildcard_constraints:
                 **experiment.wildcard_constraints,
+            group:
+                "data"
             conda:
                 "../../envs/winnow.yaml"
             params:

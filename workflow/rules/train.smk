@@ -23,9 +23,13 @@ for name, experiment in CONFIG.of_kind("two_layer").items():
                 paths.log(name, "train", *paths.folders([*experiment.axes, "fraction"]), f"seeds-{batch}"),
             wildcard_constraints:
                 **experiment.wildcard_constraints,
+            group:
+                "train"
             conda:
                 "../../envs/winnow.yaml"
             threads: 1
+            resources:
+                runtime=20,
             params:
                 code=paths.WORKFLOW,
                 point=[f"{axis}={{{axis}}}" for axis in experiment.axes],
@@ -57,9 +61,14 @@ for name, experiment in CONFIG.of_kind("images").items():
                     paths.log(name, "train", stage.folder, f"seeds-{batch}"),
                 wildcard_constraints:
                     **stage.constraints,
+                group:
+                    "train"
                 conda:
                     "../../envs/winnow.yaml"
                 threads: 1
+                resources:
+                    mem_mb=2000,
+                    runtime=240,
                 params:
                     code=paths.WORKFLOW,
                     point=[f"{axis}={value}" for axis, value in stage.point.items()],
