@@ -1,5 +1,6 @@
 # make figures   installs what is needed into .venv and rebuilds every figure
 # make test      linters and tests
+# make test-slurm  the workflow on a real Slurm of two nodes on this machine (needs root)
 # make bench     the compiled core against torch and jax
 # make audit     checks every result against its record, and derives five of them again
 # CONFIG=config/ci.yaml selects a configuration, DIR=build/ci a working directory for its results.
@@ -11,7 +12,7 @@ VENV ?= .venv
 BIN = $(abspath $(VENV))/bin
 SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --configfile "$(abspath $(CONFIG))" --directory "$(DIR)"
 
-.PHONY: env figures test audit golden report bench publish clean
+.PHONY: env figures test test-slurm audit golden report bench publish clean
 .DEFAULT_GOAL = figures
 
 env: $(VENV)/installed
@@ -41,6 +42,10 @@ test: env
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 	$(BIN)/python -m pytest
+
+test-slurm: env
+	$(BIN)/pip install --quiet --requirement envs/slurm.txt
+	$(BIN)/python -m pytest -s tests/slurm
 
 bench: env
 	$(BIN)/pip install --quiet --requirement envs/bench.txt

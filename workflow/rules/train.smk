@@ -28,8 +28,6 @@ for name, experiment in CONFIG.of_kind("two_layer").items():
             conda:
                 "../../envs/winnow.yaml"
             threads: 1
-            resources:
-                runtime=20,
             params:
                 code=paths.WORKFLOW,
                 point=[f"{axis}={{{axis}}}" for axis in experiment.axes],
@@ -61,8 +59,6 @@ for name, experiment in CONFIG.of_kind("images").items():
                     paths.log(name, "train", stage.folder, f"seeds-{batch}"),
                 wildcard_constraints:
                     **stage.constraints,
-                group:
-                    "train"
                 conda:
                     "../../envs/winnow.yaml"
                 threads: 1
