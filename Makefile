@@ -1,6 +1,7 @@
 # make figures   installs what is needed into .venv and rebuilds every figure
 # make test      linters and tests
 # make test-slurm  the workflow on a real Slurm of two nodes on this machine (needs root)
+# make growth    what planning, collecting and finding nothing to do cost at 10,000 runs
 # make bench     the compiled core against torch and jax
 # make audit     checks every result against its record, and derives five of them again
 # CONFIG=config/ci.yaml selects a configuration, DIR=build/ci a working directory for its results.
@@ -12,7 +13,7 @@ VENV ?= .venv
 BIN = $(abspath $(VENV))/bin
 SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --configfile "$(abspath $(CONFIG))" --directory "$(DIR)"
 
-.PHONY: env figures test test-slurm audit golden report bench publish clean
+.PHONY: env figures test test-slurm growth audit golden report bench publish clean
 .DEFAULT_GOAL = figures
 
 env: $(VENV)/installed
@@ -46,6 +47,9 @@ test: env
 test-slurm: env
 	$(BIN)/pip install --quiet --requirement envs/slurm.txt
 	$(BIN)/python -m pytest -s tests/slurm
+
+growth: env
+	PYTHONPATH=workflow $(BIN)/python tests/growth.py
 
 bench: env
 	$(BIN)/pip install --quiet --requirement envs/bench.txt
