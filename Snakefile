@@ -47,3 +47,7 @@ rule all:
     input:
         [paths.figure(name, "svg") for name in CONFIG.figures],
         [paths.page(name) for name in PAGES],
+
+
+onerror:
+    print("Finished jobs are kept: run the same command again to go on (after a kill, once with --unlock before).")

@@ -38,8 +38,8 @@ def main() -> int:
     try:
         code = module.main(arguments)
         recorder.finish()
-    except WinnowError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (WinnowError, MemoryError) as error:
+        print(f"error: {error or 'out of memory'}", file=sys.stderr)
         return 1
     return code or 0
 

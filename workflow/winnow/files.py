@@ -1,9 +1,9 @@
 """Reading and writing of every file: complete under its final name or not there at all."""
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,21 +19,25 @@ def used(path: str | Path) -> str | Path:
     return path
 
 
-@contextmanager
+@contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it when the block succeeds, remove it when it fails.
 
-    The name carries the process id, because a job that outlives a killed workflow may still be writing.
+    The name carries the process id, because a job that outlives a killed workflow may still be writing. Raises
+    WinnowError where the system cannot write: a full or read-only disk, a folder of somebody else.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         os.replace(temporary, path)
         WRITTEN.append(os.fspath(path))
+    except OSError as error:
+        raise WinnowError(f"{path}: cannot be written ({error.strerror or error})") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, value: object) -> None:
