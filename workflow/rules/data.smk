@@ -48,5 +48,5 @@ for name, experiment in CONFIG.experiments.items():
                 seeds=seeds,
                 step=experiment.data_step,
             shell:
-                "python {params.code:q} {params.step} --settings {input.settings:q} --set {params.point:q}"
+                "python {params.code:q} {params.step:q} --settings {input.settings:q} --set {params.point:q}"
                 " --seeds {params.seeds:q} --out {output:q} 2> {log:q}"

