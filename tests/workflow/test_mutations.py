@@ -256,11 +256,12 @@ def test_every_recorded_input_is_declared_by_its_rule(tree):
     from project import snakemake
 
     declared = {}
-    lines = snakemake(tree, "--forceall", "--dry-run").stdout.splitlines()
+    lines = map(str.strip, snakemake(tree, "--forceall", "--dry-run").stdout.splitlines())  # jobs of a group are indented
     for before, after in itertools.pairwise(lines):
-        if before.startswith("    input: ") and after.startswith("    output: "):
-            inputs = set(before.removeprefix("    input: ").split(", "))
-            declared |= dict.fromkeys(after.removeprefix("    output: ").split(", "), inputs)
+        if before.startswith("input: ") and after.startswith("output: "):
+            inputs = set(before.removeprefix("input: ").split(", "))
+            declared |= dict.fromkeys(after.removeprefix("output: ").split(", "), inputs)
+    assert RUN in declared
     for path, inputs in declared.items():
         value = json.loads((tree / record(path)).read_text())
         # Data that a package ships lies outside: the lock and its sha256 answer for it.
