@@ -256,8 +256,8 @@ def test_every_recorded_input_is_declared_by_its_rule(tree):
     from project import snakemake
 
     declared = {}
-    lines = map(str.strip, snakemake(tree, "--forceall", "--dry-run").stdout.splitlines())  # jobs of a group are indented
-    for before, after in itertools.pairwise(lines):
+    lines = snakemake(tree, "--forceall", "--dry-run").stdout.splitlines()
+    for before, after in itertools.pairwise(map(str.strip, lines)):  # the jobs of a group are indented
         if before.startswith("input: ") and after.startswith("output: "):
             inputs = set(before.removeprefix("input: ").split(", "))
             declared |= dict.fromkeys(after.removeprefix("output: ").split(", "), inputs)
