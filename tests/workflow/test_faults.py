@@ -236,8 +236,8 @@ def test_root_is_not_needed(folder, finished):
     except (OSError, subprocess.CalledProcessError):
         pytest.skip(f"another user cannot run {sys.executable}")
     subprocess.run(["chown", "--recursive", str(NOBODY), folder], check=True)
-    for parent in list(folder.parents)[:2]:  # pytest's own, closed to others
-        parent.chmod(0o711)
+    for parent in list(folder.parents)[:2]:  # closed to others by pytest; Snakemake lists the folders above its inputs
+        parent.chmod(0o755)
     code, output = finish(start(folder, user=NOBODY, env=os.environ | {"HOME": str(folder)}))
     assert code == 0, output
     assert results(folder) == results(finished)

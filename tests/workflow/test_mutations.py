@@ -257,10 +257,11 @@ def test_every_recorded_input_is_declared_by_its_rule(tree):
 
     declared = {}
     lines = snakemake(tree, "--forceall", "--dry-run").stdout.splitlines()
-    for before, after in itertools.pairwise(lines):
-        if before.startswith("    input: ") and after.startswith("    output: "):
-            inputs = set(before.removeprefix("    input: ").split(", "))
-            declared |= dict.fromkeys(after.removeprefix("    output: ").split(", "), inputs)
+    for before, after in itertools.pairwise(map(str.strip, lines)):  # the jobs of a group are indented
+        if before.startswith("input: ") and after.startswith("output: "):
+            inputs = set(before.removeprefix("input: ").split(", "))
+            declared |= dict.fromkeys(after.removeprefix("output: ").split(", "), inputs)
+    assert RUN in declared
     for path, inputs in declared.items():
         value = json.loads((tree / record(path)).read_text())
         # Data that a package ships lies outside: the lock and its sha256 answer for it.

@@ -103,9 +103,9 @@ def planned(config: Path) -> dict[str, list[str]]:
     if run.returncode:
         raise WinnowError(f"{config}: the workflow cannot be planned:\n{run.stdout.strip()}")
     found, outputs = {}, []
-    for line in run.stdout.splitlines():
-        if line.startswith("    output: "):
-            outputs = line.removeprefix("    output: ").split(", ")
+    for line in map(str.strip, run.stdout.splitlines()):  # the jobs of a group are indented
+        if line.startswith("output: "):
+            outputs = line.removeprefix("output: ").split(", ")
         elif line.startswith("Shell command: python "):
             words = shlex.split(line.removeprefix("Shell command: "))
             redirection = words.index("2>") if "2>" in words else len(words)
