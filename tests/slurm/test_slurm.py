@@ -159,5 +159,5 @@ def test_jobs_of_a_group_share_one_core_one_after_the_other(cluster, run):
     jobs = [row.split("|") for row in rows.splitlines()]
     assert {cpus for _, cpus, *_ in jobs} == {"1"}
     trained = [comment for *_, comment in jobs if "train" in comment]
-    assert 1 < len(trained) < 30, "55 training jobs should share a few allocations"
+    assert 1 < len(trained) < 30, "fifty training jobs should share a few allocations"
     assert run[3] == 0
