@@ -16,7 +16,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from project import ROOT
+from project import EXIT_SOON, ROOT
 
 RUNS = [f"results/tiny/runs/fraction-{fraction}/seed-{seed}.parquet" for fraction in ("0", "0.5") for seed in (0, 1)]
 DATA = [f"results/tiny/data/seed-{seed}.npz" for seed in (0, 1)]
@@ -40,7 +40,7 @@ NOBODY = 65534
 def start(folder: Path, *arguments: str, **options) -> subprocess.Popen:
     """Start Snakemake on the small sweep in a folder, in a session of its own, as a terminal would."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", f"{ROOT}/Snakefile", "--configfile", "tiny.yaml"]
-    command += ["--cores", "1", "--nocolor", TABLE, *arguments]
+    command += ["--cores", "1", "--nocolor", *EXIT_SOON, TABLE, *arguments]
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
     return subprocess.Popen(command, cwd=folder, **pipe | options)
 
