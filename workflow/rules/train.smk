@@ -63,8 +63,6 @@ for name, experiment in CONFIG.of_kind("images").items():
                     "../../envs/winnow.yaml"
                 threads: 1
                 resources:
-                    mem_mb=2000,
-                    runtime=240,
                     **experiment.resources,
                 params:
                     code=paths.WORKFLOW,

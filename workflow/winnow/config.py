@@ -176,9 +176,11 @@ class ImagesExperiment(Grid, ImageSettings):
 
     @property
     def resources(self) -> dict[str, int]:
-        """What a training job asks for: a GPU if it will use one, so that `--resources gpu=N` runs N at a time."""
+        """What a training job asks for: memory (MB), time (minutes; all of MNIST takes hours), and a GPU if it will use
+        one, so that `--resources gpu=N` runs N at a time."""
         device = self.training.device
-        return {"gpu": 1} if device == "cuda" or (device == "auto" and shutil.which("nvidia-smi")) else {}
+        gpu = {"gpu": 1} if device == "cuda" or (device == "auto" and shutil.which("nvidia-smi")) else {}
+        return {"mem_mb": 2000, "runtime": 240} | gpu
 
     def stages(self, name: str) -> list[Stage]:
         """The rules that train this experiment.
