@@ -14,7 +14,7 @@ from .files import write_json
 from .provenance import RESULTS
 
 DISTURBANCES = (
-    {"ATEN_CPU_CAPABILITY": "default", "WINNOW_ISA": "v3"},  # plain C++ takes hours; the tests of the core compare it
+    {"ATEN_CPU_CAPABILITY": "default", "WINNOW_ISA": "v3"},  # plain is slow, and tested against it
     {"ATEN_CPU_CAPABILITY": "avx2", "DNNL_MAX_CPU_ISA": "AVX2", "OPENBLAS_CORETYPE": "Haswell", "WINNOW_ISA": "v3"},
     {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"},
 )
