@@ -50,12 +50,12 @@ test-slurm: env
 	$(BIN)/python -m pytest -s tests/slurm
 
 growth: env
-	PYTHONPATH=workflow $(BIN)/python tests/growth.py
+	PYTHONPATH=workflow $(BIN)/python tests/bench/growth.py
 
 bench: env
 	$(BIN)/pip install --quiet --requirement envs/bench.txt
 	$(SNAKEMAKE) results/core/libwinnow.so
-	cd "$(DIR)" && $(BIN)/python "$(CURDIR)/workflow" bench --core results/core/libwinnow.so --out results/bench
+	cd "$(DIR)" && PYTHONPATH="$(CURDIR)/workflow" $(BIN)/python "$(CURDIR)/tests/bench/core.py" --core results/core/libwinnow.so --out results/bench
 
 publish: figures
 	mkdir -p docs/figures

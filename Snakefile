@@ -10,9 +10,10 @@ min_version("9.27")
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
 
 from winnow import paths
-from winnow.config import load
+from winnow.config.load import load
 from winnow.errors import WinnowError
 from winnow.figures import FIGURES, PUBLISHED
+from winnow.steps import STEPS
 
 # A --configfile stands alone; without one, the default run.
 if not workflow.overwrite_configfiles:
@@ -37,8 +38,8 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/collect.smk"
 include: "workflow/rules/figures.smk"
-include: "workflow/rules/claims.smk"
-include: "workflow/rules/audit.smk"
+include: "workflow/rules/judge.smk"
+include: "workflow/rules/pages.smk"
 
 
 rule all:

@@ -3,27 +3,9 @@
 import importlib
 import sys
 
+from winnow.audit.records import Recorder
 from winnow.errors import WinnowError
-from winnow.provenance import Recorder
-
-# The module each step runs: its main(arguments).
-STEPS = {
-    "core": "core.build",
-    "settings": "settings",
-    "data": "data",
-    "train": "training",
-    "images": "images",
-    "train-images": "minibatch",
-    "collect": "collect",
-    "figure": "figures.draw",
-    "claims": "claims",
-    "scorecard": "scorecard",
-    "calibrate": "calibration",
-    "page": "page",
-    "audit": "audit",
-    "schema": "config",
-    "bench": "core.bench",
-}
+from winnow.steps import STEPS
 
 
 def main() -> int:

@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from winnow.config.settings import RunSettings, TwoLayerSettings
 from winnow.figures import FIGURES, draw, style, synthetic
 from winnow.files import write_json
-from winnow.settings import RunSettings, TwoLayerSettings
 
 
 def metrics(experiment: str) -> pd.DataFrame:

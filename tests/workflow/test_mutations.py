@@ -15,6 +15,7 @@ import pytest
 
 RUN = "results/fig5/runs/fraction-0/seed-0.parquet"
 CONFIG = "config/ci.yaml"
+PACKAGE = "workflow/winnow"
 
 
 def audit(tree: Path, *arguments: str) -> tuple[int, dict]:
@@ -162,9 +163,17 @@ MUTATIONS = {
     "another root seed": (lambda f: f.replace(CONFIG, "root_seed: 2025", "root_seed: 2026"), 1, "root_seed 2025, now"),
     "two settings swapped": (swap_settings, 1, "learning_rate 0.1, now 1.5"),
     "two values swapped in a signed record": (swap_recorded_values, 1, "fraction 0.5, now 0"),
-    "a source": (lambda f: f.replace("workflow/winnow/masks.py", "Masks are", "masks are"), 1, "masks.py"),
-    "a source of the core": (lambda f: f.replace("workflow/winnow/core/v3.cpp", "//", "///"), 1, "v3.cpp"),
-    "the paper's numbers": (lambda f: f.replace("workflow/winnow/published.csv", "0.024", "0.025"), 1, "published.csv"),
+    "a source": (
+        lambda f: f.replace(f"{PACKAGE}/two_layer/pruning.py", "Masks are", "masks are"),
+        1,
+        "pruning.py",
+    ),
+    "a source of the core": (lambda f: f.replace(f"{PACKAGE}/core/v3.cpp", "//", "///"), 1, "v3.cpp"),
+    "the paper's numbers": (
+        lambda f: f.replace(f"{PACKAGE}/paper/published.csv", "0.024", "0.025"),
+        1,
+        "published.csv",
+    ),
     "requirements": (lambda f: f.replace("envs/requirements.txt", "scipy==", "scipy==0."), 5, "the lock has 0."),
 }
 
@@ -187,7 +196,7 @@ def test_a_run_is_derived_again_bit_for_bit(tree):
 
 
 def test_a_result_that_code_no_longer_gives_is_drift(tree, files):
-    files.replace("workflow/winnow/training.py", "learning_rate=training.learning_rate", "learning_rate=0.1001")
+    files.replace(f"{PACKAGE}/two_layer/training.py", "learning_rate=training.learning_rate", "learning_rate=0.1001")
     code, found = audit(tree, "rederive", RUN)
     assert code == 1
     assert "train_loss by" in found["findings"][0]["what"]

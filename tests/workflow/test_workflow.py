@@ -94,8 +94,8 @@ def test_touching_every_source_reruns_nothing(tree):
 @pytest.mark.parametrize(
     ("module", "reruns", "experiments"),
     [
-        ("masks.py", {"train"}, TWO_LAYER),
-        ("scores.py", {"train"}, IMAGES),
+        ("two_layer/pruning.py", {"train"}, TWO_LAYER),
+        ("images/pruning.py", {"train"}, IMAGES),
         ("core/kernels.inc", {"core", "train"}, TWO_LAYER + IMAGES),
         ("data.py", {"data", "train"}, TWO_LAYER),
         ("images.py", {"data", "train"}, IMAGES),

@@ -9,7 +9,7 @@ for name, experiment in CONFIG.experiments.items():
         name:
             f"collect_{name}"
         input:
-            paths.sources("collect"),
+            paths.sources(STEPS["collect"]),
             expand(paths.run(name, list(experiment.axes)), **experiment.grid),
         output:
             metrics=paths.table(name, "metrics"),

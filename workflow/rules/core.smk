@@ -5,7 +5,7 @@ rule core:
     """Compile the masked core once; no other job compiles."""
     input:
         paths.core_sources(),
-        paths.sources("core.build"),
+        paths.sources(STEPS["core"]),
     output:
         paths.CORE,
     log:

@@ -9,7 +9,7 @@ for name, experiment in CONFIG.experiments.items():
         name:
             f"settings_{name}"
         input:
-            paths.sources("settings"),
+            paths.sources(STEPS["settings"]),
         output:
             paths.settings(name),
         log:
@@ -30,7 +30,7 @@ for name, experiment in CONFIG.experiments.items():
             name:
                 f"data_{name}_{batch}"
             input:
-                paths.sources(experiment.data_step),
+                paths.sources(STEPS[experiment.data_step]),
                 settings=paths.settings(name),
             output:
                 expand(paths.data(name, experiment.data_axes), seed=seeds, allow_missing=True),

@@ -10,7 +10,7 @@ for name in CONFIG.figures:
         name:
             name
         input:
-            paths.sources("figures.draw", f"figures.{FIGURES[name].module}"),
+            paths.sources(STEPS["figure"], f"figures.{FIGURES[name].module}"),
             paths.PUBLISHED,
             settings=[paths.settings(e) for e in FIGURES[name].experiments],
             metrics=[paths.table(e, "metrics") for e in FIGURES[name].experiments],

@@ -13,7 +13,7 @@ for name, experiment in CONFIG.of_kind("two_layer").items():
             name:
                 f"train_{name}_{batch}"
             input:
-                paths.sources("training"),
+                paths.sources(STEPS["train"]),
                 core=paths.CORE,
                 settings=paths.settings(name),
                 data=expand(paths.data(name, experiment.data_axes), seed=seeds, allow_missing=True),
@@ -47,7 +47,7 @@ for name, experiment in CONFIG.of_kind("images").items():
                 name:
                     f"train_{name}_{stage.name}_{batch}"
                 input:
-                    paths.sources("minibatch"),
+                    paths.sources(STEPS["train-images"]),
                     core=paths.CORE,
                     settings=paths.settings(name),
                     data=expand(paths.data(name, experiment.data_axes), seed=seeds, allow_missing=True),

@@ -10,7 +10,7 @@ import numpy as np
 
 from .errors import WinnowError
 
-READ, WRITTEN = [], []  # what this process has read and written: provenance.py records it
+READ, WRITTEN = [], []  # what this process has read and written: audit/records.py records it
 
 
 def used(path: str | Path) -> str | Path:

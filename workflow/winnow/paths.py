@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent
 WORKFLOW = os.path.join(".", os.path.relpath(PACKAGE.parent))  # `python ./workflow <step>` runs a step
 RESULTS = "results"
 CORE = f"{RESULTS}/core/libwinnow.so"
-PUBLISHED = os.path.relpath(PACKAGE / "published.csv")
+PUBLISHED = os.path.relpath(PACKAGE / "paper/published.csv")
 
 
 def prefer_this_python() -> None:

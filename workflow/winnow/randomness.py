@@ -9,7 +9,7 @@ import hashlib
 import numpy as np
 
 STREAMS = ("data", "init", "mask", "order", "noise", "augmentation")
-DRAWN = []  # the streams of this process as root/experiment/seed/stream: provenance.py records them
+DRAWN = []  # the streams of this process as root/experiment/seed/stream: audit/records.py records them
 
 
 def generator(root_seed: int, experiment: str, seed: int, stream: str) -> np.random.Generator:

@@ -31,19 +31,19 @@ FIGURES = {
     "fig4-small": Figure("real", ("fig4-small",), "Figure 4", "the same for a narrow ResNet-8 on digits"),
     "methods": Figure("real", ("methods",), "Real data", "pruning at initialization against dense, all methods"),
     "noisy": Figure("real", ("noisy",), "Real data", "random pruning against dense, with noisy pixels"),
-    "regimes": Figure("theory", ("condition2", "boundary", "overprune"), THEORY, "losses and error by regime"),
-    "dynamics": Figure("theory", ("trajectories",), THEORY, "losses and error over training"),
-    "features": Figure("theory", ("boundary",), THEORY, "what neurons learn (the paper's Figure 1)"),
+    "regimes": Figure("regimes", ("condition2", "boundary", "overprune"), THEORY, "losses and error by regime"),
+    "dynamics": Figure("regimes", ("trajectories",), THEORY, "losses and error over training"),
+    "features": Figure("regimes", ("boundary",), THEORY, "what neurons learn (the paper's Figure 1)"),
     "decomposition": Figure(
-        "theory", ("condition2", "boundary", "overprune", "width"), THEORY, "learned signal and memorized noise"
+        "regimes", ("condition2", "boundary", "overprune", "width"), THEORY, "learned signal and memorized noise"
     ),
-    "lemmas": Figure("theory", ("boundary",), THEORY, "Lemma 4 and Lemma 8"),
+    "lemmas": Figure("regimes", ("boundary",), THEORY, "Lemma 4 and Lemma 8"),
     "phase": Figure("phase", ("noise", "width", "boundary"), THEORY, "phase diagram against predicted boundaries"),
-    "bound": Figure("theory", ("condition2", "boundary"), THEORY, "the event behind the generalization bound"),
+    "bound": Figure("regimes", ("condition2", "boundary"), THEORY, "the event behind the generalization bound"),
     "causes": Figure(
-        "theory", ("causes", "dense_signal", "small_init"), THEORY, "what pruning changes, by intervention"
+        "regimes", ("causes", "dense_signal", "small_init"), THEORY, "what pruning changes, by intervention"
     ),
 }
 
-# The figures of which published values exist (published.csv).
+# The figures of which published values exist (paper/published.csv).
 PUBLISHED = ("fig2a", "fig2b", "fig2c", "fig3a", "fig3b", "fig4", "fig5a", "fig5b")

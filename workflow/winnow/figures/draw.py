@@ -5,8 +5,8 @@ import importlib
 
 import pandas as pd
 
+from ..config.settings import read
 from ..files import atomic, used
-from ..settings import read
 from . import FIGURES
 from .style import save
 

@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from scipy.optimize import least_squares
 from scipy.special import expit
 
-from .. import theory
-from ..runs import first_below
-from ..settings import TwoLayerSettings
+from ..config.settings import TwoLayerSettings
+from ..judge.selection import first_below
+from ..paper import formulas
 from .style import new_figure
 
 EPS = 0.01  # the train loss at which runs are compared
@@ -71,10 +71,10 @@ def _points(name: str, table: pd.DataFrame) -> pd.DataFrame:
 def _predictors(settings: TwoLayerSettings, density: float) -> tuple[float, float]:
     data, model = settings.data, settings.model
     size = (data.classes, model.width, data.n_train, data.dimension, data.signal_norm, data.sigma_n)
-    lost = theory.dead_class_probability(density, model.width)
+    lost = formulas.dead_class_probability(density, model.width)
     return (
-        theory.race_from_maxima(*size, density, model.power),
-        theory.accuracy_after_class_loss(lost, data.classes),
+        formulas.race_from_maxima(*size, density, model.power),
+        formulas.accuracy_after_class_loss(lost, data.classes),
     )
 
 
@@ -122,7 +122,7 @@ def _diagram(axes: Axes, points: pd.DataFrame, settings: TwoLayerSettings, key: 
     styles = {
         "race, constant 0": (":", [_boundary(s, 0) for s in where]),
         "race, fitted": ("-", [_boundary(s, constant) for s in where]),
-        "a class lost": ("--", [theory.live_density(s.data.classes, s.model.width) for s in where]),
+        "a class lost": ("--", [formulas.live_density(s.data.classes, s.model.width) for s in where]),
     }
     for label, (style, densities) in styles.items():
         x = np.interp(-np.log(densities), -np.log(1 - fractions), np.arange(len(fractions)), left=-0.5)

@@ -6,10 +6,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from .. import real_data
-from ..stats import mean_interval
+from ..judge import practice
+from ..judge.stats import mean_interval
+from ..paper.published import published
 from .style import COLUMN_WIDTH, line_with_interval, new_figure, published_line
-from .synthetic import PRUNED, published
+from .synthetic import PRUNED
 
 METHODS = {
     "bernoulli": "random",
@@ -29,7 +30,7 @@ WHOLE = {"3a": "mnist", "3b": "cifar10", "4": "cifar10"}  # the paper's data: it
 
 def over_seeds(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Mean of a metric over seeds at every fraction, with its interval: columns x, y, low, high, n."""
-    return _with_interval(real_data.by_seed(rows, metric))
+    return _with_interval(practice.by_seed(rows, metric))
 
 
 def _with_interval(wide: pd.DataFrame) -> pd.DataFrame:
@@ -53,7 +54,7 @@ def _density_axis(axes: Axes, fractions: np.ndarray) -> None:
 
 def _accuracies(metrics: pd.DataFrame, number: str) -> tuple[pd.DataFrame, Figure]:
     """Train and test accuracy against sparsity, random pruning and iterative magnitude pruning."""
-    table = real_data.final(metrics)
+    table = practice.final(metrics)
     figure, (left, right) = new_figure(columns=2)
     parts = []
     for axes, split in ((left, "train"), (right, "test")):
@@ -104,8 +105,8 @@ def fig4_small(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
 
 def methods(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Test accuracy minus that of the dense network of the same seed, every method."""
-    table = real_data.final(tables["methods"])
-    data = real_data.comparisons(table)
+    table = practice.final(tables["methods"])
+    data = practice.comparisons(table)
     names = [name for name in METHODS if name in set(data.method)]
     fractions = sorted(data.fraction.unique())
     figure, axes = new_figure()
@@ -135,12 +136,12 @@ def methods(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
 
 def noisy(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Gain of random pruning over the dense network of the same seed, by the noise on the pixels."""
-    table = real_data.final(tables["noisy"])
+    table = practice.final(tables["noisy"])
     figure, axes = new_figure()
     axes.axhline(0, color="0.4", linewidth=0.8)
     parts = []
     for i, (sigma, rows) in enumerate(table.groupby("sigma")):
-        gains = real_data.gains(rows)
+        gains = practice.gains(rows)
         curve = _with_interval(gains.assign(dense=0.0).rename(columns={"dense": 0.0}).sort_index(axis=1))
         dense = rows[rows.fraction == 0].test_accuracy.mean()
         line_with_interval(axes, curve, rf"$\sigma$ = {sigma:g} (dense: {dense:.1f} %)", f"C{i}", MARKERS[i])

@@ -1,18 +1,15 @@
 """Figures 2 and 5: the synthetic experiments, ours over what the paper shows."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..files import used
-from ..settings import canonical
-from ..stats import mean_interval
+from ..config.settings import canonical
+from ..judge.stats import mean_interval
+from ..paper.published import published
 from .style import line_with_interval, new_figure, published_line
 
-PUBLISHED = Path(__file__).resolve().parents[1] / "published.csv"
 PRUNED = "pruned fraction"
 COLOURS = {"train": "C0", "test": "C1", "full": "C0", "pruned": "C1"}
 
@@ -30,14 +27,6 @@ def over_seeds(table: pd.DataFrame, metric: str, x: str) -> pd.DataFrame:
         f"results/{e}/runs/fraction-{canonical(f)}" for e, f in zip(first.experiment, first.fraction, strict=True)
     ]
     return points.assign(runs=folders)
-
-
-def published(figure: str, metric: str, series: str = "random") -> pd.DataFrame:
-    """A digitised curve of the paper, as columns x, y, low, high (its drawn error bar), n (its runs)."""
-    table = pd.read_csv(used(PUBLISHED), dtype={"runs": str})
-    rows = table[(table.figure == figure) & (table.metric == metric) & (table.series == series)]
-    y, half, n = rows.y_value.to_numpy(), rows.half_bar.to_numpy(), rows.runs.str.extract(r"(\d+)")[0].astype(int)
-    return pd.DataFrame({"x": rows.x_value.to_numpy(), "y": y, "low": y - half, "high": y + half, "n": n.to_numpy()})
 
 
 def _curves(table: pd.DataFrame, figure: str, metrics: list[str]) -> pd.DataFrame:

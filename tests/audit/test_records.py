@@ -1,0 +1,114 @@
+import json
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from winnow import files
+from winnow.audit.records import Recorder, content, parameters, record_path, wildcards
+
+COLUMNS = {"seed": [0, 1, 2], "error": [0.5, float("nan"), 0.25], "method": ["a", "bé", ""], "on": [True, False, True]}
+
+
+def written(path, columns: dict, **options) -> str:
+    pq.write_table(pa.table(columns), path, **options)
+    return content(path)
+
+
+def test_the_content_hash_is_that_of_the_values(tmp_path):
+    path = tmp_path / "x.parquet"
+    plain = written(path, COLUMNS)
+    other_bytes = path.read_bytes()
+    assert written(path, dict(reversed(COLUMNS.items())), compression="zstd", row_group_size=1, version="1.0") == plain
+    assert path.read_bytes() != other_bytes
+    files.write_table(path, {key: COLUMNS[key] for key in ("seed", "error", "method")})
+    assert content(path) == written(path, {key: COLUMNS[key] for key in ("seed", "error", "method")})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": [0, 1, 3]},
+        {"seed": [0.0, 1.0, 2.0]},
+        {"error": [0.5, 0.25, float("nan")]},
+        {"error": [0.5, None, 0.25]},
+        {"method": ["ab", "é", ""]},
+        {"method": ["a", "bé", None]},
+        {"on": [True, True, True]},
+    ],
+    ids=str,
+)
+def test_any_other_value_or_type_is_another_content_hash(tmp_path, change):
+    path = tmp_path / "x.parquet"
+    assert written(path, COLUMNS | change) != written(path, COLUMNS)
+
+
+def test_empty_tables_and_other_files(tmp_path):
+    path = tmp_path / "x.parquet"
+    assert written(path, {"a": pa.array([], pa.int64())}) != written(path, {"a": pa.array([], pa.string())})
+    assert content(tmp_path / "x.npz") is None
+
+
+def test_parameters_and_wildcards_are_named():
+    assert parameters(["fig2a", "--seeds", "0", "1", "--set", "--json", '{"a": [1]}']) == {
+        "": ["fig2a"],
+        "seeds": ["0", "1"],
+        "set": [],
+        "json": [{"a": [1]}],
+    }
+    path = "results/a/runs/sigma_n-0.5/noise_orthogonal-true/fraction-0/seed-12.parquet"
+    assert wildcards(path) == {"sigma_n": "0.5", "noise_orthogonal": "true", "fraction": "0", "seed": "12"}
+    assert wildcards("results/figures/fig2a.svg") == {}
+    assert wildcards("results/figures/fig4-small.svg") == {}
+
+
+@pytest.fixture
+def step(tmp_path, monkeypatch):
+    """An empty folder to work in, where nothing was read or written yet."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(files, "READ", [])
+    monkeypatch.setattr(files, "WRITTEN", [])
+    return tmp_path
+
+
+def test_a_step_is_recorded_by_its_files_and_its_command_line(step):
+    files.write_json("results/a/in.json", 1)
+    files.write_json("results/a/named.json", 2)
+    files.WRITTEN.clear()
+    recorder = Recorder(
+        "step", ["--in", "results/a/named.json", "--n", "3", "--out", "results/a/x.json", "results/a/y.so"]
+    )
+    json.loads(files.used(step / "results/a/in.json").read_text())
+    files.write_json("results/a/x.json", 3)
+    (step / "results/a/y.so").write_text("written without files.py")
+    recorder.finish()
+    record = json.loads((step / record_path("results/a/x.json")).read_text())
+    assert record == json.loads((step / record_path("results/a/y.so")).read_text())
+    assert sorted(record["inputs"]) == ["results/a/in.json", "results/a/named.json"]
+    assert sorted(record["outputs"]) == ["results/a/x.json", "results/a/y.so"]
+    assert record["parameters"] == {"n": ["3"]}
+    assert "workflow/winnow/files.py" in record["code"]
+    assert not {"workflow/winnow/audit/records.py", "workflow/winnow/audit/numerics.py"} & set(record["code"])
+    run = json.loads((step / "results/provenance/a/x.json.run.json").read_text())
+    assert {"start", "wall_s", "cpu_s", "peak_memory_mb", "host", "cpu", "threads", "versions", "commit"} <= set(run)
+    assert not [name for name in map(str, step.rglob("*")) if name.endswith(".tmp")]
+
+
+def test_the_record_is_the_same_every_time(step):
+    texts = []
+    for _ in range(2):
+        recorder = Recorder("step", ["--out", "results/x.json"])
+        files.write_json("results/x.json", [1, 2])
+        recorder.finish()
+        texts.append((step / record_path("results/x.json")).read_text())
+    assert texts[0] == texts[1]
+    assert str(step) not in texts[0]
+    assert sys.prefix not in texts[0]
+
+
+def test_a_step_without_results_writes_no_record(step):
+    recorder = Recorder("schema", ["elsewhere.json"])
+    files.write_json("elsewhere.json", 1)
+    recorder.finish()
+    assert not (step / "results").exists()

@@ -1,0 +1,412 @@
+"""`make bench`: the core against the ways to train a pruned network densely, on one thread of this machine.
+
+Needs envs/bench.txt. Writes core.json, core.md and core.png. Every round times all competitors one after the other, and
+a ratio is the median over the rounds of the ratio within a round, so that a machine that changes its pace (clock,
+neighbours) changes no conclusion.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from winnow.core import Examples, Network, Pattern, descend, evaluate, isa, load, masked_linear, padded
+from winnow.errors import WinnowError
+from winnow.files import atomic, write_json
+
+NEURONS, DIMENSION, CLASSES, EXAMPLES, POWER = 500, 10_000, 5, 200, 3
+COLUMNS = EXAMPLES + CLASSES
+RATE = 1e-9  # timing needs no progress, and no loss may diverge
+DENSITIES = (1.0, 0.5, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+LOW_DENSITIES = (0.01, 0.003, 0.001)
+LAYER, BATCH = 1024, 128
+LAYER_DENSITIES = (1.0, 0.9, 0.7, 0.5, 0.3, 0.1, 0.05, 0.01)
+# What the AVX-512 build is expected to reach, by density.
+BARS = {
+    "core_vs_jax": dict(zip(DENSITIES, (0.95, 1.5, 2.5, 6.5, 17, 55, 180, 450), strict=True)),
+    "share_of_gemm": dict(zip(DENSITIES, (0.80, 0.70, 0.70, 0.62, 0.48, 0.50, 0.45, 0.40), strict=True)),
+    "core_vs_autograd": {1.0: 1.2, 0.1: 8, 0.01: 70, 0.001: 550},
+    "vs_dense": dict(zip(LAYER_DENSITIES, (1, 1, 1, 1, 1, 4, 6, 6), strict=True)),
+}
+
+
+def seconds(action, times: int = 1) -> float:
+    """Wall time of one of `times` calls."""
+    begin = time.perf_counter()
+    for _ in range(times):
+        action()
+    return (time.perf_counter() - begin) / times
+
+
+def pruned(density: float, rng: np.random.Generator, d: int = DIMENSION) -> Network:
+    """The theory's network with a random mask, drawn row by row."""
+    return network([np.flatnonzero(rng.random(d, dtype=np.float32) < density) for _ in range(NEURONS)], rng)
+
+
+def network(kept: list[np.ndarray], rng: np.random.Generator) -> Network:
+    """The theory's network that keeps the given coordinates of each neuron."""
+    return Network(
+        pointers=torch.tensor(np.cumsum([0, *map(len, kept)])),
+        coordinates=torch.from_numpy(np.concatenate(kept).astype(np.int32)),
+        weights=torch.from_numpy(rng.standard_normal(sum(map(len, kept)), dtype=np.float32) * np.float32(0.01)),
+        output=torch.repeat_interleave(torch.eye(CLASSES), NEURONS // CLASSES, dim=1),
+        power=POWER,
+    )
+
+
+def examples(rng: np.random.Generator, d: int = DIMENSION) -> Examples:
+    """n noise columns and one signal column per class, filled in blocks."""
+    inputs = padded(d, COLUMNS)
+    for row in range(0, d, 10_000):
+        block = rng.standard_normal((min(10_000, d - row), EXAMPLES), dtype=np.float32)
+        inputs[row : row + len(block), :EXAMPLES] = torch.from_numpy(block)
+    for k in range(CLASSES):
+        inputs[k, EXAMPLES + k] = 100.0
+    labels = rng.integers(0, CLASSES, EXAMPLES)
+    patches = np.stack([EXAMPLES + labels, np.arange(EXAMPLES)], axis=1).astype(np.int32)
+    return Examples(inputs, torch.from_numpy(patches), torch.from_numpy(labels))
+
+
+class Core:
+    """One step of the core, timed inside a call of many (its set-up included)."""
+
+    def __init__(self, network: Network, density: float, data: Examples):
+        """Take a network, whose density decides how many steps a call makes."""
+        self.network, self.data = network, data
+        self.steps = max(50, min(400, round(0.1 / (0.05 * density + 1e-4))))
+        self.coefficients = torch.zeros(NEURONS, COLUMNS)
+
+    def __call__(self, coefficients=None) -> float:
+        """Seconds a step."""
+        more = dict(learning_rate=RATE, loss="cross_entropy", reduction="mean", coefficients=coefficients)
+        return seconds(lambda: descend(self.network, self.data, steps=self.steps, **more)) / self.steps
+
+
+def torch_step(data: Examples, compiled: bool):
+    """A step as users of torch.nn.utils.prune write it: mask times weight, autograd, SGD; perhaps compiled."""
+    weights = torch.randn(NEURONS, DIMENSION).mul_(0.01).requires_grad_()
+    output = torch.repeat_interleave(torch.eye(CLASSES), NEURONS // CLASSES, dim=1)
+    inputs, patches, labels = data.inputs.contiguous(), data.patches.long(), data.labels
+    optimizer = torch.optim.SGD([weights], lr=RATE)
+
+    def loss_of(weights, mask):
+        activations = ((weights * mask) @ inputs).relu() ** POWER
+        return torch.nn.functional.cross_entropy((output @ activations)[:, patches].sum(-1).T, labels)
+
+    if compiled:
+        loss_of = torch.compile(loss_of)
+
+    def step(mask):
+        optimizer.zero_grad()
+        loss_of(weights, mask).backward()
+        optimizer.step()
+
+    return step
+
+
+def jax_step(data: Examples):
+    """The same step, jitted as a whole."""
+    import jax
+    import jax.numpy as jnp
+
+    output = jnp.repeat(jnp.eye(CLASSES), NEURONS // CLASSES, axis=1)
+    inputs, patches, labels = (jnp.asarray(t.numpy()) for t in (data.inputs.contiguous(), data.patches, data.labels))
+
+    def loss_of(weights, mask):
+        activations = jax.nn.relu((weights * mask) @ inputs) ** POWER
+        logits = (output @ activations)[:, patches].sum(-1).T
+        return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1).mean()
+
+    @jax.jit
+    def update(weights, mask):
+        return weights - RATE * jax.grad(loss_of)(weights, mask)
+
+    state = {"weights": jnp.asarray(np.random.default_rng(2).standard_normal((NEURONS, DIMENSION), np.float32) * 0.01)}
+
+    def step(mask):
+        state["weights"] = update(state["weights"], mask).block_until_ready()
+
+    return step, lambda mask: jnp.asarray(mask.numpy())
+
+
+def machine_rates():
+    """Actions that give this machine's GEMM rate (flop/s) and copy bandwidth (byte/s, read plus written)."""
+    a, b = torch.randn(2, 2048, 2048).unbind()
+    out, source, target = torch.empty(2048, 2048), *torch.zeros(2, 1 << 25).unbind()
+    gemm = lambda: 2 * 2048**3 / seconds(lambda: torch.mm(a, b, out=out))  # noqa: E731
+    copy = lambda: 2 * source.nbytes / seconds(lambda: target.copy_(source), 3)  # noqa: E731
+    return gemm, copy
+
+
+def measure_core(rounds: int) -> tuple[list[dict], dict]:
+    """The rows of core.json and the machine's rates."""
+    data = examples(np.random.default_rng(0))
+    autograd, compiled = torch_step(data, False), torch_step(data, True)
+    jitted, to_jax = jax_step(data)
+    gemm, copy = machine_rates()
+    rows, rates = [], {"gemm": [], "copy": []}
+    for density in DENSITIES:
+        core = Core(pruned(density, np.random.default_rng(1)), density, data)
+        mask = (torch.rand(NEURONS, DIMENSION) < density).float()
+        jax_mask = to_jax(mask)
+        timings = []
+        for r in range(rounds + 1):
+            one = {
+                "gemm": gemm(),
+                "copy": copy(),
+                "core": core(),
+                "autograd": seconds(lambda: autograd(mask), 3),  # noqa: B023, called here
+                "compile": seconds(lambda: compiled(mask), 3),  # noqa: B023
+                "jax": seconds(lambda: jitted(jax_mask), 3),  # noqa: B023
+                "core_again": core(),
+                "decomposed": core(core.coefficients),
+                "undecomposed": core(),
+            }
+            # The core is timed on both sides of its competitors.
+            one["core"] = (one["core"] + one.pop("core_again")) / 2
+            if r:  # the first round compiles and warms up
+                timings.append(one)
+        middle = {key: statistics.median(t[key] for t in timings) for key in timings[0]}
+        kept = len(core.network.weights)
+        useful = 4 * kept * COLUMNS
+        rates["gemm"] += [t["gemm"] for t in timings]
+        rates["copy"] += [t["copy"] for t in timings]
+        used = len(core.network.coordinates.unique())
+        rows.append(
+            {
+                "density": density,
+                **{f"{key}_ms": middle[key] * 1e3 for key in ("core", "autograd", "compile", "jax")},
+                "useful_gflops": useful / middle["core"] / 1e9,
+                "share_of_gemm": statistics.median(useful / t["core"] / t["gemm"] for t in timings),
+                "core_vs_jax": statistics.median(t["jax"] / t["core"] for t in timings),
+                "core_vs_compile": statistics.median(t["compile"] / t["core"] for t in timings),
+                "core_vs_autograd": statistics.median(t["autograd"] / t["core"] for t in timings),
+                "decomposition_us": statistics.median(t["decomposed"] - t["undecomposed"] for t in timings) * 1e6,
+                "decomposition_share": statistics.median(t["decomposed"] / t["undecomposed"] for t in timings) - 1,
+                # Every used input row, weight and index once; slopes, preactivations once each way.
+                "flops_per_byte": useful / (used * COLUMNS * 4 + kept * 12 + NEURONS * COLUMNS * 8),
+            }
+        )
+        print(json.dumps(rows[-1]), file=sys.stderr)
+    gemm_rate, copy_rate = (statistics.median(rates[key]) / 1e9 for key in ("gemm", "copy"))
+    return rows, {"gemm_gflops": gemm_rate, "copy_gbs": copy_rate}
+
+
+def measure_parts(rounds: int) -> list[dict]:
+    """What a step at low density is made of: with its weights where they are, all on the first coordinates, and none.
+
+    On the first coordinates every input row is in a near cache, so what is left is arithmetic; without weights there
+    are the activations, the class sums and the loss.
+    """
+    data, rows = examples(np.random.default_rng(0)), []
+    for density in LOW_DENSITIES:
+        rng = np.random.default_rng(1)
+        first = np.arange(round(density * DIMENSION))
+        kinds = {
+            "core": pruned(density, rng),
+            "near": network([first] * NEURONS, rng),
+            "empty": network([first[:0]] * NEURONS, rng),
+        }
+        cores = {kind: Core(which, density, data) for kind, which in kinds.items()}
+        timings = [{kind: core() for kind, core in cores.items()} for _ in range(3 * rounds + 1)][1:]
+        middle = {kind: statistics.median(t[kind] for t in timings) * 1e3 for kind in kinds}
+        lanes = -(-COLUMNS // 16)
+        per_chunk = (middle["near"] - middle["empty"]) * 1e6 / (NEURONS * len(first) * lanes)
+        away = (middle["core"] - middle["near"]) * 1e6 / len(kinds["core"].weights)
+        rows.append({"density": density} | {f"{kind}_ms": ms for kind, ms in middle.items()})
+        rows[-1] |= {"ns_per_chunk": per_chunk, "ns_to_fetch": away}
+    return rows
+
+
+def measure_layer(rounds: int) -> list[dict]:
+    """masked_linear, forward and backward, against mask times weight."""
+    rows = []
+    for density in LAYER_DENSITIES:
+        mask = torch.rand(LAYER, LAYER) < density
+        pointers = torch.zeros(LAYER + 1, dtype=torch.int64)
+        pointers[1:] = mask.sum(1).cumsum(0)
+        pattern = Pattern((LAYER, LAYER), pointers, mask.nonzero()[:, 1].int().contiguous())
+        dense = torch.randn(LAYER, LAYER, requires_grad=True)
+        kept = dense.detach()[mask].requires_grad_()
+        bias = torch.zeros(LAYER, requires_grad=True)
+        x, push = torch.randn(BATCH, LAYER, requires_grad=True), torch.randn(BATCH, LAYER)
+        scale = mask.float()
+
+        def ours():
+            torch.autograd.grad(masked_linear(x, kept, pattern, bias), (x, kept, bias), push)  # noqa: B023
+
+        def theirs():
+            torch.autograd.grad(torch.nn.functional.linear(x, dense * scale, bias), (x, dense, bias), push)  # noqa: B023
+
+        pairs = [(seconds(ours, 3), seconds(theirs, 3)) for _ in range(3 * rounds + 2)][2:]
+        rows.append(
+            {
+                "density": density,
+                "core_ms": statistics.median(a for a, _ in pairs) * 1e3,
+                "dense_ms": statistics.median(b for _, b in pairs) * 1e3,
+                "vs_dense": statistics.median(b / a for a, b in pairs),
+            }
+        )
+        print(json.dumps(rows[-1]), file=sys.stderr)
+    return rows
+
+
+def measure_large(library: Path) -> dict:
+    """A million coordinates at density .001, in a process of its own for its peak memory."""
+    code = "import runpy, sys; runpy.run_path(sys.argv[1])['large'](sys.argv[2])"
+    command = [sys.executable, "-c", code, __file__, str(library)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise WinnowError(f"the benchmark with a million coordinates failed: {done.stderr}")
+    return json.loads(done.stdout)
+
+
+def large(library: str) -> None:
+    """What `measure_large` runs; prints JSON."""
+    import resource
+
+    load(Path(library))
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    network, data = pruned(0.001, rng, 1_000_000), examples(rng, 1_000_000)
+    more = dict(learning_rate=RATE, loss="cross_entropy", reduction="mean")
+    descend(network, data, steps=2, **more)
+    step = statistics.median(seconds(lambda: descend(network, data, steps=50, **more)) / 50 for _ in range(5))
+    evaluate(network, data, loss="cross_entropy")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"dimension": 1_000_000, "density": 0.001, "step_ms": step * 1e3, "peak_gb": peak / 1e9}))
+
+
+def table(rows: list[dict], columns: dict[str, str]) -> str:
+    """A Markdown table; a number with a bar shows it, and whether it is met."""
+    lines = ["| density | " + " | ".join(columns.values()) + " |", "|---" * (len(columns) + 1) + "|"]
+    for row in rows:
+        cells = [f"{row['density']:g}"]
+        for key in columns:
+            bar = BARS.get(key, {}).get(row["density"])
+            verdict = "" if bar is None else f" ({'met' if row[key] >= bar else 'NOT met'}: {bar:g})"
+            cells.append(f"{row[key]:.3g}{verdict}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def report(result: dict) -> str:
+    """core.md."""
+    time_columns = {"core_ms": "core ms", "autograd_ms": "autograd ms", "compile_ms": "compile ms", "jax_ms": "jax ms"}
+    ratios = {"share_of_gemm": "share of GEMM", "core_vs_jax": "jax / core", "core_vs_autograd": "autograd / core"}
+    ratios |= {"core_vs_compile": "compile / core"}
+    decomposition = {"decomposition_us": "µs a step", "decomposition_share": "share of a step"}
+    parts = {"core_ms": "step ms", "near_ms": "near ms", "empty_ms": "empty ms"}
+    parts |= {"ns_per_chunk": "ns a chunk", "ns_to_fetch": "ns to fetch a row"}
+    return f"""# The masked core on this machine
+
+{result["machine"]}, one thread, instruction set {result["isa"]}; GEMM (2048³) {result["gemm_gflops"]:.0f} GFLOP/s, copy
+{result["copy_gbs"]:.1f} GB/s. {NEURONS} neurons, d = {DIMENSION}, {COLUMNS} columns, float32. Medians over rounds that
+interleave everything; a bar in brackets is for the AVX-512 build.
+
+## A step of gradient descent
+
+{table(result["rows"], time_columns)}
+
+Useful work is 4 x kept weights x columns a step; a ratio above 1 means that the core is faster.
+
+{table(result["rows"], ratios)}
+
+## What bounds a step at low density
+
+The same number of weights where the mask put them; all on the first coordinates, whose rows stay in a near cache
+(arithmetic alone); and no weights (activations, class sums, loss). A chunk is one row's 16 columns, multiplied twice:
+for the gradient and for the next preactivation. Fetching is what a weight's row costs beyond arithmetic.
+
+{table(result["parts"], parts)}
+
+## The signal-noise decomposition, added to a step (bar: 10 % or 10 µs)
+
+{table(result["rows"], decomposition)}
+
+## A million coordinates, density .001 (bars: 60 ms, 1.1 GB)
+
+{result["large"]["step_ms"]:.1f} ms a step, peak memory {result["large"]["peak_gb"]:.2f} GB.
+
+## masked_linear, {LAYER} x {LAYER}, batch {BATCH}, forward and backward
+
+{table(result["masked_linear"], {"core_ms": "core ms", "dense_ms": "dense ms", "vs_dense": "dense / core"})}
+"""
+
+
+def picture(result: dict, path: Path) -> None:
+    """The roofline: what the core reaches at every density, under the GEMM rate and the copy bandwidth."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    sns.set_theme(context="paper", style="ticks", palette="colorblind")
+    figure, axes = plt.subplots(figsize=(4.6, 3.2), layout="constrained")
+    intensity = np.geomspace(0.2, 2000, 200)
+    roof = np.minimum(result["gemm_gflops"], intensity * result["copy_gbs"])
+    axes.loglog(intensity, roof, color="0.4", lw=1)
+    axes.annotate("GEMM rate", (300, result["gemm_gflops"]), xytext=(0, -9), textcoords="offset points", fontsize=7)
+    axes.annotate("copy bandwidth", (0.24, 0.3 * result["copy_gbs"]), rotation=32, fontsize=7)
+    rows = result["rows"]
+    x, y = [row["flops_per_byte"] for row in rows], [row["useful_gflops"] for row in rows]
+    axes.plot(x, y, "o-", ms=4, lw=1, label="core")
+    dense = [row["useful_gflops"] * row["core_ms"] / row["jax_ms"] for row in rows]
+    axes.plot(x, dense, "s-", ms=3, lw=1, label="dense, jax.jit")
+    for row in rows:
+        place = (row["flops_per_byte"], row["useful_gflops"])
+        axes.annotate(f"{row['density']:g}", place, xytext=(0, 5), textcoords="offset points", fontsize=6, ha="center")
+    axes.set(xlabel="useful FLOP per byte that must move once a step", ylabel="useful GFLOP/s")
+    axes.legend(frameon=False, fontsize=7)
+    sns.despine(figure)
+    with atomic(path) as temporary:
+        figure.savefig(temporary, dpi=200, format="png", metadata={"Software": None})
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return "unknown processor"
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown processor")
+
+
+def main(arguments: list[str]) -> None:
+    """Time the core against dense training."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--core", required=True, type=Path, help="the compiled core")
+    parser.add_argument("--out", required=True, type=Path, help="folder for core.json, core.md and core.png")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args(arguments)
+    if hasattr(os, "sched_setaffinity"):  # before jax counts the processors
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+    try:
+        import jax  # noqa: F401
+    except ImportError:
+        sys.exit("error: jax is missing; install envs/bench.txt")
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    load(options.core)
+    result = {"isa": isa(), "machine": processor(), "rounds": options.rounds, "large": measure_large(options.core)}
+    result["masked_linear"] = measure_layer(options.rounds)
+    result["parts"] = measure_parts(options.rounds)
+    rows, rates = measure_core(options.rounds)
+    result |= {"rows": rows, **rates}
+    write_json(options.out / "core.json", result)
+    with atomic(options.out / "core.md") as temporary:
+        temporary.write_text(report(result))
+    picture(result, options.out / "core.png")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,72 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from winnow.config import settings
+from winnow.config.settings import RunSettings, TwoLayerSettings, canonical, validated
+from winnow.errors import WinnowError
+
+
+@pytest.mark.parametrize(
+    ("value", "spelled"),
+    [
+        (0, "0"),
+        (0.0, "0"),
+        (-0.0, "0"),
+        (0.5, "0.5"),
+        ("0.50", "0.50"),
+        (400.0, "400"),
+        (1e-3, "0.001"),
+        (True, "true"),
+    ],
+)
+def test_canonical_spelling(value, spelled):
+    assert canonical(value) == spelled
+
+
+@given(st.floats(min_value=1e-9, max_value=1e9))
+def test_canonical_spelling_loses_nothing(value):
+    spelled = canonical(value)
+    assert float(spelled) == value
+    assert "e" not in spelled
+
+
+def test_settings_keys_are_unique_over_the_sections():
+    keys = [key for section in TwoLayerSettings.sections().values() for key in section.model_fields]
+    assert sorted(keys) == sorted(set(keys))
+
+
+def test_a_point_overrides_the_swept_key_alone():
+    base = TwoLayerSettings(kind="two_layer")
+    moved = base.at({"sigma_n": "0.25", "width": "7", "noise_orthogonal": "false"})
+    assert (moved.data.sigma_n, moved.model.width, moved.data.noise_orthogonal) == (0.25, 7, False)
+    assert moved.training == base.training
+
+
+def test_a_point_with_an_unknown_key_is_refused():
+    with pytest.raises(WinnowError, match=r"axes\.depth: no such setting; allowed: .*width"):
+        TwoLayerSettings(kind="two_layer").at({"depth": "3"})
+
+
+def test_sections_must_agree():
+    with pytest.raises(WinnowError, match=r"training\.loss"):
+        validated(TwoLayerSettings, {"kind": "two_layer", "training": {"loss": "cross_entropy"}}, "x")
+    with pytest.raises(WinnowError, match="dimension: must be at least"):
+        tree = {"kind": "two_layer", "data": {"distribution": "classes", "classes": 5, "dimension": 4}}
+        validated(TwoLayerSettings, tree, "x")
+
+
+def test_the_file_is_the_settings(tmp_path):
+    run = RunSettings(experiment="a", root_seed=1, settings=TwoLayerSettings(kind="two_layer"))
+    settings.main(["--json", run.model_dump_json(), "--out", str(tmp_path / "experiment.json")])
+    assert settings.read(tmp_path / "experiment.json") == run
+
+
+@pytest.mark.parametrize("content", ["", "{", json.dumps({"experiment": "a"}), "[]"])
+def test_a_broken_file_is_named(tmp_path, content):
+    path = tmp_path / "experiment.json"
+    path.write_text(content)
+    with pytest.raises(WinnowError, match=str(path)):
+        settings.read(path)

@@ -1,0 +1,119 @@
+import copy
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from winnow.config.settings import ImageNetwork
+from winnow.images import networks, pruning
+
+pytestmark = pytest.mark.usefixtures("library")
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.mark.parametrize("fraction", [0, 0.2, 0.7, 0.99])
+def test_a_compressed_network_is_the_masked_dense_one(fraction):
+    dense = networks.build(ImageNetwork(hidden=[20, 15]), (1, 5, 5), 10, rng())
+    masks = pruning.bernoulli(networks.prunable(dense), fraction, rng(1))
+    small = copy.deepcopy(dense)
+    networks.apply_masks(dense, masks)
+    networks.compress(small, masks)
+    inputs, labels = torch.randn(33, 1, 5, 5), torch.arange(33) % 10
+    torch.testing.assert_close(small(inputs), dense(inputs), rtol=1e-5, atol=1e-6)
+    weights = networks.prunable(dense)
+    gradients = torch.autograd.grad(cross_entropy(dense(inputs), labels), list(weights.values()))
+    parameters = dict(small.named_parameters())
+    if fraction:
+        ours = torch.autograd.grad(cross_entropy(small(inputs), labels), [parameters[f"{i}.kept"] for i in (1, 3, 5)])
+        for (name, mask), gradient, mine in zip(masks.items(), gradients, ours, strict=True):
+            torch.testing.assert_close(mine, gradient[mask], rtol=1e-4, atol=1e-6)
+            assert torch.equal(networks.prunable(small)[name], weights[name])
+    else:
+        assert not any(isinstance(module, networks.MaskedLinear) for module in small.modules())
+    kept = sum(int(mask.sum()) for mask in masks.values())
+    assert sum(parameter.numel() for parameter in small.parameters()) == kept + 45
+
+
+def test_layers_without_weights_pass_their_bias_on():
+    network = networks.build(ImageNetwork(hidden=[4]), (1, 2, 2), 3, rng())
+    with torch.no_grad():
+        network[3].bias.copy_(torch.tensor([1.0, 2.0, 3.0]))
+    networks.compress(network, {"3.weight": torch.zeros(3, 4, dtype=torch.bool)})
+    assert torch.equal(network(torch.randn(2, 1, 2, 2)), torch.tensor([[1.0, 2, 3]] * 2))
+
+
+def test_the_output_layer_is_left_alone_if_asked():
+    network = networks.build(ImageNetwork(hidden=[4]), (1, 2, 2), 3, rng())
+    networks.compress(network, pruning.bernoulli(networks.prunable(network, output=False), 0.5, rng()))
+    assert isinstance(network[1], networks.MaskedLinear)
+    assert isinstance(network[3], nn.Linear)
+    assert list(networks.prunable(network)) == ["1.weight", "3.weight"]
+
+
+VGG = ImageNetwork(architecture="vgg", depth=11, width=4)
+RESNET = ImageNetwork(architecture="resnet", depth=8, width=4)
+
+
+def count(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_convolutional_networks_have_the_published_sizes():
+    """VGG-16: 14.7 M and ResNet-20: 0.27 M parameters (He et al. 2016, table 6), in detail by the sum over layers."""
+    vgg = networks.build(ImageNetwork(architecture="vgg"), (3, 32, 32), 10, rng())
+    widths = [3, 64, 64, 128, 128, 256, 256, 256, *[512] * 6]
+    convolutions = sum(9 * a * b for a, b in itertools.pairwise(widths))
+    assert count(vgg) == convolutions + 2 * sum(widths[1:]) + 512 * 10 + 10 == 14_724_042
+    assert sum(w.numel() for w in networks.prunable(vgg).values()) == convolutions + 5120
+    resnet = ImageNetwork(architecture="resnet", depth=20, width=16)
+    assert count(networks.build(resnet, (3, 32, 32), 10, rng())) == 272_474
+    wide = networks.build(resnet.model_copy(update={"width": 128}), (3, 32, 32), 10, rng())
+    assert count(wide) == 17_289_866
+    assert len(networks.prunable(wide)) == 19 + 2 + 1  # convolutions, shortcuts, linear layer
+
+
+@pytest.mark.parametrize("model", [VGG, RESNET, VGG.model_copy(update={"depth": 19})])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (3, 9, 13), (1, 2, 2)])
+def test_convolutional_networks_take_images_of_any_size(model, shape):
+    assert networks.build(model, shape, 7, rng())(torch.randn(5, *shape)).shape == (5, 7)
+
+
+def test_vgg_pools_while_four_pixels_are_left():
+    for side, poolings in ((32, 4), (16, 3), (8, 2), (4, 1), (3, 0)):
+        network = networks.build(VGG, (1, side, side), 10, rng())
+        assert sum(isinstance(module, nn.MaxPool2d) for module in network) == poolings
+
+
+def test_batch_norm_and_biases_are_never_pruned_and_start_as_the_identity():
+    for model in (VGG, RESNET):
+        network = networks.build(model, (1, 8, 8), 10, rng())
+        weights = networks.prunable(network)
+        assert {w.ndim for w in weights.values()} == {2, 4}
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                assert bool((module.weight == 1).all()) and not module.bias.any()
+        deep = weights["3.0.weight"] if model is VGG else weights["3.body.0.0.weight"]
+        assert deep.std().item() == pytest.approx((2 / deep[0].numel()) ** 0.5, rel=0.1)
+
+
+@pytest.mark.parametrize("model", [VGG, RESNET])
+def test_a_masked_convolution_keeps_its_zeros_and_has_the_gradients_of_the_rest(model):
+    dense = networks.build(model, (1, 8, 8), 10, rng())
+    masks = pruning.bernoulli(networks.prunable(dense), 0.6, rng(1))
+    masked = copy.deepcopy(dense)
+    networks.apply_masks(dense, masks)
+    networks.compress(masked, masks)
+    inputs, labels = torch.randn(20, 1, 8, 8), torch.arange(20) % 10
+    torch.testing.assert_close(masked(inputs), dense(inputs), rtol=1e-5, atol=1e-5)
+    name = next(iter(masks))
+    loss, reference = (cross_entropy(network(inputs), labels) for network in (masked, dense))
+    ours = torch.autograd.grad(loss, networks.prunable(masked)[name])[0]
+    wanted = torch.autograd.grad(reference, networks.prunable(dense)[name])[0]
+    torch.testing.assert_close(ours, wanted * masks[name], rtol=1e-4, atol=1e-6)
+    assert wanted[~masks[name]].any()

@@ -1,0 +1,254 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from winnow.config.settings import ImageNetwork, ImagePruning
+from winnow.errors import WinnowError
+from winnow.images import networks, pruning
+
+ALL_AT_START = ("bernoulli", "exact", "layerwise", "erk", "magnitude", "snip", "grasp", "synflow")
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def small():
+    """A 6-5-4-3 network, 12 examples of it."""
+    network = networks.build(ImageNetwork(hidden=[5, 4]), (1, 2, 3), 3, rng())
+    inputs = torch.from_numpy(rng(1).standard_normal((12, 1, 2, 3), dtype=np.float32))
+    return network, inputs, torch.from_numpy(rng(2).integers(3, size=12))
+
+
+def total(masks):
+    return sum(int(mask.sum()) for mask in masks.values())
+
+
+def test_only_the_weights_of_layers_can_be_pruned(small):
+    network = small[0]
+    assert [tuple(w.shape) for w in networks.prunable(network).values()] == [(5, 6), (4, 5), (3, 4)]
+    assert [tuple(w.shape) for w in networks.prunable(network, output=False).values()] == [(5, 6), (4, 5)]
+
+
+@given(st.integers(0, 40), st.integers(0, 3))
+def test_exactly_as_many_are_kept_with_ties_by_index(kept, values):
+    flat = rng(kept).integers(values + 1, size=40).astype(np.float32)
+    tensors = {"a": torch.from_numpy(flat[:24].reshape(4, 6)), "b": torch.from_numpy(flat[24:])}
+    mask = pruning.keep_highest(tensors, kept)
+    got = np.concatenate([mask["a"].numpy().ravel(), mask["b"].numpy()])
+    expected = np.zeros(40, bool)
+    expected[sorted(range(40), key=lambda i: (-flat[i], i))[:kept]] = True
+    assert np.array_equal(got, expected)
+
+
+def test_scores_that_overflow_are_refused():
+    with pytest.raises(WinnowError, match="not finite"):
+        pruning.keep_highest({"a": torch.tensor([1.0, float("nan")])}, 1)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.sampled_from([m for m in ALL_AT_START if m != "bernoulli"]), st.floats(0, 0.99), st.booleans())
+def test_every_method_has_the_exact_size(method, fraction, output):
+    network = networks.build(ImageNetwork(hidden=[5, 4]), (1, 2, 3), 3, rng())
+    inputs, labels = torch.randn(12, 1, 2, 3), torch.arange(12) % 3
+    how = ImagePruning(method=method, prune_output=output)
+    masks = pruning.draw(how, network, fraction, inputs, labels, rng())
+    n = 62 if output else 50
+    if method == "layerwise":
+        assert all(int(m.sum()) == round((1 - fraction) * m.numel()) for m in masks.values())
+    else:
+        assert total(masks) == round((1 - fraction) * n)
+    assert len(masks) == (3 if output else 2)
+
+
+@pytest.mark.parametrize("method", ["bernoulli", "exact", "layerwise", "magnitude", "snip", "grasp"])
+def test_masks_of_one_seed_are_nested(small, method):
+    network, inputs, labels = small
+    masks = [
+        pruning.draw(ImagePruning(method=method), network, fraction, inputs, labels, rng(7))
+        for fraction in (0, 0.3, 0.6, 0.9)
+    ]
+    for larger, smaller in itertools.pairwise(masks):
+        assert all((larger[name] | ~smaller[name]).all() for name in larger)
+
+
+def test_bernoulli_keeps_each_weight_with_probability_one_minus_fraction():
+    masks = pruning.bernoulli({"a": torch.empty(300, 400)}, 0.7, rng())
+    assert abs(pruning.density(masks) - 0.3) < 4 * (0.3 * 0.7 / 120_000) ** 0.5
+    assert abs(masks["a"][:, :200].float().mean() - 0.3) < 0.01
+
+
+def test_erk_densities_of_the_usual_networks():
+    def of(*sizes):
+        shapes = {str(i): shape[::-1] for i, shape in enumerate(itertools.pairwise(sizes))}
+        return list(pruning.erk_densities(shapes, 0.1).values())
+
+    assert of(784, 300, 100, 10) == pytest.approx([0.0796, 0.2302, 1], abs=5e-5)
+    assert of(784, 1024, 1024, 10) == pytest.approx([0.1027, 0.0891, 1], abs=5e-5)
+
+
+@given(st.lists(st.integers(1, 60), min_size=2, max_size=6), st.floats(0.001, 1))
+def test_erk_densities_have_the_mean_that_was_asked_for(sizes, density):
+    shapes = {str(i): shape for i, shape in enumerate(itertools.pairwise(sizes))}
+    densities = pruning.erk_densities(shapes, density)
+    weights = [a * b for a, b in shapes.values()]
+    mean = np.average(list(densities.values()), weights=weights)
+    assert mean == pytest.approx(density, rel=1e-9)
+    assert max(densities.values()) <= 1 + 1e-9
+
+
+def test_magnitude_keeps_the_largest_weights(small):
+    network, inputs, labels = small
+    weights = networks.prunable(network)
+    masks = pruning.draw(ImagePruning(method="magnitude"), network, 0.5, inputs, labels, rng())
+    kept = torch.cat([weights[name][mask].abs() for name, mask in masks.items()])
+    dropped = torch.cat([weights[name][~mask].abs() for name, mask in masks.items()])
+    assert kept.min() >= dropped.max()
+
+
+def double(network):
+    return network.double(), networks.prunable(network)
+
+
+def test_snip_is_the_effect_of_scaling_one_connection(small):
+    """Lee et al. 2019, eq. 5: |dL(c * theta) / dc| at c = 1, by central differences for every weight."""
+    network, inputs, labels = small
+    network, weights = double(network)
+    inputs = inputs.double()
+    computed = pruning.snip(network, weights, inputs, labels)
+    for name, weight in weights.items():
+        for index in np.ndindex(*weight.shape):
+            value, losses = weight[index].item(), []
+            for c in (1 - 1e-5, 1 + 1e-5):
+                with torch.no_grad():
+                    weight[index] = c * value
+                    losses.append(cross_entropy(network(inputs), labels).item())
+                    weight[index] = value
+            assert computed[name][index].item() == pytest.approx(abs(losses[1] - losses[0]) / 2e-5, abs=1e-8)
+
+
+@pytest.mark.parametrize("temperature", [1, 200])
+def test_grasp_is_minus_the_change_of_gradient_flow(small, temperature, monkeypatch):
+    """Wang et al. 2020: removing weight q changes |g|^2 by -2 theta_q (Hg)_q to first order; the score keeps +."""
+    monkeypatch.setattr(pruning, "GRASP_TEMPERATURE", temperature)
+    network, inputs, labels = small
+    network, weights = double(network)
+    inputs = inputs.double()
+
+    def flow():
+        loss = cross_entropy(network(inputs) / temperature, labels)
+        return sum((g * g).sum().item() for g in torch.autograd.grad(loss, list(weights.values())))
+
+    computed = pruning.grasp(network, weights, inputs, labels)
+    signs = set()
+    for name, weight in weights.items():
+        for index in np.ndindex(*weight.shape):
+            value, flows = weight[index].item(), []
+            for c in (1 - 1e-6, 1 + 1e-6):
+                with torch.no_grad():
+                    weight[index] = c * value
+                flows.append(flow())
+                with torch.no_grad():
+                    weight[index] = value
+            theta_hg = (flows[1] - flows[0]) / 2e-6 / 2
+            assert computed[name][index].item() == pytest.approx(theta_hg, rel=1e-4, abs=1e-7 / temperature)
+            signs.add(np.sign(theta_hg))
+    assert signs >= {-1.0, 1.0}
+
+
+def test_synflow_scores_are_sums_over_paths_and_rounds_shrink(small, monkeypatch):
+    """One round: the score of a weight is the sum over all paths through it of the product of |weights|."""
+    network = small[0]
+    monkeypatch.setattr(pruning, "SYNFLOW_ROUNDS", 1)
+    masks = pruning.synflow(network, (1, 2, 3), 30)
+    a, b, c = (w.detach().abs().double().numpy() for w in networks.prunable(network).values())
+    paths = {name: np.zeros(w.shape) for name, w in networks.prunable(network).items()}
+    first, second, third = paths.values()
+    for i, j, k, o in itertools.product(range(6), range(5), range(4), range(3)):
+        product = a[j, i] * b[k, j] * c[o, k]
+        first[j, i] += product
+        second[k, j] += product
+        third[o, k] += product
+    expected = pruning.keep_highest({name: torch.from_numpy(p) for name, p in paths.items()}, 30)
+    assert all(torch.equal(masks[name], expected[name]) for name in masks)
+
+
+def test_synflow_never_revives_a_weight_and_avoids_collapse():
+    network = networks.build(ImageNetwork(hidden=[20, 20, 20]), (1, 8, 8), 10, rng())
+    n = sum(w.numel() for w in networks.prunable(network).values())
+    before = copy_of(network)
+    masks = pruning.synflow(network, (1, 8, 8), round(n * 0.03))
+    assert total(masks) == round(n * 0.03)
+    assert pruning.collapsed_layers(masks) == 0
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    inputs, labels = torch.randn(50, 1, 8, 8), torch.arange(50) % 10
+    magnitude = pruning.draw(ImagePruning(method="magnitude"), network, 0.97, inputs, labels, rng())
+    assert pruning.density(magnitude) == pytest.approx(pruning.density(masks))
+
+
+def copy_of(network):
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def test_synflow_works_on_convolutions_with_batch_norm():
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 3, 3), nn.Flatten(), nn.Linear(48, 5)
+    )
+    masks = pruning.synflow(network, (1, 8, 8), 60)
+    assert total(masks) == 60
+    assert network.training
+    assert set(masks) == {"0.weight", "3.weight", "5.weight"}
+
+
+@pytest.mark.parametrize(
+    "model", [{"architecture": "vgg", "depth": 11, "width": 3}, {"architecture": "resnet", "depth": 8, "width": 3}]
+)
+@pytest.mark.parametrize("method", ALL_AT_START)
+def test_every_method_prunes_convolutional_networks_and_leaves_them_as_they_were(model, method):
+    network = networks.build(ImageNetwork(**model), (1, 8, 8), 10, rng())
+    inputs, labels = torch.randn(40, 1, 8, 8), torch.arange(40) % 10
+    before = copy_of(network)
+    masks = pruning.draw(ImagePruning(method=method), network, 0.6, inputs, labels, rng())
+    assert masks.keys() == networks.prunable(network).keys()
+    assert pruning.density(masks) == pytest.approx(0.4, abs=0.02 if method == "bernoulli" else 0.001)
+    assert network.training
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    if method == "synflow":
+        assert pruning.collapsed_layers(masks) == 0
+
+
+def test_shuffling_keeps_the_layers_sizes(small):
+    mask = pruning.draw(ImagePruning(method="magnitude"), *small[:1], 0.6, *small[1:], rng())
+    mixed = pruning.draw(ImagePruning(method="shuffled_imp"), *small[:1], 0.6, *small[1:], rng(), mask)
+    assert {n: int(m.sum()) for n, m in mixed.items()} == {n: int(m.sum()) for n, m in mask.items()}
+    assert any(not torch.equal(mixed[n], mask[n]) for n in mask)
+
+
+def test_an_imp_level_prunes_the_smallest_survivors():
+    weights = {"a": torch.tensor([0.5, -3.0, 0.0, 2.0]), "b": torch.tensor([1.0, -0.1])}
+    before = {"a": torch.tensor([True, False, True, True]), "b": torch.tensor([True, True])}
+    after = pruning.imp_level(weights, before, 0.5)
+    assert {n: m.tolist() for n, m in after.items()} == {"a": [True, False, False, True], "b": [True, False]}
+    with pytest.raises(WinnowError, match="keeps more weights"):
+        pruning.imp_level(weights, before, 0.0)
+
+
+def test_collapsed_layers_are_counted():
+    masks = {"a": torch.zeros(2, 2, dtype=torch.bool), "b": torch.ones(2, 2, dtype=torch.bool)}
+    assert pruning.collapsed_layers(masks) == 1
+    assert pruning.density(masks) == 0.5
+
+
+def test_the_same_initial_weights_at_every_fraction():
+    first, second = (networks.build(ImageNetwork(hidden=[50]), (1, 4, 4), 10, rng(3)) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    weight = networks.prunable(first)["1.weight"]
+    assert weight.std().item() == pytest.approx((2 / 16) ** 0.5, rel=0.1)
+    assert not first[1].bias.any()

@@ -1,0 +1,99 @@
+import shutil
+
+import pytest
+
+from winnow.config.load import load
+from winnow.errors import WinnowError
+
+
+def experiment(**changes):
+    tree = {"kind": "images", "fractions": [0.36, 0, 0.9], "seeds": 4} | changes
+    return load({"experiments": {"x": tree}, "figures": []}).experiments["x"]
+
+
+def test_methods_at_initialization_are_one_stage():
+    stages = experiment(axes={"method": ["bernoulli", "snip"], "sigma": [0, 1]}).stages("x")
+    assert [stage.name for stage in stages] == ["start"]
+    assert stages[0].run == "results/x/runs/method-{method}/sigma-{sigma}/fraction-{fraction}/seed-{seed}.parquet"
+    assert stages[0].masks == stages[0].next_masks == []
+    assert stages[0].constraints["method"] == "bernoulli|snip"
+
+
+def test_levels_of_imp_are_chained_by_their_masks():
+    first, second, third = experiment(axes={"method": ["imp"]}).stages("x")
+    assert first.run == "results/x/runs/method-imp/fraction-0/seed-{seed}.parquet"
+    assert first.masks == []
+    assert first.next_fraction == ["0.36"]
+    assert first.next_masks == second.masks == ["results/x/masks/method-imp/fraction-0.36/seed-{seed}.safetensors"]
+    assert second.point == {"method": "imp"}
+    assert third.masks == second.next_masks
+    assert third.next_masks == third.next_fraction == []
+
+
+def test_imp_without_an_axis_is_chained_too():
+    stages = experiment(pruning={"method": "imp"}).stages("x")
+    assert stages[0].next_masks == ["results/x/masks/fraction-0.36/seed-{seed}.safetensors"]
+    assert stages[1].run == "results/x/runs/fraction-0.36/seed-{seed}.parquet"
+
+
+def test_shuffles_read_the_masks_of_imp():
+    stages = {stage.name: stage for stage in experiment(axes={"method": ["imp", "shuffled_imp"]}).stages("x")}
+    assert list(stages) == ["imp_0", "imp_1", "imp_2", "shuffled_dense", "shuffled"]
+    assert stages["shuffled_dense"].masks == []
+    assert stages["shuffled"].masks == ["results/x/masks/method-imp/fraction-{fraction}/seed-{seed}.safetensors"]
+    assert stages["shuffled"].constraints["fraction"] == r"0\.36|0\.9"
+
+
+def test_every_run_of_the_grid_is_made_by_exactly_one_stage():
+    axes = {"method": ["imp", "shuffled_imp", "erk", "grasp"], "sigma": [0, 0.5]}
+    chosen = experiment(axes=axes)
+    for point in chosen.points():
+        for fraction in chosen.grid["fraction"]:
+            wanted = point | {"fraction": fraction}
+            makers = [
+                stage.name
+                for stage in chosen.stages("x")
+                if all(value in stage.constraints[key].replace("\\", "").split("|") for key, value in wanted.items())
+            ]
+            assert len(makers) == 1, wanted
+
+
+@pytest.mark.parametrize(
+    ("device", "tool", "asked"),
+    [
+        ("cpu", "/bin/nvidia-smi", None),
+        ("auto", None, None),
+        ("auto", "/bin/nvidia-smi", 1),
+        ("cuda", None, 1),
+    ],
+)
+def test_a_job_asks_for_a_gpu_only_if_it_will_use_one(monkeypatch, device, tool, asked):
+    monkeypatch.setattr(shutil, "which", lambda name: tool)
+    assert experiment(training={"device": device}).resources.get("gpu") == asked
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fractions": [0.2, 0.5], "pruning": {"method": "imp"}}, "imp starts from the dense network"),
+        ({"axes": {"method": ["shuffled_imp"]}}, "shuffles the masks of imp"),
+        ({"pruning": {"method": "magic"}}, r"experiments.x.pruning.method = \"magic\": Input should be 'bernoulli'"),
+        ({"data": {"source": "cifar"}}, "experiments.x.data.source"),
+        ({"data": {"sigma": -1}}, "experiments.x.data.sigma = -1"),
+        ({"data": {"source": "cifar10:"}}, "experiments.x.data.source"),
+        (
+            {"training": {"nesterov": True}},
+            "experiments.x.training.nesterov = true: unknown key; allowed: learning_rate",
+        ),
+        ({"training": {"momentum": 1}}, "experiments.x.training.momentum = 1: .* less than 1"),
+        ({"training": {"device": "gpu"}}, "experiments.x.training.device = .*'cpu', 'auto' or 'cuda'"),
+        ({"model": {"architecture": "vgg", "depth": 12}}, "depth: 12 is no vgg; allowed: 11, 13, 16, 19"),
+        ({"model": {"architecture": "resnet"}}, "depth: 16 is no resnet; allowed: 6 n \\+ 2"),
+        ({"model": {"hidden": []}}, "experiments.x.model.hidden"),
+        ({"kind": "sound"}, "'two_layer', 'images'"),
+    ],
+)
+def test_mistakes_are_one_clear_line(changes, message):
+    with pytest.raises(WinnowError, match=message) as caught:
+        experiment(**changes)
+    assert "\n" not in str(caught.value)

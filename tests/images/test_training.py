@@ -1,0 +1,341 @@
+import copy
+import itertools
+import json
+import math
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from winnow.config.settings import ImageData, ImageNetwork, ImageSettings, Minibatch, RunSettings
+from winnow.errors import WinnowError
+from winnow.files import write_arrays
+from winnow.images import checkpoint, data, networks, pruning, training
+from winnow.images.checkpoint import Progress
+
+pytestmark = pytest.mark.usefixtures("library")
+
+
+CONVOLUTIONAL = ImageNetwork(architecture="resnet", depth=8, width=3)
+TABLE_1 = {"momentum": 0.9, "weight_decay": 1e-4, "rate_drops": [5], "augment": True}
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def problem(n=70, seed=0):
+    """Learnable images of 4 x 4 pixels: {train,test}_{images,labels} as a data file holds them."""
+    generator, arrays = rng(seed), {}
+    prototypes = generator.integers(40, 216, size=(10, 1, 4, 4))
+    for split in ("train", "test"):
+        labels = np.arange(n) % 10
+        noise = generator.integers(-30, 31, size=(n, 1, 4, 4))
+        arrays |= {f"{split}_images": (prototypes[labels] + noise).astype(np.uint8), f"{split}_labels": labels}
+    return arrays
+
+
+def image_settings(method="bernoulli", model=None, **training):
+    return ImageSettings(
+        kind="images",
+        model=model or {"hidden": [12, 9]},
+        pruning={"method": method},
+        training={"epochs": 6, "batch_size": 16, "evaluate_every": 2} | training,
+    )
+
+
+def streams(seed=0):
+    return {name: rng([seed, i]) for i, name in enumerate(training.STREAMS)}
+
+
+def test_training_is_plain_sgd_with_the_mask_applied_after_every_step():
+    arrays = problem()
+    network = networks.build(ImageNetwork(hidden=[12, 9]), (1, 4, 4), 10, rng())
+    masks = pruning.bernoulli(networks.prunable(network), 0.5, rng(1))
+    expected = copy.deepcopy(network)
+    networks.apply_masks(expected, masks)
+    networks.compress(network, masks)
+    pixels = {s: torch.from_numpy(arrays[f"{s}_images"] / np.float32(255)) for s in ("train", "test")}
+    splits = {s: (x, torch.from_numpy(arrays[f"{s}_labels"])) for s, x in pixels.items()}
+
+    progress = Progress()
+    training.train(network, Minibatch(epochs=3, batch_size=32), splits, {"order": rng(5)}, progress)
+
+    order, optimizer = rng(5), torch.optim.SGD(expected.parameters(), lr=0.1)
+    for _ in range(3):
+        permutation = order.permutation(70)
+        for batch in (permutation[:32], permutation[32:64], permutation[64:]):
+            optimizer.zero_grad()
+            cross_entropy(expected(splits["train"][0][batch]), splits["train"][1][batch]).backward()
+            optimizer.step()
+            networks.apply_masks(expected, masks)
+    ours, reference = networks.prunable(network), networks.prunable(expected)
+    assert list(ours) == list(reference)
+    for name, mask in masks.items():
+        torch.testing.assert_close(ours[name], reference[name], rtol=1e-5, atol=1e-7)
+        assert not ours[name][~mask].any()
+    torch.testing.assert_close(network[1].bias, expected[1].bias, rtol=1e-5, atol=1e-7)
+    assert [row[:2] for row in progress.rows] == [(0, 0), (3, 9)]
+
+
+def test_momentum_decay_and_rate_drops_are_those_of_torch():
+    how = Minibatch(epochs=4, batch_size=40, momentum=0.9, weight_decay=0.01, rate_drops=[1, 3])
+    network = networks.build(CONVOLUTIONAL, (1, 4, 4), 10, rng())
+    masks = pruning.bernoulli(networks.prunable(network), 0.5, rng(1))
+    expected = copy.deepcopy(network)
+    networks.apply_masks(expected, masks)
+    networks.compress(network, masks)
+    arrays = problem()
+    pixels = torch.from_numpy(arrays["train_images"] / np.float32(255) - np.float32(0.5))
+    splits = dict.fromkeys(("train", "test"), (pixels, torch.from_numpy(arrays["train_labels"])))
+    training.train(network, how, splits, {"order": rng(5)}, Progress())
+
+    order, optimizer = rng(5), torch.optim.SGD(expected.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [1, 3], 0.1)
+    for _ in range(4):
+        for batch in torch.from_numpy(order.permutation(70)).split(40):
+            optimizer.zero_grad()
+            cross_entropy(expected(pixels[batch]), splits["train"][1][batch]).backward()
+            optimizer.step()
+            networks.apply_masks(expected, masks)
+        schedule.step()
+    for name, weight in networks.prunable(network).items():
+        torch.testing.assert_close(weight, networks.prunable(expected)[name], rtol=1e-3, atol=1e-5)
+        assert not weight[~masks[name]].any()
+    found, wanted = network.state_dict(), expected.state_dict()
+    assert any("running_mean" in name for name in found)
+    for name in found.keys() & wanted.keys():
+        torch.testing.assert_close(found[name], wanted[name], rtol=1e-3, atol=1e-5)
+
+
+def test_augmentation_shifts_and_mirrors():
+    pictures = torch.arange(2 * 3 * 5 * 6, dtype=torch.float32).reshape(2, 3, 5, 6) + 1
+    shift = training.SHIFT
+    same, mirrored = ([shift, shift, flip] for flip in (0, 1))
+    assert torch.equal(training.augmented(pictures, torch.tensor([same, same])), pictures)
+    assert torch.equal(training.augmented(pictures, torch.tensor([mirrored, same]))[0], pictures[0].flip(2))
+    moved = training.augmented(pictures, torch.tensor([same, [shift + 1, shift - 2, 0]]))[1]
+    assert torch.equal(moved[:, :4, 2:], pictures[1, :, 1:, :4])
+    assert not moved[:, 4].any()
+    assert not moved[:, :, :2].any()
+
+
+def test_augmentation_is_seeded_and_leaves_the_order_alone():
+    plain, moved = (training.examples(streams(), 70, Minibatch(augment=a), torch.device("cpu")) for a in (False, True))
+    again = training.examples(streams(), 70, Minibatch(augment=True), torch.device("cpu"))
+    seen = []
+    for _ in range(30):
+        for (batch, none), (same, moves), (_, repeated) in zip(next(plain), next(moved), next(again), strict=True):
+            assert none is None
+            assert torch.equal(batch, same)
+            assert torch.equal(moves, repeated)
+            seen.append(moves)
+    values = torch.cat(seen)
+    assert [sorted(set(column.tolist())) for column in values.T] == [[*range(9)], [*range(9)], [0, 1]]
+    assert not torch.equal(seen[0], seen[1])
+
+
+def test_measures_are_means_over_examples():
+    network = networks.build(ImageNetwork(hidden=[12]), (1, 4, 4), 10, rng())
+    splits = {s: (torch.randn(n, 1, 4, 4), torch.arange(n) % 10) for s, n in (("train", 23), ("test", 7))}
+    values = training.measure(network, splits, rows=5)
+    for i, (inputs, labels) in enumerate(splits.values()):
+        logits = network(inputs)
+        assert values[2 * i] == pytest.approx(cross_entropy(logits, labels).item(), rel=1e-5)
+        assert values[2 * i + 1] == pytest.approx((logits.argmax(1) != labels).float().mean().item())
+
+
+@pytest.mark.parametrize("method", ["bernoulli", "snip", "grasp", "synflow", "erk"])
+def test_a_run_learns_and_keeps_pruned_weights_at_zero(method):
+    result, network, masks = training.run(image_settings(method, epochs=30), problem(), 0.4, streams())
+    assert result["train_loss"][-1] < 0.5 * result["train_loss"][0]
+    assert result["status"] == "max_steps"
+    assert result["epoch"][-1] == 30
+    assert result["density"] == pruning.density(masks)
+    weights = networks.prunable(network)
+    assert all((weights[name] != 0).float().mean() > 0.5 * mask.float().mean() for name, mask in masks.items())
+
+
+def test_the_same_seed_is_the_same_run():
+    first, second = (training.run(image_settings(), problem(), 0.3, streams(4))[0] for _ in range(2))
+    assert first == second
+    assert first != training.run(image_settings(), problem(), 0.3, streams(5))[0]
+
+
+def test_a_run_stops_below_eps():
+    result = training.run(image_settings(epochs=200, eps=0.5), problem(), 0, streams())[0]
+    assert result["status"] == "converged"
+    assert result["train_loss"][-1] < 0.5 <= result["train_loss"][-2]
+    assert result["epoch"][-1] < 200
+
+
+def test_a_diverging_run_is_a_result_with_finite_weights():
+    result, network, masks = training.run(image_settings(learning_rate=1e20), problem(), 0.2, streams())
+    assert result["status"] == "diverged"
+    assert all(math.isfinite(value) for value in result["train_loss"])
+    assert total(pruning.imp_level(networks.prunable(network), masks, 0.6)) > 0
+
+
+def total(masks):
+    return sum(int(mask.sum()) for mask in masks.values())
+
+
+def test_an_empty_layer_is_reported():
+    arrays = problem()
+    mask = {"1.weight": torch.zeros(12, 16), "3.weight": torch.ones(9, 12), "5.weight": torch.ones(10, 9)}
+    mask = {name: value.bool() for name, value in mask.items()}
+    result = training.run(image_settings("imp"), arrays, 0.9, streams(), imp_mask=mask)[0]
+    assert result["collapsed_layers"] == 1
+    assert len(set(result["train_error"][1:])) <= 3
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("changes", [{}, {"model": CONVOLUTIONAL} | TABLE_1])
+def test_an_interrupted_run_resumes_to_the_same_result(tmp_path, monkeypatch, capsys, changes):
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0)
+    arrays, settings, path = problem(), image_settings(epochs=8, **changes), tmp_path / "seed-0.parquet"
+
+    def saver(stop_at=None, identity="this run"):
+        saved = checkpoint.Checkpoint(path, identity, 8, 5)
+
+        def attach(state, progress):
+            after = saved.attach(state, progress)
+
+            def after_epoch(progress):
+                after(progress)
+                if progress.epoch == stop_at:
+                    raise StoppedError
+
+            return after_epoch
+
+        return saved, attach
+
+    whole, network, _ = training.run(settings, arrays, 0.5, streams())
+    with pytest.raises(StoppedError):
+        training.run(settings, arrays, 0.5, streams(), checkpoint=saver(stop_at=5)[1])
+    saved, attach = saver()
+    resumed, again, _ = training.run(settings, arrays, 0.5, streams(), checkpoint=attach)
+    assert "resumed after epoch 4" in capsys.readouterr().err
+    assert resumed == whole
+    ours, theirs = network.state_dict(), again.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+    other, attach = saver(identity="another run")
+    training.run(settings, arrays, 0.5, streams(), checkpoint=attach)
+    assert "resumed" not in capsys.readouterr().err
+    saved.path.write_bytes(b"broken")
+    training.run(settings, arrays, 0.5, streams(), checkpoint=saver()[1])
+    assert "broken checkpoint" in capsys.readouterr().err
+    other.remove()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("method", ["bernoulli", "snip", "synflow", "erk"])
+def test_a_convolutional_run_learns_and_keeps_pruned_weights_at_zero(method):
+    settings = image_settings(method, CONVOLUTIONAL, epochs=8, momentum=0.9, weight_decay=1e-4)
+    result, network, masks = training.run(settings, problem(), 0.4, streams())
+    assert result["train_loss"][-1] < 0.7 * result["train_loss"][0]
+    assert not any(weight[~masks[name]].any() for name, weight in networks.prunable(network).items())
+
+
+@pytest.mark.parametrize(
+    "model",
+    [ImageNetwork(architecture="vgg"), ImageNetwork(architecture="resnet", depth=20, width=128)],
+    ids=["VGG-16", "ResNet-20-128"],
+)
+def test_one_step_of_the_full_size_networks_on_files_of_cifar10(tmp_path, model):
+    """The recipe of figures 3b and 4 from files to masks, for one batch of eight images."""
+    for i, name in enumerate(itertools.chain(*data.CIFAR10_FILES.values())):
+        records = rng(i).integers(256, size=(4 if i == 0 else 1, 3073), dtype=np.uint8)
+        records[:, 0] %= 10
+        (tmp_path / name).write_bytes(records.tobytes())
+    settings = image_settings("bernoulli", model, **TABLE_1 | {"epochs": 1, "batch_size": 16})
+    settings = settings.model_copy(update={"data": ImageData(source=f"cifar10:{tmp_path}")})
+    result, network, masks = training.run(settings, data.draw(settings.data, rng()), 0.36, streams())
+    assert result["step"] == (0, 1)
+    assert result["status"] == "max_steps"
+    assert result["data"] == "cifar10-part"
+    assert result["density"] == pytest.approx(0.64, abs=0.001)
+    start = networks.build(model, (3, 32, 32), 10, streams()["init"])
+    for (name, weight), old in zip(networks.prunable(network).items(), networks.prunable(start).values(), strict=True):
+        changed = weight != old
+        assert changed[masks[name]].float().mean() > 0.5
+        assert not weight[~masks[name]].any()
+
+
+def test_a_gpu_that_is_not_there_is_one_clear_line(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert training.chosen_device(Minibatch(device="auto")).type == "cpu"
+    with pytest.raises(WinnowError, match=r"training.device = cuda: torch finds no GPU"):
+        training.chosen_device(Minibatch(device="cuda"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert training.chosen_device(Minibatch(device="auto")).type == "cuda"
+    assert training.chosen_device(Minibatch()).type == "cpu"
+
+
+def test_the_log_reports_progress(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(checkpoint, "REPORT_SECONDS", 0)
+    saved = checkpoint.Checkpoint(tmp_path / "x.parquet", "x", 6, 5)
+    training.run(image_settings(), problem(), 0.5, streams(), checkpoint=saved.attach)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("epoch 1/6, step 5, train loss ")
+    assert "steps/s, at most" in lines[0]
+
+
+@pytest.fixture
+def experiment(tmp_path, library):
+    (tmp_path / "libwinnow.so").symlink_to(library)
+    settings = RunSettings(experiment="x", root_seed=1, settings=image_settings())
+    (tmp_path / "experiment.json").write_text(settings.model_dump_json())
+    for seed in (0, 1):
+        write_arrays(tmp_path / f"{seed}.npz", **problem(seed=seed))
+    return tmp_path
+
+
+def step(folder, *arguments, method="imp", seeds=("0", "1"), out=("a", "b")):
+    outs = [str(folder / f"{name}.parquet") for name in out]
+    data = [str(folder / f"{seed}.npz") for seed in seeds]
+    fixed = ["--settings", str(folder / "experiment.json"), "--core", str(folder / "libwinnow.so")]
+    fixed += ["--set", f"method={method}", "--seeds", *seeds]
+    training.main([*fixed, "--data", *data, "--out", *outs, *map(str, arguments)])
+    return [pq.read_table(path).to_pydict() for path in outs]
+
+
+def test_levels_of_iterative_magnitude_pruning_hand_on_their_masks(experiment):
+    level_1 = [experiment / f"{seed}.safetensors" for seed in (0, 1)]
+    step(experiment, "--fraction", 0, "--next-fraction", 0.36, "--next-masks", *level_1)
+    masks = training.read_masks(level_1[0])
+    assert total(masks) == round(0.64 * (16 * 12 + 12 * 9 + 9 * 10))
+    runs = step(experiment, "--fraction", 0.36, "--masks", *level_1)
+    assert runs[0]["method"][0] == "imp"
+    assert runs[0]["density"][0] == pytest.approx(0.64, abs=0.002)
+    assert runs[0]["seed"][0] == 0
+    assert runs[1]["seed"][0] == 1
+    assert runs[0]["epoch"] == [0, 2, 4, 6]
+    assert runs[0]["step"] == [0, 10, 20, 30]
+    mixed = step(experiment, "--fraction", 0.36, "--masks", *level_1, method="shuffled_imp")
+    assert mixed[0]["density"] == runs[0]["density"]
+    assert mixed[0]["train_loss"] != runs[0]["train_loss"]
+
+
+def test_batches_of_seeds_do_not_change_a_byte(experiment):
+    step(experiment, "--fraction", 0.5, method="snip")
+    step(experiment, "--fraction", 0.5, method="snip", seeds=("1",), out=("c",))
+    assert (experiment / "b.parquet").read_bytes() == (experiment / "c.parquet").read_bytes()
+
+
+def test_a_broken_mask_file_is_named(experiment):
+    (experiment / "broken.safetensors").write_bytes(b"x")
+    with pytest.raises(WinnowError, match=r"broken.safetensors: cannot be read as masks"):
+        step(experiment, "--fraction", 0.5, "--masks", experiment / "broken.safetensors", seeds=("0",), out=("a",))
+
+
+def test_settings_survive_the_file(experiment):
+    tree = json.loads((experiment / "experiment.json").read_text())
+    assert tree["settings"]["kind"] == "images"
+    assert RunSettings.model_validate(tree).settings == image_settings()

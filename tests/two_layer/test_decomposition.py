@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+import torch
+
+from winnow import core
+from winnow.config.settings import TwoLayerSettings
+from winnow.two_layer import data, decomposition, pruning
+from winnow.two_layer.network import build, examples, hidden_shape
+
+SETTINGS = TwoLayerSettings(
+    kind="two_layer",
+    data={
+        "distribution": "classes",
+        "classes": 3,
+        "dimension": 60,
+        "n_train": 12,
+        "n_test": 40,
+        "sigma_n": 0.3,
+        "noise_orthogonal": False,
+    },
+    model={"width": 5, "power": 3, "init_std": 0.2, "output_layer": "class_sums"},
+    training={"loss": "cross_entropy", "learning_rate": 0.5},
+)
+STEPS = 30
+
+
+@pytest.fixture
+def run(library):
+    """A pruned network before and after training, and its tracker."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for split, n in (("train", 12), ("test", 40)):
+        arrays |= {f"{split}_{key}": a for key, a in data.draw(SETTINGS.data, n, rng).items()}
+    pattern = pruning.bernoulli(hidden_shape(SETTINGS), 0.4, rng)
+    network = build(SETTINGS, pattern, rng)
+    train, test = (examples(SETTINGS, arrays, split) for split in ("train", "test"))
+    tracker = decomposition.Tracker(network, train, test, SETTINGS)
+    before = tracker.measure(core.evaluate(network, test, loss="cross_entropy")[2])
+    core.descend(
+        network,
+        train,
+        steps=STEPS,
+        learning_rate=0.5,
+        loss="cross_entropy",
+        reduction="mean",
+        coefficients=tracker.coefficients,
+    )
+    return tracker, before, pattern, train, test
+
+
+def dense(pattern, values):
+    matrix = np.zeros(pattern.shape)
+    for r in range(pattern.shape[0]):
+        matrix[r, pattern.row(r)] = values[pattern.pointers[r] : pattern.pointers[r + 1]]
+    return matrix
+
+
+def test_the_recursions_are_those_of_definition_14(run):
+    """Every coefficient, stepped by the paper's recursions with explicit loops over dense arrays."""
+    tracker, _, pattern, train, _ = run
+    mask = dense(pattern, np.ones(len(pattern.coordinates)))
+    weights = dense(pattern, tracker.initial_weights.astype(float))
+    inputs, labels = train.inputs.numpy().astype(float), train.labels.numpy()
+    n, classes, width = 12, 3, 5
+    gamma, zeta, omega = np.zeros((15, 3)), np.zeros((15, n)), np.zeros((15, n))
+    owners = np.repeat(np.arange(classes), width)
+    norms = mask @ inputs**2
+    for _ in range(STEPS):
+        z = np.maximum(weights @ inputs, 0)
+        logits = (z**3).reshape(classes, width, -1).sum(axis=1)
+        scores = logits[:, :n] + logits[:, n + labels]
+        p = np.exp(scores - scores.max(axis=0))
+        slope = p / p.sum(axis=0) - (labels == np.arange(classes)[:, None])
+        gradient = np.zeros_like(weights)
+        for r, j in enumerate(owners):
+            for i, y in enumerate(labels):
+                signal = -0.5 / n * slope[j, i] * 3 * z[r, n + y] ** 2
+                noise = -0.5 / n * slope[j, i] * 3 * z[r, i] ** 2
+                gamma[r, y] += signal * norms[r, n + y]
+                (zeta if j == y else omega)[r, i] += noise * norms[r, i]
+                gradient[r] += signal * inputs[:, n + y] + noise * inputs[:, i]
+        weights += gradient * mask
+    found = decomposition.split(tracker.coefficients.numpy(), tracker.columns)
+    for ours, theirs in zip(found, (gamma, zeta, omega), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(dense(pattern, tracker.network.weights.numpy()), weights, rtol=1e-3, atol=1e-6)
+
+
+def test_weights_are_rebuilt_from_the_coefficients(run):
+    """Definition 14 itself: w(t) from w(0), gamma, zeta and omega."""
+    tracker, _, pattern, train, _ = run
+    gamma, zeta, omega = decomposition.split(tracker.coefficients.numpy(), tracker.columns)
+    inputs, norms = train.inputs.numpy(), tracker.columns.masked_norms
+    weights = dense(pattern, tracker.initial_weights)
+    mask = dense(pattern, np.ones(len(pattern.coordinates)))
+    weights += mask * (((zeta + omega) / norms[:, :12]) @ inputs[:, :12].T)
+    weights += mask * (gamma @ inputs[:, 12:].T)  # |mu| = 1
+    np.testing.assert_allclose(weights, dense(pattern, tracker.network.weights.numpy()), rtol=1e-4, atol=1e-6)
+
+
+def test_what_is_measured_before_and_after(run):
+    tracker, before, pattern, train, test = run
+    assert set(before) == set(tracker.names)
+    assert before["gamma_max"] == before["zeta_max"] == before["variance_learned"] == 0
+    after = tracker.measure(core.evaluate(tracker.network, test, loss="cross_entropy")[2])
+    assert after["gamma_max"] > 0
+    assert after["zeta_max"] > 0
+    weights, start = (dense(pattern, w) for w in (tracker.network.weights.numpy(), tracker.initial_weights))
+    assert after["variance_initial"] == pytest.approx(0.09 * (start**2).sum(axis=1).mean(), rel=1e-5)
+    assert after["variance_learned"] == pytest.approx(0.09 * ((weights - start) ** 2).sum(axis=1).mean(), rel=1e-4)
+    assert after["variance_max"] == pytest.approx(0.09 * (weights**2).sum(axis=1).max(), rel=1e-5)
+    z = start @ train.inputs.numpy()
+    largest = z[:, :12].reshape(3, 5, 12).max(axis=1)
+    assert after["noise_start_low"] == pytest.approx(largest.min(), rel=1e-4)
+    assert after["noise_start_high"] == pytest.approx(largest.max(), rel=1e-4)
+    kept = [np.isin(r // 5, pattern.row(r)) for r in range(15)]
+    assert after["signal_neurons"] == sum(kept)
+    strengths = tracker.strengths()
+    own = weights @ train.inputs.numpy()[:, 12:]
+    np.testing.assert_allclose(strengths["signal_strength"], own[np.arange(15), np.arange(15) // 5], rtol=1e-4)
+    np.testing.assert_allclose(strengths["noise_strength"], weights @ test.inputs.numpy()[:, 0], rtol=1e-3, atol=1e-6)
+
+
+def test_the_event_splits_the_test_loss(run):
+    tracker, *_, test = run
+    loss, _, logits = core.evaluate(tracker.network, test, loss="cross_entropy")
+    found = decomposition.fresh_noise(tracker.network, test, 0.63, logits)
+    missed = found["event_missed"]
+    assert 0 < missed < 1
+    assert (1 - missed) * found["loss_on_event"] + missed * found["loss_off_event"] == pytest.approx(loss, rel=1e-4)
+
+
+def test_neurons_without_weights_or_signal_are_counted(library):
+    rows = [np.array([], int), np.array([0, 5]), np.array([1]), np.array([2, 3]), np.array([4]), np.array([0])]
+    pattern = pruning.from_rows([np.asarray(row) for row in rows], 8)
+    settings = SETTINGS.at({"dimension": "8", "width": "2"})
+    network = build(settings, pattern, np.random.default_rng(1))
+    arrays = {f"train_{key}": a for key, a in data.draw(settings.data, 4, np.random.default_rng(2)).items()}
+    seen = examples(settings, arrays, "train")
+    found = decomposition.initial_features(network, seen, decomposition.columns(network, seen, 2))
+    assert found["empty_neurons"] == 1
+    assert found["decomposition_unique"] == 0
+    assert found["signal_neurons"] == 2  # neuron 1 of class 0 keeps coordinate 0, neuron 2 of class 1 coordinate 1
+    assert found["classes_missing"] == 1
+    assert np.isnan(found["signal_start_low"])
+    assert torch.isfinite(network.weights).all()

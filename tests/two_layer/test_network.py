@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+import torch
+
+from winnow.config.settings import TwoLayerSettings
+from winnow.two_layer import data, pruning
+from winnow.two_layer.network import build, examples, hidden_shape, output_weights
+
+
+def settings(**sections) -> TwoLayerSettings:
+    sections.setdefault("data", {"dimension": 12, "n_train": 5, "sigma_n": 2})
+    return TwoLayerSettings(kind="two_layer", **sections)
+
+
+def arrays(of: TwoLayerSettings) -> dict[str, np.ndarray]:
+    return {f"train_{key}": a for key, a in data.draw(of.data, of.data.n_train, np.random.default_rng(0)).items()}
+
+
+def test_kept_weights_are_the_same_at_every_fraction():
+    shape = (6, 50)
+    dense, sparse = (pruning.bernoulli(shape, f, np.random.default_rng(1)) for f in (0, 0.6))
+    networks = [build(settings(), p, np.random.default_rng(2)) for p in (dense, sparse)]
+    matrix = networks[0].weights.reshape(shape)
+    for r in range(shape[0]):
+        row = networks[1].weights[sparse.pointers[r] : sparse.pointers[r + 1]]
+        assert torch.equal(row, matrix[r, sparse.row(r)])
+    assert torch.equal(networks[0].output, networks[1].output)
+
+
+def test_weights_have_the_configured_standard_deviation():
+    of = settings(model={"width": 40, "init_std": 0.3})
+    network = build(of, pruning.bernoulli((40, 1000), 0, np.random.default_rng(0)), np.random.default_rng(1))
+    assert network.weights.std().item() == pytest.approx(0.3, rel=0.02)
+    assert abs(network.weights.mean().item()) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("init", "scale", "std", "largest"),
+    [("normal", 0.01, 0.01, 1), ("uniform", 0.6, 0.6 / np.sqrt(3), 0.6), ("sign", None, 0.01, 0.01)],
+)
+def test_output_weights(init, scale, std, largest):
+    of = settings(model={"width": 10_000, "output_init": init, "output_scale": scale})
+    output = output_weights(of.model, of.data, np.random.default_rng(0))
+    assert output.shape == (1, 10_000)
+    assert output.std() == pytest.approx(std, rel=0.03)
+    assert np.abs(output).max() <= np.float32(largest)
+
+
+def test_class_sums_give_every_class_its_own_neurons():
+    of = settings(
+        data={"distribution": "classes", "classes": 3, "dimension": 5},
+        model={"width": 2, "output_layer": "class_sums"},
+        training={"loss": "cross_entropy"},
+    )
+    assert hidden_shape(of) == (6, 5)
+    output = output_weights(of.model, of.data, np.random.default_rng(0))
+    assert output.tolist() == [[1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1]]
+
+
+@pytest.mark.parametrize("distribution", ["binary", "classes"])
+def test_patches_are_the_scaled_noise_and_the_signal_of_the_label(distribution):
+    classes = {"distribution": distribution, "classes": 2, "dimension": 12, "n_train": 5, "sigma_n": 2}
+    of = settings(data=classes, training={"loss": "logistic" if distribution == "binary" else "cross_entropy"})
+    drawn = arrays(of)
+    seen = examples(of, drawn, "train")
+    columns = seen.inputs.T[seen.patches.long()].numpy()  # [n, 2, d]
+    signal = data.signals(of.data)[data.signal_index(of.data, drawn["train_labels"])]
+    assert np.array_equal(columns[:, 0], signal)
+    assert np.array_equal(columns[:, 1], 2 * drawn["train_noise"])
+
+
+def test_fully_connected_inputs_hold_both_patches_in_their_order():
+    data_settings = {"distribution": "classes", "classes": 3, "dimension": 12, "n_train": 40}
+    of = settings(data=data_settings, model={"architecture": "fully_connected"}, training={"loss": "cross_entropy"})
+    drawn = arrays(of)
+    seen = examples(of, drawn, "train")
+    inputs = seen.inputs.T[seen.patches[:, 0].long()].numpy()
+    assert hidden_shape(of) == (150, 24)
+    for x, noise, label, first in zip(
+        inputs, drawn["train_noise"], drawn["train_labels"], drawn["train_signal_first"], strict=True
+    ):
+        signal = np.eye(3, 12)[label]
+        assert np.array_equal(x, np.concatenate([signal, noise] if first else [noise, signal]))

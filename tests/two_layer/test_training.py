@@ -1,0 +1,191 @@
+import math
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from winnow.config.settings import RunSettings, TwoLayerSettings, read
+from winnow.core import reference
+from winnow.errors import WinnowError
+from winnow.files import read_arrays, write_json
+from winnow.randomness import generator
+from winnow.two_layer import data, pruning, training
+from winnow.two_layer.network import build, examples, hidden_shape
+
+SMALL = {
+    "data": {"dimension": 20, "n_train": 12, "n_test": 30},
+    "model": {"width": 6, "output_scale": 1},
+    "training": {"learning_rate": 0.05, "max_steps": 200, "evaluations": 6},
+}
+
+
+@pytest.fixture
+def jobs(tmp_path, library):
+    """Write settings and data, then train by the step's own command: returns a function of settings and seeds."""
+
+    def train(seeds, fraction="0.5", name="a", **changes):
+        tree = {section: SMALL[section] | changes.get(section, {}) for section in SMALL}
+        run = RunSettings(experiment="demo", root_seed=7, settings=TwoLayerSettings(kind="two_layer", **tree))
+        settings = tmp_path / name / "experiment.json"
+        write_json(settings, run.model_dump())
+        folder = settings.parent
+        arrays = [str(folder / f"seed-{seed}.npz") for seed in seeds]
+        outs = [str(folder / f"seed-{seed}.parquet") for seed in seeds]
+        common = ["--settings", str(settings), "--seeds", *map(str, seeds)]
+        data.main([*common, "--out", *arrays])
+        training.main([*common, "--core", str(library), "--fraction", fraction, "--data", *arrays, "--out", *outs])
+        return outs
+
+    return train
+
+
+def test_evaluation_steps_are_log_spaced_and_hold_both_ends():
+    assert training.evaluation_steps(1000, 5) == [0, 1, 10, 100, 1000]
+    assert training.evaluation_steps(3, 20) == [0, 1, 2, 3]
+    assert training.evaluation_steps(1, 2) == [0, 1]
+
+
+def test_a_run_is_a_table_with_every_column(jobs):
+    table = pq.read_table(jobs([3])[0]).to_pydict()
+    assert table["step"] == training.evaluation_steps(200, 6)
+    assert set(table["experiment"]) == {"demo"}
+    assert (set(table["fraction"]), set(table["seed"]), set(table["method"])) == ({0.5}, {3}, {"bernoulli"})
+    assert set(table["status"]) == {"max_steps"}
+    assert 0.3 < table["density"][0] < 0.7
+    assert table["train_loss"][0] > table["train_loss"][-1]
+    assert all(0 <= error <= 1 for error in table["train_error"] + table["test_error"])
+
+
+def test_seeds_per_job_never_changes_a_byte(jobs):
+    together = [Path(out).read_bytes() for out in jobs([0, 1, 2], name="together")]
+    alone = [Path(jobs([seed], name=f"alone-{seed}")[0]).read_bytes() for seed in (0, 1, 2)]
+    assert together == alone
+    assert len(set(together)) == 3
+
+
+def test_training_stops_at_the_first_step_below_eps(jobs):
+    whole = pq.read_table(jobs([1], name="whole", training={"evaluations": 200})[0]).to_pydict()
+    eps = whole["train_loss"][whole["step"].index(50)]
+    cut = pq.read_table(jobs([1], name="cut", training={"eps": eps})[0]).to_pydict()
+    first = next(step for step, loss in zip(whole["step"], whole["train_loss"], strict=True) if loss <= eps)
+    assert cut["step"][-1] == first
+    assert set(cut["status"]) == {"converged"}
+    assert cut["train_loss"][-1] <= eps
+
+
+def test_a_diverging_run_is_a_result(jobs, capsys):
+    changes = {"training": {"learning_rate": 1e6, "max_steps": 500}, "model": {"power": 3}}
+    table = pq.read_table(jobs([2], **changes)[0]).to_pydict()
+    assert set(table["status"]) == {"diverged"}
+    assert table["step"][-1] < 500
+    assert all(math.isfinite(loss) for loss in table["train_loss"])
+    warning = capsys.readouterr().err
+    assert warning.count("\n") == 1
+    for part in ("demo", "fraction 0.5", "seed 2", f"last finite step {table['step'][-1]}", "learning rate 1000000.0"):
+        assert part in warning
+
+
+def test_a_run_that_is_not_finite_at_the_start_is_not_dropped(jobs):
+    table = pq.read_table(jobs([2], model={"power": 8, "init_std": 1e30})[0]).to_pydict()
+    assert (table["status"], table["step"]) == (["diverged"], [0])
+    assert math.isnan(table["train_loss"][0])
+
+
+def test_the_whole_run_agrees_with_the_dense_reference(jobs):
+    """Loss and error after 200 steps, from the same data, mask and weights, by dense autograd."""
+    out = jobs([5], name="check")[0]
+    settings = read(out.replace("seed-5.parquet", "experiment.json")).settings
+    arrays = read_arrays(out.replace(".parquet", ".npz"))
+    pattern = pruning.draw(settings.pruning, hidden_shape(settings), 0.5, generator(7, "demo", 5, "mask"))
+    network = build(settings, pattern, generator(7, "demo", 5, "init"))
+    mask, weights = (torch.zeros(pattern.shape) for _ in range(2))
+    rows = torch.repeat_interleave(torch.arange(pattern.shape[0]), network.pointers.diff())
+    mask[rows, network.coordinates.long()] = 1
+    weights[rows, network.coordinates.long()] = network.weights
+    seen = examples(settings, arrays, "train")
+    how = settings.training
+    losses, _, _ = reference.descend(
+        weights,
+        mask,
+        network.output,
+        network.power,
+        seen.inputs,
+        seen.patches,
+        seen.labels,
+        steps=how.max_steps,
+        learning_rate=how.learning_rate,
+        loss=how.loss,
+        reduction=how.reduction,
+        train_output=False,
+    )
+    table = pq.read_table(out).to_pydict()
+    assert table["train_loss"] == pytest.approx([losses[step] for step in table["step"]], rel=1e-5)
+
+
+def test_a_broken_data_file_leaves_no_output(jobs, tmp_path, library):
+    jobs([0], name="x")
+    folder = tmp_path / "x"
+    (folder / "seed-0.npz").write_bytes(b"PK")
+    (folder / "seed-0.parquet").unlink()
+    arguments = [
+        "--settings",
+        str(folder / "experiment.json"),
+        "--core",
+        str(library),
+        "--fraction",
+        "0",
+        "--seeds",
+        "0",
+    ]
+    with pytest.raises(WinnowError, match=r"seed-0\.npz"):
+        training.main([*arguments, "--data", str(folder / "seed-0.npz"), "--out", str(folder / "seed-0.parquet")])
+    assert sorted(path.name for path in folder.iterdir()) == ["experiment.json", "seed-0.npz"]
+
+
+THEORY = {
+    "data": {
+        "distribution": "classes",
+        "classes": 3,
+        "dimension": 64,
+        "n_test": 40,
+        "sigma_n": 0.02,
+        "noise_orthogonal": False,
+    },
+    "model": {"width": 8, "power": 3, "init_std": 0.3, "output_layer": "class_sums"},
+    "training": {
+        "loss": "cross_entropy",
+        "learning_rate": 0.5,
+        "max_steps": 3000,
+        "eps": 0.001,
+        "milestones": [0.1, 0.01],
+    },
+}
+
+
+def test_milestones_are_evaluated_at_their_first_step_and_change_nothing_else(jobs):
+    (path,) = jobs([0], name="with", **THEORY)
+    table = pq.read_table(path).to_pandas()
+    assert table.status.iloc[0] == "converged"
+    plain = THEORY | {"training": THEORY["training"] | {"milestones": [], "evaluations": 3000}}
+    (path,) = jobs([0], name="without", **plain)
+    every = pq.read_table(path).to_pandas().set_index("step")
+    for loss in (0.1, 0.01, 0.001):
+        first = table[table.train_loss <= loss].step.iloc[0]
+        assert every.train_loss.loc[first] == table.set_index("step").train_loss.loc[first]
+        earlier = every[every.index < first]
+        assert (earlier.train_loss > loss).all()
+    assert table.step.is_unique
+    assert table.step.iloc[-1] == every.index[-1]
+
+
+def test_theory_runs_carry_the_decomposition_and_a_warning(jobs, capsys):
+    (path,) = jobs([0], fraction="0.9", **THEORY)
+    table = pq.read_table(path).to_pandas()
+    assert (table.groupby("seed")[["classes_missing", "signal_neurons"]].nunique() == 1).all(axis=None)
+    assert len(table.signal_strength.iloc[-1]) == 24
+    assert len(table.signal_strength.iloc[0]) == 0
+    assert table.gamma_max.is_monotonic_increasing
+    assert table.zeta_max.is_monotonic_increasing
+    assert (table.decomposition_unique == 0).all()
+    assert "Definition 14 is not the only decomposition (seeds 0)" in capsys.readouterr().err

@@ -1,0 +1,277 @@
+"""Who made a file from what: one record pair for every output of a step, written by the dispatcher.
+
+`results/provenance/<path>.json` says what decides the bytes: command, inputs, code, random streams, environment. It is
+the same on every machine. `<path>.run.json` says how it went this time: when, where, how long. Steps need not know:
+files.py notes what they read and write, and so does their command line.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import platform
+import re
+import resource
+import struct
+import subprocess
+import sys
+import sysconfig
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+PACKAGES = Path(sysconfig.get_path("purelib"))
+REQUIREMENTS = "envs/requirements.txt"
+RESULTS = "results"
+FOLDER = f"{RESULTS}/provenance"
+APART = (
+    "winnow.audit",
+    "winnow.audit.records",
+    "winnow.audit.numerics",
+    "winnow.steps",
+)  # they describe results and decide none
+RAW = ("double", "float", "int64", "int32", "int16", "int8")
+CPU_FEATURES = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "amx_tile")
+
+
+def sha256(path: str | Path) -> str:
+    """The sha256 of a file."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def content(path: str | Path) -> str | None:
+    """The hash of a table's contents: over its sorted columns their name, type and raw values.
+
+    Unlike the file's own hash it survives another version of the writer. None for other kinds of files, whose bytes
+    carry no version: their hash is that of their contents.
+    """
+    if not str(path).endswith(".parquet"):
+        return None
+    import pyarrow.parquet as pq
+
+    table = pq.ParquetFile(path).read()  # read_table would import pandas
+    digest = hashlib.sha256()
+    for name in sorted(table.column_names):
+        digest.update(f"{name}\0".encode())
+        column_hash(digest, table[name].combine_chunks())
+    return digest.hexdigest()
+
+
+def column_hash(digest, column) -> None:
+    """Add a column's type, length and values to a hash.
+
+    Numbers and text are taken from their buffers: pyarrow's own conversions import pandas, 0.4 s a job.
+    """
+    digest.update(f"{column.type}\0{len(column)}\0".encode())
+    if len(column) == 0:
+        return
+    width = column.type.bit_width if str(column.type) in RAW else None
+    if column.null_count or not (width or str(column.type) == "string"):
+        digest.update(json.dumps(column.to_pylist(), default=str).encode())
+    elif width:
+        digest.update(_slice(column.buffers()[1], column.offset, len(column), width // 8))
+    else:
+        _, offsets, text = column.buffers()
+        bounds = memoryview(_slice(offsets, column.offset, len(column) + 1, 4)).cast("i")
+        digest.update(struct.pack(f"<{len(bounds)}i", *(bound - bounds[0] for bound in bounds)))
+        digest.update(_slice(text, bounds[0], bounds[-1] - bounds[0], 1) if text else b"")
+
+
+def _slice(buffer, start: int, count: int, width: int) -> bytes:
+    return buffer.slice(start * width, count * width).to_pybytes() if buffer else b""
+
+
+def record_path(path: str) -> str:
+    """Where the record of a result lies; its run record ends in .run.json instead."""
+    return f"{FOLDER}/{path.removeprefix(RESULTS + '/')}.json"
+
+
+def parameters(arguments: list[str]) -> dict[str, object]:
+    """The named parameters of a command line: `--seeds 0 1` is seeds: [0, 1], JSON is unpacked, no name is `""`."""
+    named = {}
+    name = ""
+    for argument in arguments:
+        if argument.startswith("--"):
+            name = argument.removeprefix("--")
+            named[name] = []
+        else:
+            named.setdefault(name, []).append(json.loads(argument) if argument.startswith(("{", "[")) else argument)
+    return named
+
+
+def wildcards(path: str) -> dict[str, str]:
+    """What a result's path says about it: `fraction-0.5/seed-3.parquet` is fraction 0.5, seed 3."""
+    below = Path(path).parts[3:]  # results/<experiment>/<runs, data or masks>: a dash in these is none of a wildcard
+    parts = (re.fullmatch(r"([A-Za-z]\w*)-(.+?)(\.[a-z]+)?", part) for part in below)
+    return {match[1]: match[2] for match in parts if match}
+
+
+class Recorder:
+    """Looks at the clock and at the files that a command line names before a step, and writes the records after it."""
+
+    def __init__(self, step: str, arguments: list[str]):
+        """Start, before the step runs."""
+        self.step, self.arguments = step, arguments
+        self.start, self.clock = datetime.now(UTC), time.perf_counter()
+        self.named = {
+            argument: _identity(argument) for argument in arguments if not argument.startswith(("-", "{", "["))
+        }
+
+    def finish(self) -> None:
+        """Write the record pair of every result that the step wrote."""
+        wall = time.perf_counter() - self.clock
+        code = {m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "winnow" and n not in APART}
+        from ..files import READ, WRITTEN, atomic
+
+        now = {path: _identity(path) for path in self.named}
+        changed = [path for path in self.named if now[path] and now[path] != self.named[path]]
+        written = {path for path in map(_place, WRITTEN + changed) if path and path.startswith(f"{RESULTS}/")}
+        outputs = sorted(path for path in written if os.path.isfile(path))
+        if not outputs:
+            return
+        read = {path for path in map(_place, READ + [path for path in now if now[path]]) if path}
+        inputs = sorted(path for path in read - written if path.startswith("code:") or located(path).is_file())
+        randomness = sys.modules.get("winnow.randomness")
+        record = {
+            "step": self.step,
+            "command": self.arguments,
+            "parameters": self._parameters(set(outputs) | set(inputs)),
+            "wildcards": {path: wildcards(path) for path in outputs if wildcards(path)},
+            "streams": sorted(set(randomness.DRAWN)) if randomness else [],
+            "inputs": {path: _input_hashes(path) for path in inputs if not path.startswith("code:")},
+            "outputs": {path: _hashes(path) for path in outputs},
+            "code": code_hashes(
+                [*code, *(CHECKOUT / p.removeprefix("code:") for p in inputs if p.startswith("code:"))]
+            ),
+            "requirements": sha256(CHECKOUT / REQUIREMENTS),
+            "numerics": _numerics(),
+        }
+        text = json.dumps(record, indent=1, sort_keys=True) + "\n"
+        run = json.dumps(self._run(wall) | {"record": hashlib.sha256(text.encode()).hexdigest()}, indent=1) + "\n"
+        for path in map(record_path, outputs):
+            for target, lines in ((path, text), (f"{path.removesuffix('.json')}.run.json", run)):
+                with atomic(target) as temporary:
+                    temporary.write_text(lines)
+
+    def _parameters(self, files: set[str]) -> dict[str, object]:
+        """The parameters that are no files."""
+        named = parameters(self.arguments)
+        return {
+            k: v for k, v in named.items() if not v or not all(isinstance(x, str) and _place(x) in files for x in v)
+        }
+
+    def _run(self, wall: float) -> dict[str, object]:
+        own = resource.getrusage(resource.RUSAGE_SELF)
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        torch = sys.modules.get("torch")
+        packages = {name: getattr(sys.modules.get(name), "__version__", None) for name in _packages()}
+        return {
+            "start": self.start.isoformat(timespec="milliseconds"),
+            "end": (self.start + timedelta(seconds=wall)).isoformat(timespec="milliseconds"),
+            "wall_s": round(wall, 3),
+            "cpu_s": round(own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime, 3),
+            "peak_memory_mb": round(max(own.ru_maxrss, children.ru_maxrss) / 1024, 1),
+            "host": platform.node(),
+            "cpu": _cpu(),
+            "threads": torch.get_num_threads() if torch else 1,
+            "versions": {"python": platform.python_version()} | {k: v for k, v in packages.items() if v},
+            "commit": commit(),
+            "recording_s": round(time.perf_counter() - self.clock - wall, 3),
+        }
+
+
+def code_hashes(files: list[str | Path]) -> dict[str, str]:
+    """The sha256 of files of the checkout, by their path in it."""
+    return {os.path.relpath(Path(file).resolve(), CHECKOUT): sha256(file) for file in files}
+
+
+def commit() -> str | None:
+    """The commit of the checkout, with `-dirty` if files that git knows differ from it; None where there is no git."""
+    command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def read_record(path: str) -> dict | None:
+    """The record of a result, or None if it is missing or unreadable."""
+    try:
+        return _parsed(Path(record_path(path)).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+@functools.lru_cache(maxsize=16)
+def _parsed(text: str) -> dict:
+    """A record; the outputs of one job, which are mostly read one after the other, have the same."""
+    return json.loads(text)
+
+
+def _identity(path: str) -> tuple | None:
+    """What changes when a file is written anew; None where there is no file."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_size) if os.path.isfile(path) else None
+
+
+def _place(path: str) -> str | None:
+    """A path as records spell it, so that they are the same wherever the checkout lies.
+
+    results/… below the working directory, package:… for what an installed package ships, code:… in the checkout, else
+    as it is seen from the working directory.
+    """
+    whole = os.path.abspath(path)
+    local = os.path.relpath(whole)
+    if local.startswith(f"{RESULTS}/"):
+        return None if local.startswith(FOLDER) else local
+    if whole.startswith(f"{PACKAGES}{os.sep}"):
+        return f"package:{os.path.relpath(whole, PACKAGES)}"
+    if whole.startswith(f"{CHECKOUT}{os.sep}"):
+        return f"code:{os.path.relpath(whole, CHECKOUT)}"
+    return local
+
+
+def located(name: str) -> Path:
+    """The file of an input as records spell it."""
+    return PACKAGES / name.removeprefix("package:") if name.startswith("package:") else Path(name)
+
+
+def _hashes(path: str | Path) -> dict[str, str]:
+    table = content(path)
+    return {"sha256": sha256(path)} | ({"content": table} if table else {})
+
+
+def _input_hashes(path: str) -> dict[str, str]:
+    """The hashes of an input; its content hash is taken from its producer's record if that speaks of these bytes."""
+    digest = sha256(located(path))
+    known = (read_record(path) or {}).get("outputs", {}).get(path, {}) if path.startswith(f"{RESULTS}/") else {}
+    return known if known.get("sha256") == digest else _hashes(located(path))
+
+
+def _numerics() -> dict[str, str]:
+    if "numpy" not in sys.modules:
+        return {}
+    from .numerics import numerics_class
+
+    return numerics_class()
+
+
+def _packages() -> list[str]:
+    pins = (CHECKOUT / REQUIREMENTS).read_text()
+    return re.findall(r"^([\w-]+)==", pins, re.MULTILINE)
+
+
+def _cpu() -> dict[str, object]:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return {"name": platform.processor()}
+    name = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
+    flags = re.search(r"^flags\s*: (.*)$", text, re.MULTILINE)
+    known = set(flags[1].split()) if flags else set()
+    return {"name": name[1] if name else platform.machine(), "features": [f for f in CPU_FEATURES if f in known]}

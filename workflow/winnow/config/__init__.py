@@ -1,0 +1,1 @@
+"""The configuration: what a user may write, checked before anything runs."""

@@ -1,0 +1,1 @@
+"""Networks on real images: their data, pruning, networks and training."""

@@ -1,0 +1,160 @@
+"""The networks of the image experiments, as torch modules: dense ones to score, compressed ones to train.
+
+What the rest needs to know of a network is only `prunable`: the weights that masks apply to, by name.
+"""
+
+import itertools
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..config.settings import VGG_CONVOLUTIONS, ImageNetwork
+from ..core import Pattern, masked_linear
+
+Tensors = dict[str, torch.Tensor]
+LAYERS = (nn.Linear, nn.Conv2d)  # the layers whose weights can be pruned
+
+
+def build(model: ImageNetwork, input_shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
+    """The dense network at initialization: weights N(0, 2 / fan_in), biases 0, batch norm the identity.
+
+    All weights are drawn, pruned or not, so that a seed's kept weights are the same at every fraction.
+    """
+    network = ARCHITECTURES[model.architecture](model, input_shape, classes)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, LAYERS):
+                fan_in = module.weight[0].numel()
+                values = rng.standard_normal(module.weight.shape, dtype=np.float32) * np.float32((2 / fan_in) ** 0.5)
+                module.weight.copy_(torch.from_numpy(values))
+                if module.bias is not None:
+                    module.bias.zero_()
+    return network
+
+
+def mlp(model: ImageNetwork, input_shape: tuple[int, ...], classes: int) -> nn.Sequential:
+    """Fully connected layers with ReLU between them."""
+    sizes = [int(np.prod(input_shape)), *model.hidden, classes]
+    layers = [nn.Flatten()]
+    for inputs, outputs in itertools.pairwise(sizes):
+        layers += [nn.utils.skip_init(nn.Linear, inputs, outputs), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def vgg(model: ImageNetwork, input_shape: tuple[int, ...], classes: int) -> nn.Sequential:
+    """VGG for small images (Simonyan & Zisserman 2015): batch norm after every convolution, one linear layer.
+
+    Max pooling halves the image after each of the first four stages while its shorter side has at least 4 pixels
+    (32 x 32 gets four poolings, 8 x 8 two), and what is left is averaged.
+    """
+    channels, side = input_shape[0], min(input_shape[1:])
+    layers = []
+    for stage, convolutions in enumerate(VGG_CONVOLUTIONS[model.depth]):
+        if stage > 0 and side >= 4:
+            layers.append(nn.MaxPool2d(2))
+            side //= 2
+        for _ in range(convolutions):
+            width = model.width * min(2**stage, 8)
+            layers += [convolution(channels, width), nn.ReLU()]
+            channels = width
+    return nn.Sequential(*layers, *_head(channels, classes))
+
+
+def resnet(model: ImageNetwork, input_shape: tuple[int, ...], classes: int) -> nn.Sequential:
+    """ResNet for small images (He et al. 2016, section 4.2): three stages of (depth - 2) / 6 residual blocks.
+
+    Where a block changes the shape, its shortcut is a 1 x 1 convolution with batch norm (their option B).
+    """
+    channels = model.width
+    layers = [convolution(input_shape[0], channels), nn.ReLU()]
+    for stage, block in itertools.product(range(3), range((model.depth - 2) // 6)):
+        width = model.width * 2**stage
+        layers.append(Residual(channels, width, stride=2 if stage > 0 and block == 0 else 1))
+        channels = width
+    return nn.Sequential(*layers, *_head(channels, classes))
+
+
+class Residual(nn.Module):
+    """Two convolutions and a shortcut around them."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int):
+        super().__init__()
+        self.body = nn.Sequential(convolution(inputs, outputs, stride), nn.ReLU(), convolution(outputs, outputs))
+        same = stride == 1 and inputs == outputs
+        self.shortcut = nn.Identity() if same else convolution(inputs, outputs, stride, kernel=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map [n, inputs, height, width] to [n, outputs, height / stride, width / stride]."""
+        return torch.relu(self.body(x) + self.shortcut(x))
+
+
+def convolution(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
+    """A convolution, without the bias that the batch norm after it would take away."""
+    layer = nn.utils.skip_init(nn.Conv2d, inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+    return nn.Sequential(layer, nn.BatchNorm2d(outputs))
+
+
+def _head(channels: int, classes: int) -> tuple[nn.Module, ...]:
+    return nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.utils.skip_init(nn.Linear, channels, classes)
+
+
+ARCHITECTURES = {"mlp": mlp, "vgg": vgg, "resnet": resnet}
+
+
+class MaskedLinear(nn.Module):
+    """A linear layer that stores and trains its kept weights only, on the compiled core."""
+
+    def __init__(self, layer: nn.Linear, mask: torch.Tensor):
+        super().__init__()
+        pointers = torch.zeros(len(mask) + 1, dtype=torch.int64)
+        pointers[1:] = mask.sum(dim=1).cumsum(dim=0)
+        coordinates = mask.nonzero()[:, 1].to(torch.int32)
+        self.pattern = Pattern(tuple(mask.shape), pointers, coordinates)
+        self.kept = nn.Parameter(layer.weight.detach()[mask])
+        self.bias = nn.Parameter(layer.bias.detach().clone())
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The whole matrix, 0 where it is pruned; a copy."""
+        flat = torch.zeros(self.pattern.shape[0] * self.pattern.shape[1])
+        flat[self.pattern.flat(flat.device)] = self.kept.detach()
+        return flat.view(self.pattern.shape)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map [n, inputs] to [n, outputs]."""
+        return masked_linear(x, self.kept, self.pattern, self.bias)
+
+
+def prunable(network: nn.Module, output: bool = True) -> Tensors:
+    """The weights of the linear and convolution layers, input first; the last layer's only if `output`."""
+    modules = [(name, m) for name, m in network.named_modules() if isinstance(m, (*LAYERS, MaskedLinear))]
+    return {f"{name}.weight": module.weight for name, module in (modules if output else modules[:-1])}
+
+
+def apply_masks(network: nn.Module, masks: Tensors) -> None:
+    """Set the pruned weights of a dense network to exactly zero."""
+    parameters = dict(network.named_parameters())
+    with torch.no_grad():
+        for name, mask in masks.items():
+            parameters[name].mul_(mask)
+
+
+def compress(network: nn.Module, masks: Tensors) -> None:
+    """Make a network train its kept weights only, on the device that it is on; `prunable` names stay.
+
+    On a CPU a linear layer is replaced by one that has only the kept weights. Convolutions, and every layer on a GPU,
+    stay dense: pruned weights start at 0 and their gradient is made 0, so that no momentum or decay moves them.
+    """
+    for name, mask in masks.items():
+        if mask.all():
+            continue
+        module = name.removesuffix(".weight")
+        layer = network.get_submodule(module)
+        if isinstance(layer, nn.Linear) and layer.weight.device.type == "cpu":
+            network.set_submodule(module, MaskedLinear(layer, mask))
+        else:
+            kept = torch.zeros_like(layer.weight, requires_grad=False).copy_(mask)  # of the same device and layout
+            with torch.no_grad():
+                layer.weight.mul_(kept)
+            layer.weight.register_hook(kept.mul)

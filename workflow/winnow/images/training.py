@@ -1,0 +1,291 @@
+"""The step `train-images`: one run of minibatch gradient descent per seed on real images, one parquet file per run."""
+
+import argparse
+import copy
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn.functional import cross_entropy, pad
+
+from .. import core
+from ..config.settings import ImageSettings, Minibatch, RunSettings, read
+from ..errors import WinnowError
+from ..files import atomic, read_arrays, used, write_table
+from ..randomness import generator
+from . import data, networks, pruning
+from .checkpoint import Checkpoint, Progress
+from .networks import Tensors
+
+STREAMS = ("noise", "init", "mask", "order", "augmentation")
+METRICS = ("train_loss", "train_error", "test_loss", "test_error")
+SHIFT = 4  # pixels, the most that augmentation moves an image either way
+Splits = dict[str, tuple[torch.Tensor, torch.Tensor]]
+Attach = Callable[[Tensors, Progress], Callable[[Progress], None]]  # as Checkpoint.attach
+
+
+def nothing_to_resume(state: Tensors, progress: Progress) -> Callable[[Progress], None]:
+    """In place of a checkpoint: starts at the beginning and saves nothing."""
+    return lambda progress: None
+
+
+def train(
+    network: nn.Module,
+    training: Minibatch,
+    splits: Splits,
+    streams: dict[str, np.random.Generator],
+    progress: Progress,
+    checkpoint: Attach = nothing_to_resume,
+) -> None:
+    """Train a network in place from `progress.epoch` on; `progress` gets the evaluations and the status.
+
+    `splits` maps train and test to (inputs, labels). A run that diverges ends with the weights and the row of its
+    last evaluation. The order of the examples and their augmentation depend on the streams of that name alone, so a
+    resumed run sees what an uninterrupted one sees. On a GPU the network is compiled and computes in bfloat16 where
+    that is safe; weights and their updates stay float32.
+    """
+    inputs, labels = splits["train"]
+    steps = math.ceil(len(inputs) / training.batch_size)
+    on_gpu = inputs.device.type == "cuda"
+    forward = torch.compile(network, dynamic=False) if on_gpu else network
+    precision = torch.autocast("cuda", torch.bfloat16, enabled=on_gpu)
+    velocities = {f"velocity.{n}": torch.zeros_like(p) for n, p in network.named_parameters() if training.momentum}
+    after_epoch = checkpoint(network.state_dict() | velocities, progress)
+    epochs = examples(streams, len(inputs), training, inputs.device)
+    for _ in range(progress.epoch):
+        next(epochs)
+    if not progress.rows:
+        with precision:
+            progress.rows.append((0, 0, *measure(forward, splits)))
+    good = copy.deepcopy(network.state_dict())
+    while progress.epoch < training.epochs:
+        rate = training.learning_rate * 0.1 ** sum(progress.epoch >= drop for drop in training.rate_drops)
+        total = 0.0
+        for batch, moves in next(epochs):
+            seen = inputs[batch] if moves is None else augmented(inputs[batch], moves)
+            with precision:
+                loss = cross_entropy(forward(seen), labels[batch])
+            total += descend(loss, network, list(velocities.values()), training, rate).double()
+        progress.epoch += 1
+        if not math.isfinite(total):
+            progress.status = "diverged"
+        elif progress.epoch % training.evaluate_every == 0 or progress.epoch == training.epochs:
+            with precision:
+                values = measure(forward, splits)
+            progress.status = "max_steps" if math.isfinite(values[0]) else "diverged"
+            if progress.status != "diverged":
+                progress.rows.append((progress.epoch, progress.epoch * steps, *values))
+                good = copy.deepcopy(network.state_dict())
+                if training.eps is not None and values[0] < training.eps:
+                    progress.status = "converged"
+        if progress.status != "max_steps":
+            network.load_state_dict(good)
+            return
+        after_epoch(progress)
+
+
+def descend(
+    loss: torch.Tensor, network: nn.Module, velocities: list[torch.Tensor], training: Minibatch, rate: float
+) -> torch.Tensor:
+    """One step on the gradient of a loss, with momentum if there are velocities; returns the loss, detached.
+
+    `torch.optim.SGD` computes the same; its first use imports the compiler, a second in every job.
+    """
+    parameters = list(network.parameters())
+    changes = torch.autograd.grad(loss, parameters)
+    with torch.no_grad():
+        if training.weight_decay:
+            changes = torch._foreach_add(changes, parameters, alpha=training.weight_decay)
+        if training.momentum:
+            torch._foreach_mul_(velocities, training.momentum)
+            torch._foreach_add_(velocities, changes)
+            changes = velocities
+        torch._foreach_sub_(parameters, changes, alpha=rate)
+    return loss.detach()
+
+
+def examples(
+    streams: dict[str, np.random.Generator], n: int, training: Minibatch, device: torch.device
+) -> Iterator[Iterator[tuple[torch.Tensor, torch.Tensor | None]]]:
+    """For every epoch its batches: the indices of the examples, and how `augmented` moves them if they are to be."""
+    while True:
+        order = torch.from_numpy(streams["order"].permutation(n)).to(device).split(training.batch_size)
+        if training.augment:
+            draws = streams["augmentation"].integers([2 * SHIFT + 1, 2 * SHIFT + 1, 2], size=(n, 3))
+            yield zip(order, torch.from_numpy(draws).to(device).split(training.batch_size), strict=True)
+        else:
+            yield ((batch, None) for batch in order)
+
+
+def augmented(images: torch.Tensor, moves: torch.Tensor) -> torch.Tensor:
+    """Images [n, channels, height, width], each shifted and perhaps mirrored; what enters the image is 0, the mean.
+
+    `moves` is [n, 3]: where the crop of the image padded by SHIFT starts (row, column; SHIFT is no shift), and 1 to
+    mirror left and right.
+    """
+    n, channels, height, width = images.shape
+    rows = moves[:, :1] + torch.arange(height, device=images.device)
+    columns = torch.arange(width, device=images.device).expand(n, width)
+    columns = moves[:, 1:2] + torch.where(moves[:, 2:] == 1, columns.flip(1), columns)
+    padded = pad(images, [SHIFT] * 4)
+    each = torch.arange(n, device=images.device)[:, None, None, None]
+    channel = torch.arange(channels, device=images.device)[:, None, None]
+    return padded[each, channel, rows[:, None, :, None], columns[:, None, None, :]]
+
+
+@torch.no_grad()
+def measure(network: nn.Module, splits: Splits, rows: int = 1000) -> tuple:
+    """METRICS of a network: mean cross-entropy (nats) and share of errors, on train and on test.
+
+    Batch norm uses its running statistics.
+    """
+    values = []
+    network.eval()
+    for split in ("train", "test"):
+        inputs, labels = splits[split]
+        parts = [(network(x).float(), y) for x, y in zip(inputs.split(rows), labels.split(rows), strict=True)]
+        loss = sum(cross_entropy(z, y, reduction="sum").item() for z, y in parts)
+        errors = sum(int((z.argmax(dim=1) != y).sum()) for z, y in parts)
+        values += [loss / len(inputs), errors / len(inputs)]
+    network.train()
+    return tuple(values)
+
+
+def chosen_device(training: Minibatch) -> torch.device:
+    """The device to train on. Raises WinnowError when a GPU is asked for and there is none."""
+    if training.device == "cpu" or (training.device == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise WinnowError("training.device = cuda: torch finds no GPU here; allowed: cpu, auto, or cuda beside a GPU")
+    return torch.device("cuda")
+
+
+def run(
+    settings: ImageSettings,
+    arrays: dict[str, np.ndarray],
+    fraction: float,
+    streams: dict[str, np.random.Generator],
+    imp_mask: Tensors | None = None,
+    checkpoint: Attach = nothing_to_resume,
+) -> tuple[dict, nn.Module, Tensors]:
+    """Prune and train one network.
+
+    `streams` holds the generators of STREAMS. It is drawn and pruned on the CPU, trained on the configured device and
+    returned on the CPU. Returns the columns of the run (epoch, step, METRICS
+    and the scalars data, density, collapsed_layers, status), the trained network and its mask.
+    """
+    pixels = data.inputs(arrays, settings.data.sigma, streams["noise"])
+    splits = {s: (torch.from_numpy(pixels[s]), torch.from_numpy(arrays[f"{s}_labels"])) for s in pixels}
+    device = chosen_device(settings.training)
+    network = networks.build(settings.model, pixels["train"].shape[1:], data.CLASSES, streams["init"])
+    masks = pruning.draw(settings.pruning, network, fraction, *splits["train"], streams["mask"], imp_mask)
+    if device.type == "cuda":
+        print(f"training on {torch.cuda.get_device_name()}", file=sys.stderr)
+        network.to(device, memory_format=torch.channels_last)
+        splits = {s: (x.to(device, memory_format=torch.channels_last), y.to(device)) for s, (x, y) in splits.items()}
+    networks.compress(network, masks)
+    progress = Progress()
+    train(network, settings.training, splits, streams, progress, checkpoint)
+    network.to("cpu", memory_format=torch.contiguous_format)
+    weights = networks.prunable(network)
+    assert all(not weights[name][~mask].any() for name, mask in masks.items()), "a pruned weight is not zero"
+    columns = dict(zip(("epoch", "step", *METRICS), zip(*progress.rows, strict=True), strict=True))
+    scalars = {
+        "data": data.name(settings.data, arrays),
+        "density": pruning.density(masks),
+        "collapsed_layers": pruning.collapsed_layers(masks),
+        "status": progress.status,
+    }
+    return columns | scalars, network, masks
+
+
+def read_masks(path: str | Path) -> Tensors:
+    """Read the masks of a network. Raises WinnowError naming a missing or broken file."""
+    try:
+        with safe_open(used(path), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (OSError, SafetensorError) as error:
+        raise WinnowError(f"{path}: cannot be read as masks ({error}); delete it and run again") from None
+
+
+def write_masks(path: str | Path, masks: Tensors) -> None:
+    """Write the masks of a network."""
+    with atomic(path) as temporary:
+        save_file({name: mask.contiguous() for name, mask in masks.items()}, temporary)
+
+
+def table(run_settings: RunSettings, point: dict[str, str], fraction: float, seed: int, result: dict) -> dict:
+    """The columns of a run's file: every column a reader needs, so that any folder of runs reads as one table."""
+    settings = run_settings.settings.at(point)
+    constants = {
+        "experiment": run_settings.experiment,
+        "method": settings.pruning.method,
+        "fraction": fraction,
+        "seed": seed,
+    } | {key: result[key] for key in ("data", "density", "collapsed_layers", "status")}
+    constants |= {key: float(value) if settings.axis_is_number(key) else value for key, value in point.items()}
+    rows = {key: list(result[key]) for key in ("step", "epoch", *METRICS)}
+    return {key: [value] * len(rows["step"]) for key, value in constants.items()} | rows
+
+
+def main(arguments: list[str]) -> None:
+    """Train the runs of one fraction and some seeds on images, one after the other."""
+    parser = argparse.ArgumentParser(prog="python workflow train-images", description=main.__doc__)
+    parser.add_argument("--settings", required=True, help="experiment.json")
+    parser.add_argument("--core", required=True, help="the compiled core")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="swept settings")
+    parser.add_argument("--fraction", required=True, type=float, help="share of the weights that is pruned")
+    parser.add_argument("--seeds", nargs="+", type=int, required=True)
+    parser.add_argument("--data", nargs="+", required=True, help="one npz per seed")
+    parser.add_argument("--masks", nargs="*", default=[], help="one safetensors per seed: the mask reached by imp")
+    parser.add_argument("--out", nargs="+", required=True, help="one parquet per seed")
+    parser.add_argument("--next-fraction", nargs="*", type=float, help="imp: the fraction of the next level, if any")
+    parser.add_argument("--next-masks", nargs="*", default=[], help="imp: one safetensors per seed for the next level")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    core.load(options.core)
+    run_settings = read(options.settings)
+    point = dict(item.split("=", 1) for item in options.set)
+    for i, (seed, arrays, out) in enumerate(zip(options.seeds, options.data, options.out, strict=True)):
+        masks = read_masks(options.masks[i]) if options.masks else None
+        network, kept = _run_one(run_settings, point, options.fraction, seed, read_arrays(arrays), masks, out)
+        if options.next_masks:
+            weights = networks.prunable(network, run_settings.settings.at(point).pruning.prune_output)
+            write_masks(options.next_masks[i], pruning.imp_level(weights, kept, *options.next_fraction))
+
+
+def _run_one(
+    run_settings: RunSettings,
+    point: dict[str, str],
+    fraction: float,
+    seed: int,
+    arrays: dict[str, np.ndarray],
+    imp_mask: Tensors | None,
+    out: str,
+) -> tuple[nn.Module, Tensors]:
+    """Run one seed, resuming it if it was interrupted, and write its file; return what the next level needs."""
+    settings, name = run_settings.settings.at(point), run_settings.experiment
+    streams = {s: generator(run_settings.root_seed, name, seed, s) for s in STREAMS}
+    device = chosen_device(settings.training).type
+    identity = json.dumps([run_settings.model_dump(), point, fraction, seed, device], sort_keys=True)
+    steps = math.ceil(len(arrays["train_labels"]) / settings.training.batch_size)
+    checkpoint = Checkpoint(out, identity, settings.training.epochs, steps)
+    result, network, masks = run(settings, arrays, fraction, streams, imp_mask, checkpoint.attach)
+    where = f"{name}, {settings.pruning.method}, fraction {fraction}, seed {seed}"
+    if result["status"] == "diverged":
+        rate = settings.training.learning_rate
+        last = f"last evaluation at step {result['step'][-1]}, learning rate {rate}"
+        print(f"warning: {where}: the loss is not finite any more; {last}", file=sys.stderr)
+    if result["collapsed_layers"]:
+        print(f"warning: {where}: {result['collapsed_layers']} layers keep no weight at all", file=sys.stderr)
+    write_table(out, table(run_settings, point, fraction, seed, result))
+    checkpoint.remove()
+    return network, masks

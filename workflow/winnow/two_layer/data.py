@@ -1,0 +1,66 @@
+"""The data distribution: one patch of signal, one of noise (paper, section 2; its binary variant in Fig. 2 and 5).
+
+What is stored has unit noise and no signal scale, so `sigma_n` and `signal_norm` can be swept over the same files.
+"""
+
+import argparse
+
+import numpy as np
+
+from ..config.settings import TwoPatchData, read
+from ..files import write_arrays
+from ..randomness import generator
+
+
+def signals(data: TwoPatchData) -> np.ndarray:
+    """The signal vectors, one row each, float32 [2 or K, d]: +-mu e_1 (binary), mu e_k, or dense ones.
+
+    Dense signals are the first K Walsh functions: entries +-mu / sqrt(d), orthogonal to each other.
+    """
+    if data.signal == "dense":
+        bits = np.arange(data.dimension)[None, :] >> np.arange(data.classes)[:, None] & 1
+        return ((1 - 2 * bits) * data.signal_norm / np.sqrt(data.dimension)).astype(np.float32)
+    vectors = np.zeros((data.classes, data.dimension), np.float32)
+    if data.distribution == "binary":
+        vectors[:, 0] = [data.signal_norm, -data.signal_norm]
+    else:
+        np.fill_diagonal(vectors, data.signal_norm)
+    return vectors
+
+
+def signal_index(data: TwoPatchData, labels: np.ndarray) -> np.ndarray:
+    """The row of `signals` that examples with these labels contain."""
+    return np.where(labels > 0, 0, 1) if data.distribution == "binary" else labels
+
+
+def draw(data: TwoPatchData, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Draw n examples: labels int64 [n], unit noise float32 [n, d], whether the signal is the first patch bool [n].
+
+    Labels are uniform over +-1 or 0..K-1; noise is N(0, I), and 0 on the signal's coordinates if `noise_orthogonal`.
+    In the binary variant the signal always comes first (Fig. 2: x = [y e_1, xi]).
+    """
+    labels = rng.integers(data.classes, size=n)
+    noise = rng.standard_normal((n, data.dimension), dtype=np.float32)
+    signal_first = rng.random(n) < 0.5
+    if data.distribution == "binary":
+        labels = 1 - 2 * labels
+        signal_first[:] = True
+    if data.noise_orthogonal:
+        noise[:, : data.signal_coordinates] = 0
+    return {"labels": labels, "noise": noise, "signal_first": signal_first}
+
+
+def main(arguments: list[str]) -> None:
+    """The step `data`: draws the training and test examples of some seeds."""
+    parser = argparse.ArgumentParser(prog="python workflow data", description=main.__doc__)
+    parser.add_argument("--settings", required=True, help="experiment.json")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="swept settings")
+    parser.add_argument("--seeds", nargs="+", type=int, required=True)
+    parser.add_argument("--out", nargs="+", required=True, help="one npz per seed")
+    options = parser.parse_args(arguments)
+    run = read(options.settings)
+    data = run.settings.at(dict(item.split("=", 1) for item in options.set)).data
+    for seed, path in zip(options.seeds, options.out, strict=True):
+        rng = generator(run.root_seed, run.experiment, seed, "data")
+        splits = {"train": draw(data, data.n_train, rng), "test": draw(data, data.n_test, rng)}
+        write_arrays(path, **{f"{split}_{key}": a for split, arrays in splits.items() for key, a in arrays.items()})

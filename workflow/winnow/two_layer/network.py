@@ -1,0 +1,72 @@
+"""From settings to what the core works on: the initial masked network and the examples as columns."""
+
+import numpy as np
+import torch
+
+from ..config.settings import TwoLayerNetwork, TwoLayerSettings, TwoPatchData
+from ..core import Examples, Network
+from .data import signal_index, signals
+from .pruning import Pattern
+
+
+def hidden_shape(settings: TwoLayerSettings) -> tuple[int, int]:
+    """[hidden neurons, inputs each of them sees]."""
+    model, data = settings.model, settings.data
+    neurons = model.width * data.classes if model.output_layer == "class_sums" else model.width
+    return neurons, data.dimension * (2 if model.architecture == "fully_connected" else 1)
+
+
+def build(settings: TwoLayerSettings, pattern: Pattern, rng: np.random.Generator) -> Network:
+    """The masked network at initialization: w ~ N(0, init_std^2) on the kept entries.
+
+    Pruned weights are drawn too and dropped, so that a seed's kept weights are the same at every fraction.
+    """
+    output = output_weights(settings.model, settings.data, rng)
+    rows, columns = pattern.shape
+    kept = [rng.standard_normal(columns, dtype=np.float32)[pattern.row(r)] for r in range(rows)]
+    weights = np.concatenate(kept) * np.float32(settings.model.init_std)
+    return Network(
+        pointers=torch.from_numpy(pattern.pointers),
+        coordinates=torch.from_numpy(pattern.coordinates),
+        weights=torch.from_numpy(weights),
+        output=torch.from_numpy(output),
+        power=settings.model.power,
+    )
+
+
+def output_weights(model: TwoLayerNetwork, data: TwoPatchData, rng: np.random.Generator) -> np.ndarray:
+    """Output weights, float32 [1 (binary) or K, neurons]; 0 marks a connection that does not exist."""
+    if model.output_layer == "class_sums":
+        return np.repeat(np.eye(data.classes, dtype=np.float32), model.width, axis=1)
+    outputs = 1 if data.distribution == "binary" else data.classes
+    scale = model.output_scale or model.width**-0.5
+    laws = {"normal": rng.standard_normal, "uniform": lambda size: rng.uniform(-1, 1, size)}
+    if model.output_init == "sign":
+        values = rng.choice([-1.0, 1.0], size=(outputs, model.width))
+    else:
+        values = laws[model.output_init]((outputs, model.width))
+    return (scale * values).astype(np.float32)
+
+
+def examples(settings: TwoLayerSettings, arrays: dict[str, np.ndarray], split: str) -> Examples:
+    """The examples of a split (`train` or `test`) as the columns that the core reads.
+
+    With shared filters, columns are the n noise patches and after them the signals, which all examples of a class
+    share; fully connected, they are the n whole inputs.
+    """
+    labels, noise = arrays[f"{split}_labels"], arrays[f"{split}_noise"] * np.float32(settings.data.sigma_n)
+    vectors, index = signals(settings.data), signal_index(settings.data, labels)
+    n = len(labels)
+    if settings.model.architecture == "shared":
+        columns = np.concatenate([noise, vectors])
+        patches = np.stack([n + index, np.arange(n)], axis=1)
+    else:
+        first = arrays[f"{split}_signal_first"][:, None]
+        signal = vectors[index]
+        columns = np.concatenate([np.where(first, signal, noise), np.where(first, noise, signal)], axis=1)
+        patches = np.arange(n)[:, None]
+    return Examples(
+        inputs=torch.from_numpy(np.ascontiguousarray(columns.T)),
+        patches=torch.from_numpy(patches.astype(np.int32)),
+        labels=torch.from_numpy(labels),
+    )

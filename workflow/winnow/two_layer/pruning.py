@@ -1,0 +1,72 @@
+"""Pruning at initialization: which weights of a layer are kept, as compressed rows.
+
+Masks are drawn once, before training. For one seed they are nested: a weight kept at some fraction is kept at every
+smaller one, because all fractions compare the same uniform numbers with their threshold.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..config.settings import Pruning
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """The kept entries of a matrix: row r keeps the columns coordinates[pointers[r] : pointers[r + 1]], ascending."""
+
+    shape: tuple[int, int]
+    pointers: np.ndarray
+    """int64 [rows + 1]"""
+    coordinates: np.ndarray
+    """int32 [kept]"""
+
+    @property
+    def density(self) -> float:
+        """The achieved share of kept entries."""
+        return len(self.coordinates) / (self.shape[0] * self.shape[1])
+
+    def row(self, r: int) -> np.ndarray:
+        """The kept columns of row r."""
+        return self.coordinates[self.pointers[r] : self.pointers[r + 1]]
+
+
+def from_rows(rows: list[np.ndarray], columns: int) -> Pattern:
+    """The pattern whose row r keeps the columns rows[r] (ascending)."""
+    pointers = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    return Pattern((len(rows), columns), pointers, np.concatenate(rows).astype(np.int32))
+
+
+def bernoulli(
+    shape: tuple[int, int], fraction: float, rng: np.random.Generator, target: slice = slice(None)
+) -> Pattern:
+    """Keep every entry independently with probability 1 - fraction (paper, section 2); columns outside `target` stay.
+
+    Drawn row by row, so that no dense mask is ever in memory.
+    """
+    thresholds = np.zeros(shape[1], np.float32)
+    thresholds[target] = fraction
+    rows = [np.flatnonzero(rng.random(shape[1], dtype=np.float32) >= thresholds) for _ in range(shape[0])]
+    return from_rows(rows, shape[1])
+
+
+def exact(shape: tuple[int, int], fraction: float, rng: np.random.Generator) -> Pattern:
+    """Keep exactly round((1 - fraction) rows x columns) entries, chosen uniformly; ties are kept by index."""
+    scores = rng.random(shape[0] * shape[1], dtype=np.float32)
+    kept = np.argsort(-scores, kind="stable")[: round((1 - fraction) * len(scores))]
+    mask = np.zeros(len(scores), bool)
+    mask[kept] = True
+    return from_rows([np.flatnonzero(row) for row in mask.reshape(shape)], shape[1])
+
+
+METHODS = {"bernoulli": bernoulli, "exact": exact}
+
+
+def draw(
+    pruning: Pruning, shape: tuple[int, int], fraction: float, rng: np.random.Generator, signal_coordinates: int = 0
+) -> Pattern:
+    """Draw the mask of a [rows, columns] matrix by the configured method; the first columns carry the signal."""
+    if pruning.target == "all":
+        return METHODS[pruning.method](shape, fraction, rng)
+    is_signal = pruning.target == "signal"
+    return bernoulli(shape, fraction, rng, slice(signal_coordinates) if is_signal else slice(signal_coordinates, None))

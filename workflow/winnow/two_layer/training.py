@@ -1,0 +1,151 @@
+"""The step `train`: one run of gradient descent per seed, one parquet file of evaluations per run."""
+
+import argparse
+import math
+import sys
+
+import numpy as np
+import torch
+
+from .. import core
+from ..config.settings import FullBatch, RunSettings, TwoLayerSettings, read
+from ..files import read_arrays, write_table
+from ..randomness import generator
+from . import pruning
+from .decomposition import Tracker
+from .network import build, examples, hidden_shape
+
+METRICS = ("step", "train_loss", "train_error", "test_loss", "test_error")
+STATUS = {"running": "max_steps", "below": "converged", "diverged": "diverged"}
+
+
+def evaluation_steps(max_steps: int, count: int) -> list[int]:
+    """About `count` log-spaced steps from 0 to max_steps, both included, each once."""
+    inner = np.geomspace(1, max_steps, count - 1).round().astype(int)
+    return [0, *sorted(set(inner.tolist()))]
+
+
+def run(settings: TwoLayerSettings, arrays: dict[str, np.ndarray], fraction: float, mask_rng, init_rng) -> dict:
+    """Train one network and evaluate it at log-spaced steps, and at the first step that reaches each milestone.
+
+    Returns columns of equal length: step, train_loss, train_error, test_loss, test_error (and for `class_sums` those
+    of `decomposition.Tracker`), and the scalars density and status. A run that diverges ends with its last finite
+    step, whose other values are NaN if that step was not one to be evaluated; one that is not finite at step 0 has that
+    step alone, with no values.
+    """
+    training = settings.training
+    shape, signal = hidden_shape(settings), settings.data.signal_coordinates
+    pattern = pruning.draw(settings.pruning, shape, fraction, mask_rng, signal)
+    network = build(settings, pattern, init_rng)
+    train, test = (examples(settings, arrays, split) for split in ("train", "test"))
+    tracker = Tracker(network, train, test, settings) if settings.model.output_layer == "class_sums" else None
+
+    rows, step, status = [], 0, "running"
+    stops = _stops(training)
+    targets = evaluation_steps(training.max_steps, training.evaluations)
+    while targets and status == "running":
+        trace = core.descend(
+            network,
+            train,
+            steps=targets[0] - step,
+            learning_rate=training.learning_rate,
+            loss=training.loss,
+            reduction=training.reduction,
+            train_output=settings.model.output_layer == "trained",
+            stop_below=stops[0] if stops else None,
+            coefficients=tracker and tracker.coefficients,
+        )
+        step, status = step + trace.steps, trace.status
+        if status == "diverged":
+            rows.extend(_last_finite(rows, trace, step))
+            break
+        loss = trace.losses[-1].item()
+        test_loss, test_error, logits = core.evaluate(network, test, loss=training.loss)
+        row = {"step": step, "train_loss": loss, "train_error": trace.errors[-1].item()}
+        rows.append(
+            row | {"test_loss": test_loss, "test_error": test_error} | (tracker.measure(logits) if tracker else {})
+        )
+        stops = [stop for stop in stops if stop < loss]
+        if status == "below" and (training.eps is None or loss > training.eps):
+            status = "running"
+        if step == targets[0]:
+            targets = targets[1:]
+    rows = rows or [{"step": 0}]
+    columns = {
+        name: [row.get(name, math.nan) for row in rows] for name in (*METRICS, *(tracker.names if tracker else ()))
+    }
+    if tracker:
+        columns |= {name: [[]] * (len(rows) - 1) + [values] for name, values in tracker.strengths().items()}
+    return columns | {"density": pattern.density, "status": STATUS[status]}
+
+
+def _stops(training: FullBatch) -> list[float]:
+    """The train losses at which training pauses or stops, largest first."""
+    return sorted({*training.milestones, *([training.eps] if training.eps else [])}, reverse=True)
+
+
+def _last_finite(rows: list[dict], trace: core.Trace, step: int) -> list[dict]:
+    """The row of the last step with a finite train loss, unless it is there already."""
+    if trace.steps == 0 or (rows and rows[-1]["step"] == step - 1):
+        return []
+    row = {"step": step - 1, "train_loss": trace.losses[-2].item(), "train_error": trace.errors[-2].item()}
+    return [row | {"test_loss": math.nan, "test_error": math.nan}]
+
+
+def table(run_settings: RunSettings, point: dict[str, str], fraction: float, seed: int, result: dict) -> dict:
+    """The columns of a run's file: every column a reader needs, so that any folder of runs reads as one table."""
+    settings = run_settings.settings.at(point)
+    n = len(result["step"])
+    constants = {
+        "experiment": run_settings.experiment,
+        "method": settings.pruning.method,
+        "fraction": fraction,
+        "seed": seed,
+        "density": result["density"],
+        "status": result["status"],
+    } | {key: float(value) if settings.axis_is_number(key) else value for key, value in point.items()}
+    measured = {key: values for key, values in result.items() if key not in constants}
+    return {key: [value] * n for key, value in constants.items()} | measured
+
+
+def main(arguments: list[str]) -> None:
+    """Train the runs of one fraction and some seeds, one after the other."""
+    parser = argparse.ArgumentParser(prog="python workflow train", description=main.__doc__)
+    parser.add_argument("--settings", required=True, help="experiment.json")
+    parser.add_argument("--core", required=True, help="the compiled core")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="swept settings")
+    parser.add_argument("--fraction", required=True, type=float, help="share of the weights that is pruned")
+    parser.add_argument("--seeds", nargs="+", type=int, required=True)
+    parser.add_argument("--data", nargs="+", required=True, help="one npz per seed")
+    parser.add_argument("--out", nargs="+", required=True, help="one parquet per seed")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    core.load(options.core)
+    run_settings = read(options.settings)
+    point = dict(item.split("=", 1) for item in options.set)
+    settings = run_settings.settings.at(point)
+    ambiguous = []
+    for seed, data, out in zip(options.seeds, options.data, options.out, strict=True):
+        streams = [generator(run_settings.root_seed, run_settings.experiment, seed, s) for s in ("mask", "init")]
+        result = run(settings, read_arrays(data), options.fraction, *streams)
+        if result["status"] == "diverged":
+            _warn_diverged(run_settings.experiment, options.fraction, seed, settings, result)
+        if not all(result.get("decomposition_unique", [True])):
+            ambiguous.append(seed)
+        write_table(out, table(run_settings, point, options.fraction, seed, result))
+    if ambiguous:
+        print(
+            f"warning: {run_settings.experiment}, fraction {options.fraction}: some neuron has at most n + K weights,"
+            f" so Definition 14 is not the only decomposition (seeds {', '.join(map(str, ambiguous))})",
+            file=sys.stderr,
+        )
+
+
+def _warn_diverged(experiment: str, fraction: float, seed: int, settings: TwoLayerSettings, result: dict) -> None:
+    last = result["step"][-1]
+    rate = settings.training.learning_rate
+    print(
+        f"warning: {experiment}, fraction {fraction}, seed {seed}: the loss is not finite any more; "
+        f"last finite step {last}, learning rate {rate}",
+        file=sys.stderr,
+    )
