@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from winnow.config.base import Strict
 from winnow.config.load import Config, load, schema
-from winnow.config.settings import Strict
 from winnow.errors import WinnowError
 
 ROOT = Path(__file__).resolve().parents[2]

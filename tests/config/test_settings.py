@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winnow.config import settings
-from winnow.config.settings import RunSettings, TwoLayerSettings, canonical, validated
+from winnow.config.base import RunSettings, canonical, read
+from winnow.config.messages import validated
 from winnow.errors import WinnowError
+from winnow.two_layer.settings import TwoLayerSettings
 
 
 @pytest.mark.parametrize(
@@ -59,9 +61,9 @@ def test_sections_must_agree():
 
 
 def test_the_file_is_the_settings(tmp_path):
-    run = RunSettings(experiment="a", root_seed=1, settings=TwoLayerSettings(kind="two_layer"))
+    run = RunSettings[TwoLayerSettings](experiment="a", root_seed=1, settings=TwoLayerSettings(kind="two_layer"))
     settings.main(["--json", run.model_dump_json(), "--out", str(tmp_path / "experiment.json")])
-    assert settings.read(tmp_path / "experiment.json") == run
+    assert read(tmp_path / "experiment.json", TwoLayerSettings) == run
 
 
 @pytest.mark.parametrize("content", ["", "{", json.dumps({"experiment": "a"}), "[]"])
@@ -69,4 +71,4 @@ def test_a_broken_file_is_named(tmp_path, content):
     path = tmp_path / "experiment.json"
     path.write_text(content)
     with pytest.raises(WinnowError, match=str(path)):
-        settings.read(path)
+        read(path, TwoLayerSettings)

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from winnow.config.settings import TwoLayerSettings
 from winnow.figures import FIGURES, phase, regimes, style
 from winnow.paper import formulas
 from winnow.two_layer.decomposition import Tracker
+from winnow.two_layer.settings import TwoLayerSettings
 
 AXES = {
     "boundary": {"init_std": [0.05, 0.1]},

@@ -2,9 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from winnow.config.settings import RunSettings, TwoLayerSettings
+from winnow.config.base import RunSettings
 from winnow.figures import FIGURES, draw, style, synthetic
 from winnow.files import write_json
+from winnow.two_layer.settings import TwoLayerSettings
 
 
 def metrics(experiment: str) -> pd.DataFrame:
@@ -55,7 +56,7 @@ def test_overlay_is_the_published_curve():
 
 def test_files_are_byte_identical_when_drawn_again(tmp_path):
     metrics("fig2c").to_parquet(tmp_path / "metrics.parquet")
-    run = RunSettings(experiment="fig2c", root_seed=0, settings=TwoLayerSettings(kind="two_layer"))
+    run = RunSettings[TwoLayerSettings](experiment="fig2c", root_seed=0, settings=TwoLayerSettings(kind="two_layer"))
     write_json(tmp_path / "experiment.json", run.model_dump())
     inputs = ["--settings", str(tmp_path / "experiment.json"), "--metrics", str(tmp_path / "metrics.parquet")]
     outputs = []

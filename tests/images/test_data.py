@@ -10,9 +10,10 @@ from functools import partial
 import numpy as np
 import pytest
 
-from winnow.config.settings import ImageData, ImageSettings, RunSettings
+from winnow.config.base import RunSettings
 from winnow.errors import WinnowError
 from winnow.images import data
+from winnow.images.settings import ImageData, ImageSettings
 
 
 def write_idx(path, array, compress=False, magic=None):
@@ -218,7 +219,7 @@ def test_inputs_are_standardized_and_noise_scales():
 
 
 def test_the_step_writes_one_file_a_seed_or_none(tmp_path, folder):
-    settings = RunSettings(experiment="x", root_seed=1, settings=ImageSettings(kind="images"))
+    settings = RunSettings[ImageSettings](experiment="x", root_seed=1, settings=ImageSettings(kind="images"))
     (tmp_path / "experiment.json").write_text(settings.model_dump_json())
     out = [str(tmp_path / f"seed-{s}.npz") for s in (0, 1)]
     data.main(["--settings", str(tmp_path / "experiment.json"), "--seeds", "0", "1", "--out", *out])

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from winnow.config.settings import ImageNetwork
 from winnow.images import networks, pruning
+from winnow.images.settings import ImageNetwork
 
 pytestmark = pytest.mark.usefixtures("library")
 

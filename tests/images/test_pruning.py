@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from winnow.config.settings import ImageNetwork, ImagePruning
 from winnow.errors import WinnowError
 from winnow.images import networks, pruning
+from winnow.images.settings import ImageNetwork, ImagePruning
 
 ALL_AT_START = ("bernoulli", "exact", "layerwise", "erk", "magnitude", "snip", "grasp", "synflow")
 

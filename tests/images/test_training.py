@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from winnow.config.settings import ImageData, ImageNetwork, ImageSettings, Minibatch, RunSettings
+from winnow.config.base import RunSettings
 from winnow.errors import WinnowError
 from winnow.files import write_arrays
 from winnow.images import checkpoint, data, networks, pruning, training
 from winnow.images.checkpoint import Progress
+from winnow.images.settings import ImageData, ImageNetwork, ImageSettings, Minibatch
 
 pytestmark = pytest.mark.usefixtures("library")
 
@@ -290,7 +291,7 @@ def test_the_log_reports_progress(tmp_path, monkeypatch, capsys):
 @pytest.fixture
 def experiment(tmp_path, library):
     (tmp_path / "libwinnow.so").symlink_to(library)
-    settings = RunSettings(experiment="x", root_seed=1, settings=image_settings())
+    settings = RunSettings[ImageSettings](experiment="x", root_seed=1, settings=image_settings())
     (tmp_path / "experiment.json").write_text(settings.model_dump_json())
     for seed in (0, 1):
         write_arrays(tmp_path / f"{seed}.npz", **problem(seed=seed))
@@ -338,4 +339,4 @@ def test_a_broken_mask_file_is_named(experiment):
 def test_settings_survive_the_file(experiment):
     tree = json.loads((experiment / "experiment.json").read_text())
     assert tree["settings"]["kind"] == "images"
-    assert RunSettings.model_validate(tree).settings == image_settings()
+    assert RunSettings[ImageSettings].model_validate(tree).settings == image_settings()

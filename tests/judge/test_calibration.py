@@ -3,9 +3,10 @@ import json
 import numpy as np
 import pandas as pd
 
-from winnow.config.settings import RunSettings, TwoLayerSettings
+from winnow.config.base import RunSettings
 from winnow.judge import calibration
 from winnow.paper.published import published
+from winnow.two_layer.settings import TwoLayerSettings
 
 
 def metrics(shift: float, **reading) -> pd.DataFrame:
@@ -29,7 +30,9 @@ def metrics(shift: float, **reading) -> pd.DataFrame:
 def test_the_nearest_reading_comes_first_and_is_reported_on_unseen_seeds(tmp_path):
     tables = [metrics(shift, init_std=0.01, reduction=r) for shift, r in ((0.1, "mean"), (0.0, "sum"))]
     pd.concat(tables).to_parquet(tmp_path / "m.parquet")
-    run = RunSettings(experiment="calibration", root_seed=1, settings=TwoLayerSettings(kind="two_layer"))
+    run = RunSettings[TwoLayerSettings](
+        experiment="calibration", root_seed=1, settings=TwoLayerSettings(kind="two_layer")
+    )
     (tmp_path / "experiment.json").write_text(run.model_dump_json())
     outputs = ["--json", str(tmp_path / "c.json"), "--markdown", str(tmp_path / "c.md")]
     calibration.main(

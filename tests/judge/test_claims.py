@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from winnow.config.settings import RunSettings, TwoLayerSettings
+from winnow.config.base import RunSettings
 from winnow.figures import CLAIMS
 from winnow.files import write_json
 from winnow.judge import claims
 from winnow.paper import formulas
+from winnow.two_layer.settings import TwoLayerSettings
 
 SEEDS = 20
 WIDTH, CLASSES = 100, 4
@@ -170,7 +171,7 @@ def test_runs_that_do_not_reach_eps_count_against_claim_1():
 def test_the_step_writes_json_without_nan_and_a_table(tmp_path):
     found = tables(true=True)
     for name, table in found.items():
-        run = RunSettings(experiment=name, root_seed=1, settings=settings(name))
+        run = RunSettings[TwoLayerSettings](experiment=name, root_seed=1, settings=settings(name))
         write_json(tmp_path / f"{name}.json", run.model_dump())
         table.to_parquet(tmp_path / f"{name}.parquet")
     paths = {suffix: [str(tmp_path / f"{name}.{suffix}") for name in found] for suffix in ("json", "parquet")}

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from winnow.config.settings import TwoLayerNetwork, TwoLayerSettings
 from winnow.paper import formulas
+from winnow.two_layer.settings import TwoLayerNetwork, TwoLayerSettings
 
 CLASSES, M, D, SIGMA_0, SIGMA_N, DENSITY = 3, 40, 500, 0.05, 0.2, 0.6
 

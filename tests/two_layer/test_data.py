@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from winnow.config.settings import RunSettings, TwoLayerSettings, TwoPatchData
+from winnow.config.base import RunSettings
 from winnow.files import read_arrays, write_json
 from winnow.two_layer import data
+from winnow.two_layer.settings import TwoLayerSettings, TwoPatchData
 
 BINARY = TwoPatchData(distribution="binary", dimension=50)
 CLASSES = TwoPatchData(distribution="classes", classes=4, dimension=50, noise_orthogonal=False, signal_norm=2)
@@ -47,7 +48,7 @@ def test_step_writes_one_file_a_seed_and_train_does_not_depend_on_n_test(tmp_pat
     files = {}
     for n_test in (10, 20):
         tree = {"kind": "two_layer", "data": {"dimension": 6, "n_train": 5, "n_test": n_test}}
-        run = RunSettings(experiment="a", root_seed=1, settings=TwoLayerSettings(**tree))
+        run = RunSettings[TwoLayerSettings](experiment="a", root_seed=1, settings=TwoLayerSettings(**tree))
         write_json(tmp_path / "experiment.json", run.model_dump())
         outs = [str(tmp_path / f"{n_test}-{seed}.npz") for seed in (3, 8)]
         data.main(["--settings", str(tmp_path / "experiment.json"), "--seeds", "3", "8", "--out", *outs])

@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from winnow import core
-from winnow.config.settings import TwoLayerSettings
 from winnow.two_layer import data, decomposition, pruning
 from winnow.two_layer.network import build, examples, hidden_shape
+from winnow.two_layer.settings import TwoLayerSettings
 
 SETTINGS = TwoLayerSettings(
     kind="two_layer",

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from winnow.config.settings import TwoLayerSettings
 from winnow.two_layer import data, pruning
 from winnow.two_layer.network import build, examples, hidden_shape, output_weights
+from winnow.two_layer.settings import TwoLayerSettings
 
 
 def settings(**sections) -> TwoLayerSettings:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from winnow.config.settings import Pruning
 from winnow.two_layer import pruning
+from winnow.two_layer.settings import Pruning
 
 FRACTIONS = [0, 0.1, 0.5, 0.9, 0.999]
 

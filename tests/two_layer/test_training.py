@@ -5,13 +5,14 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from winnow.config.settings import RunSettings, TwoLayerSettings, read
+from winnow.config.base import RunSettings, read
 from winnow.core import reference
 from winnow.errors import WinnowError
 from winnow.files import read_arrays, write_json
 from winnow.randomness import generator
 from winnow.two_layer import data, pruning, training
 from winnow.two_layer.network import build, examples, hidden_shape
+from winnow.two_layer.settings import TwoLayerSettings
 
 SMALL = {
     "data": {"dimension": 20, "n_train": 12, "n_test": 30},
@@ -26,7 +27,9 @@ def jobs(tmp_path, library):
 
     def train(seeds, fraction="0.5", name="a", **changes):
         tree = {section: SMALL[section] | changes.get(section, {}) for section in SMALL}
-        run = RunSettings(experiment="demo", root_seed=7, settings=TwoLayerSettings(kind="two_layer", **tree))
+        run = RunSettings[TwoLayerSettings](
+            experiment="demo", root_seed=7, settings=TwoLayerSettings(kind="two_layer", **tree)
+        )
         settings = tmp_path / name / "experiment.json"
         write_json(settings, run.model_dump())
         folder = settings.parent
@@ -95,7 +98,7 @@ def test_a_run_that_is_not_finite_at_the_start_is_not_dropped(jobs):
 def test_the_whole_run_agrees_with_the_dense_reference(jobs):
     """Loss and error after 200 steps, from the same data, mask and weights, by dense autograd."""
     out = jobs([5], name="check")[0]
-    settings = read(out.replace("seed-5.parquet", "experiment.json")).settings
+    settings = read(out.replace("seed-5.parquet", "experiment.json"), TwoLayerSettings).settings
     arrays = read_arrays(out.replace(".parquet", ".npz"))
     pattern = pruning.draw(settings.pruning, hidden_shape(settings), 0.5, generator(7, "demo", 5, "mask"))
     network = build(settings, pattern, generator(7, "demo", 5, "init"))

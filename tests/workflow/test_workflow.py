@@ -99,6 +99,8 @@ def test_touching_every_source_reruns_nothing(tree):
         ("core/kernels.inc", {"core", "train"}, TWO_LAYER + IMAGES),
         ("two_layer/data.py", {"data", "train"}, TWO_LAYER),
         ("images/data.py", {"data", "train"}, IMAGES),
+        ("two_layer/settings.py", {"data", "train"}, TWO_LAYER),
+        ("images/settings.py", {"data", "train"}, IMAGES),
         ("collect.py", {"collect"}, TWO_LAYER + IMAGES),
         ("figures/style.py", set(), ()),
     ],

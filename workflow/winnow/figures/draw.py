@@ -5,7 +5,7 @@ import importlib
 
 import pandas as pd
 
-from ..config.settings import read
+from ..config.base import read
 from ..files import atomic, used
 from . import FIGURES
 from .style import save
@@ -23,11 +23,11 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--data", required=True, help="the numbers drawn")
     options = parser.parse_args(arguments)
     figure = FIGURES[options.name]
+    module = importlib.import_module(f"{__package__}.{figure.module}")
     tables = {e: pd.read_parquet(used(path)) for e, path in zip(figure.experiments, options.metrics, strict=True)}
     for table, path in zip(tables.values(), options.settings, strict=True):
-        table.attrs["settings"] = read(path).settings
-    draw = getattr(importlib.import_module(f"{__package__}.{figure.module}"), options.name.replace("-", "_"))
-    data, drawing = draw(tables)
+        table.attrs["settings"] = read(path, module.KIND).settings
+    data, drawing = getattr(module, options.name.replace("-", "_"))(tables)
     with atomic(options.data) as temporary:
         data.to_parquet(temporary, index=False)
     save(drawing, {"svg": options.svg, "pdf": options.pdf, "png": options.png})

@@ -16,11 +16,12 @@ from matplotlib.figure import Figure
 from scipy.optimize import least_squares
 from scipy.special import expit
 
-from ..config.settings import TwoLayerSettings
 from ..judge.selection import first_below
 from ..paper import formulas
+from ..two_layer.settings import TwoLayerSettings
 from .style import new_figure
 
+KIND = TwoLayerSettings  # of the experiments that these figures show
 EPS = 0.01  # the train loss at which runs are compared
 BOOTSTRAPS = 200
 SWEPT = {"noise": "sigma_n", "width": "width", "boundary": "init_std"}

@@ -6,12 +6,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from ..images.settings import ImageSettings
 from ..judge import practice
 from ..judge.stats import mean_interval
 from ..paper.published import published
 from .style import COLUMN_WIDTH, line_with_interval, new_figure, published_line
 from .synthetic import PRUNED
 
+KIND = ImageSettings  # of the experiments that these figures show
 METHODS = {
     "bernoulli": "random",
     "exact": "random, exact count",

@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 from ..judge.selection import Regime, first_below, first_step_above, over_pruned, split_regimes
 from ..judge.stats import mean_interval
 from ..paper import formulas
+from ..two_layer.settings import TwoLayerSettings
 from .style import line_with_interval, new_figure
 
+KIND = TwoLayerSettings  # of the experiments that these figures show
 EPS = 0.01  # the train loss at which runs are compared
 LARGE_INIT = 0.1  # the sigma_0 of `boundary` at which pruning rescues the dense network
 GUIDE = {"color": "0.45", "linewidth": 0.9, "linestyle": ":"}

@@ -5,11 +5,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..config.settings import canonical
+from ..config.base import canonical
 from ..judge.stats import mean_interval
 from ..paper.published import published
+from ..two_layer.settings import TwoLayerSettings
 from .style import line_with_interval, new_figure, published_line
 
+KIND = TwoLayerSettings  # of the experiments that these figures show
 PRUNED = "pruned fraction"
 COLOURS = {"train": "C0", "test": "C1", "full": "C0", "pruned": "C1"}
 

@@ -25,10 +25,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..config.settings import ImageData, read
+from ..config.base import read
 from ..errors import WinnowError
 from ..files import used, write_arrays
 from ..randomness import generator
+from .settings import ImageData, ImageSettings
 
 CLASSES = 10
 Split = tuple[np.ndarray, np.ndarray]  # images, labels
@@ -277,7 +278,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--seeds", nargs="+", type=int, required=True)
     parser.add_argument("--out", nargs="+", required=True, help="one npz per seed")
     options = parser.parse_args(arguments)
-    run = read(options.settings)
+    run = read(options.settings, ImageSettings)
     data = run.settings.at(dict(item.split("=", 1) for item in options.set)).data
     for seed, path in zip(options.seeds, options.out, strict=True):
         write_arrays(path, **draw(data, generator(run.root_seed, run.experiment, seed, "data")))

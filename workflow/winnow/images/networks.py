@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..config.settings import VGG_CONVOLUTIONS, ImageNetwork
 from ..core import Pattern, masked_linear
+from .settings import VGG_CONVOLUTIONS, ImageNetwork
 
 Tensors = dict[str, torch.Tensor]
 LAYERS = (nn.Linear, nn.Conv2d)  # the layers whose weights can be pruned

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from ..config.settings import ImagePruning
 from ..errors import WinnowError
 from .networks import Tensors, apply_masks, prunable
+from .settings import ImagePruning
 
 SYNFLOW_ROUNDS = 100
 GRASP_TEMPERATURE = 200.0

@@ -16,13 +16,14 @@ from torch import nn
 from torch.nn.functional import cross_entropy, pad
 
 from .. import core
-from ..config.settings import ImageSettings, Minibatch, RunSettings, read
+from ..config.base import RunSettings, read
 from ..errors import WinnowError
 from ..files import atomic, read_arrays, used, write_table
 from ..randomness import generator
 from . import data, networks, pruning
 from .checkpoint import Checkpoint, Progress
 from .networks import Tensors
+from .settings import ImageSettings, Minibatch
 
 STREAMS = ("noise", "init", "mask", "order", "augmentation")
 METRICS = ("train_loss", "train_error", "test_loss", "test_error")
@@ -221,7 +222,9 @@ def write_masks(path: str | Path, masks: Tensors) -> None:
         save_file({name: mask.contiguous() for name, mask in masks.items()}, temporary)
 
 
-def table(run_settings: RunSettings, point: dict[str, str], fraction: float, seed: int, result: dict) -> dict:
+def table(
+    run_settings: RunSettings[ImageSettings], point: dict[str, str], fraction: float, seed: int, result: dict
+) -> dict:
     """The columns of a run's file: every column a reader needs, so that any folder of runs reads as one table."""
     settings = run_settings.settings.at(point)
     constants = {
@@ -252,7 +255,7 @@ def main(arguments: list[str]) -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     core.load(options.core)
-    run_settings = read(options.settings)
+    run_settings = read(options.settings, ImageSettings)
     point = dict(item.split("=", 1) for item in options.set)
     for i, (seed, arrays, out) in enumerate(zip(options.seeds, options.data, options.out, strict=True)):
         masks = read_masks(options.masks[i]) if options.masks else None
@@ -263,7 +266,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _run_one(
-    run_settings: RunSettings,
+    run_settings: RunSettings[ImageSettings],
     point: dict[str, str],
     fraction: float,
     seed: int,

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..config.settings import canonical, read
+from ..config.base import canonical, read
 from ..files import atomic, used, write_json
 from ..paper.published import published
+from ..two_layer.settings import TwoLayerSettings
 from .scorecard import standard_error
 
 TARGETS = {"2a": ("test_error", "random", 0.5), "2b": ("test_error", "random", 1.0), "2c": ("test_error", "full", 1.0)}
@@ -96,7 +97,7 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     tables = []
     for settings, metrics in zip(options.settings, options.metrics, strict=True):
-        tree = read(settings).settings.model_dump()
+        tree = read(settings, TwoLayerSettings).settings.model_dump()
         fixed = {key: str(tree[section][key]).lower() for key, section in FIXED.items()}
         fixed |= {key: str(tree["model"][key]) for key in AXES if key in tree["model"]}
         tables.append((fixed, pd.read_parquet(used(metrics))))

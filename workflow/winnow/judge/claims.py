@@ -13,14 +13,18 @@ tell its accuracy from chance +- 0.02; the margins and levels below never moved.
 import argparse
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
-from ..config.settings import TwoLayerSettings, read
+from ..config.base import read
 from ..figures import CLAIMS
 from ..files import atomic, used, write_json
+from ..images.settings import ImageSettings
 from ..paper import formulas
+from ..two_layer.settings import TwoLayerSettings
 from . import stats
 from .practice import not_run, real_data_claims
 from .selection import (
@@ -35,6 +39,7 @@ from .selection import (
     split_regimes,
 )
 
+Either = Annotated[TwoLayerSettings | ImageSettings, Field(discriminator="kind")]
 LEVEL = 0.05
 EPS = 0.01  # the train loss at which runs are compared; a tenth of it for the claims that say so
 GOOD_ACCURACY = 0.95
@@ -509,7 +514,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--json", required=True, help="the claims for machines")
     parser.add_argument("--markdown", required=True, help="the claims as a table to read")
     options = parser.parse_args(arguments)
-    runs = [read(path) for path in options.settings]
+    runs = [read(path, Either) for path in options.settings]
     tables = {run.experiment: pd.read_parquet(used(path)) for run, path in zip(runs, options.metrics, strict=True)}
     found = claims(tables, {run.experiment: run.settings for run in runs})
     write_json(options.json, _finite(found))

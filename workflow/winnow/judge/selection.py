@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..config.settings import TwoLayerSettings
 from ..paper import formulas
+from ..two_layer.settings import TwoLayerSettings
 
 RUN = ["fraction", "seed"]
 SMALLEST_GAP = 1e-5  # nats; a smaller gap between test and train loss, or a negative one, counts as this

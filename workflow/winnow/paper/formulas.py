@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from ..config.settings import TwoLayerSettings
+from ..two_layer.settings import TwoLayerSettings
 
 RISK = 0.05  # accepted probability that some class loses its signal, which bounds the mild range
 POLYLOG_DEGREE = 3  # Condition 2 allows n = poly log d; the largest degree that counts as one here

@@ -7,9 +7,10 @@ import argparse
 
 import numpy as np
 
-from ..config.settings import TwoPatchData, read
+from ..config.base import read
 from ..files import write_arrays
 from ..randomness import generator
+from .settings import TwoLayerSettings, TwoPatchData
 
 
 def signals(data: TwoPatchData) -> np.ndarray:
@@ -58,7 +59,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--seeds", nargs="+", type=int, required=True)
     parser.add_argument("--out", nargs="+", required=True, help="one npz per seed")
     options = parser.parse_args(arguments)
-    run = read(options.settings)
+    run = read(options.settings, TwoLayerSettings)
     data = run.settings.at(dict(item.split("=", 1) for item in options.set)).data
     for seed, path in zip(options.seeds, options.out, strict=True):
         rng = generator(run.root_seed, run.experiment, seed, "data")

@@ -14,8 +14,8 @@ import torch
 from torch.nn import functional
 
 from .. import core
-from ..config.settings import TwoLayerSettings
 from ..core import Examples, Network
+from .settings import TwoLayerSettings
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from ..config.settings import TwoLayerNetwork, TwoLayerSettings, TwoPatchData
 from ..core import Examples, Network
 from .data import signal_index, signals
 from .pruning import Pattern
+from .settings import TwoLayerNetwork, TwoLayerSettings, TwoPatchData
 
 
 def hidden_shape(settings: TwoLayerSettings) -> tuple[int, int]:

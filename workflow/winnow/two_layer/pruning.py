@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..config.settings import Pruning
+from .settings import Pruning
 
 
 @dataclass(frozen=True)

