@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -71,3 +72,8 @@ print("pandas" in sys.modules)
         [sys.executable, "-c", code], cwd=Path(files.__file__).parents[1], capture_output=True, text=True, check=True
     )
     assert out.stdout.strip() == "False"
+
+
+def test_json_has_no_numbers_that_readers_refuse(tmp_path):
+    write_json(tmp_path / "a.json", {"a": float("nan"), "b": [float("inf"), 1.5], "c": (np.float64("-inf"), "NaN")})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"a": None, "b": [None, 1.5], "c": [None, "NaN"]}

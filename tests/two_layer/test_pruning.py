@@ -12,7 +12,7 @@ from winnow.two_layer.settings import Pruning
 FRACTIONS = [0, 0.1, 0.5, 0.9, 0.999]
 
 
-def dense(pattern: pruning.Pattern) -> np.ndarray:
+def dense(pattern: pruning.Mask) -> np.ndarray:
     matrix = np.zeros(pattern.shape, bool)
     for r in range(pattern.shape[0]):
         matrix[r, pattern.row(r)] = True

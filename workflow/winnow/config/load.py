@@ -3,6 +3,7 @@
 The Snakefile and the package share these classes; `workflow/schemas/config.schema.json` is generated from them.
 """
 
+import argparse
 import json
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
@@ -90,5 +91,7 @@ def schema() -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """The step `schema`: writes the schema that editors use."""
-    Path(arguments[0]).write_text(schema())
+    """Write the JSON schema that editors check a configuration with."""
+    parser = argparse.ArgumentParser(prog="python workflow schema", description=main.__doc__)
+    parser.add_argument("out", type=Path, help="the schema, as in workflow/schemas/config.schema.json")
+    parser.parse_args(arguments).out.write_text(schema())

@@ -5,7 +5,7 @@ import torch
 
 from ..core import Examples, Network
 from .data import signal_index, signals
-from .pruning import Pattern
+from .pruning import Mask
 from .settings import TwoLayerNetwork, TwoLayerSettings, TwoPatchData
 
 
@@ -16,18 +16,18 @@ def hidden_shape(settings: TwoLayerSettings) -> tuple[int, int]:
     return neurons, data.dimension * (2 if model.architecture == "fully_connected" else 1)
 
 
-def build(settings: TwoLayerSettings, pattern: Pattern, rng: np.random.Generator) -> Network:
+def build(settings: TwoLayerSettings, mask: Mask, rng: np.random.Generator) -> Network:
     """The masked network at initialization: w ~ N(0, init_std^2) on the kept entries.
 
     Pruned weights are drawn too and dropped, so that a seed's kept weights are the same at every fraction.
     """
     output = output_weights(settings.model, settings.data, rng)
-    rows, columns = pattern.shape
-    kept = [rng.standard_normal(columns, dtype=np.float32)[pattern.row(r)] for r in range(rows)]
+    rows, columns = mask.shape
+    kept = [rng.standard_normal(columns, dtype=np.float32)[mask.row(r)] for r in range(rows)]
     weights = np.concatenate(kept) * np.float32(settings.model.init_std)
     return Network(
-        pointers=torch.from_numpy(pattern.pointers),
-        coordinates=torch.from_numpy(pattern.coordinates),
+        pointers=torch.from_numpy(mask.pointers),
+        coordinates=torch.from_numpy(mask.coordinates),
         weights=torch.from_numpy(weights),
         output=torch.from_numpy(output),
         power=settings.model.power,

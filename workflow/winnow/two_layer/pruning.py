@@ -12,7 +12,7 @@ from .settings import Pruning
 
 
 @dataclass(frozen=True)
-class Pattern:
+class Mask:
     """The kept entries of a matrix: row r keeps the columns coordinates[pointers[r] : pointers[r + 1]], ascending."""
 
     shape: tuple[int, int]
@@ -31,15 +31,13 @@ class Pattern:
         return self.coordinates[self.pointers[r] : self.pointers[r + 1]]
 
 
-def from_rows(rows: list[np.ndarray], columns: int) -> Pattern:
-    """The pattern whose row r keeps the columns rows[r] (ascending)."""
+def from_rows(rows: list[np.ndarray], columns: int) -> Mask:
+    """The mask whose row r keeps the columns rows[r] (ascending)."""
     pointers = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-    return Pattern((len(rows), columns), pointers, np.concatenate(rows).astype(np.int32))
+    return Mask((len(rows), columns), pointers, np.concatenate(rows).astype(np.int32))
 
 
-def bernoulli(
-    shape: tuple[int, int], fraction: float, rng: np.random.Generator, target: slice = slice(None)
-) -> Pattern:
+def bernoulli(shape: tuple[int, int], fraction: float, rng: np.random.Generator, target: slice = slice(None)) -> Mask:
     """Keep every entry independently with probability 1 - fraction (paper, section 2); columns outside `target` stay.
 
     Drawn row by row, so that no dense mask is ever in memory.
@@ -50,7 +48,7 @@ def bernoulli(
     return from_rows(rows, shape[1])
 
 
-def exact(shape: tuple[int, int], fraction: float, rng: np.random.Generator) -> Pattern:
+def exact(shape: tuple[int, int], fraction: float, rng: np.random.Generator) -> Mask:
     """Keep exactly round((1 - fraction) rows x columns) entries, chosen uniformly; ties are kept by index."""
     scores = rng.random(shape[0] * shape[1], dtype=np.float32)
     kept = np.argsort(-scores, kind="stable")[: round((1 - fraction) * len(scores))]
@@ -64,7 +62,7 @@ METHODS = {"bernoulli": bernoulli, "exact": exact}
 
 def draw(
     pruning: Pruning, shape: tuple[int, int], fraction: float, rng: np.random.Generator, signal_coordinates: int = 0
-) -> Pattern:
+) -> Mask:
     """Draw the mask of a [rows, columns] matrix by the configured method; the first columns carry the signal."""
     if pruning.target == "all":
         return METHODS[pruning.method](shape, fraction, rng)

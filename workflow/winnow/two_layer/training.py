@@ -36,8 +36,8 @@ def run(settings: TwoLayerSettings, arrays: dict[str, np.ndarray], fraction: flo
     """
     training = settings.training
     shape, signal = hidden_shape(settings), settings.data.signal_coordinates
-    pattern = pruning.draw(settings.pruning, shape, fraction, mask_rng, signal)
-    network = build(settings, pattern, init_rng)
+    mask = pruning.draw(settings.pruning, shape, fraction, mask_rng, signal)
+    network = build(settings, mask, init_rng)
     train, test = (examples(settings, arrays, split) for split in ("train", "test"))
     tracker = Tracker(network, train, test, settings) if settings.model.output_layer == "class_sums" else None
 
@@ -77,7 +77,7 @@ def run(settings: TwoLayerSettings, arrays: dict[str, np.ndarray], fraction: flo
     }
     if tracker:
         columns |= {name: [[]] * (len(rows) - 1) + [values] for name, values in tracker.strengths().items()}
-    return columns | {"density": pattern.density, "status": STATUS[status]}
+    return columns | {"density": mask.density, "status": STATUS[status]}
 
 
 def _stops(training: FullBatch) -> list[float]:
