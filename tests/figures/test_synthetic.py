@@ -1,50 +1,19 @@
+import made_up
 import numpy as np
 import pandas as pd
 import pytest
 
 from winnow.config.base import RunSettings
-from winnow.figures import FIGURES, draw, style, synthetic
+from winnow.figures import draw, style, synthetic
 from winnow.files import write_json
 from winnow.two_layer.settings import TwoLayerSettings
 
 
-def metrics(experiment: str) -> pd.DataFrame:
-    """Evaluations with a known mean: test error = fraction / 2 + seed / 1000 at the last step."""
-    rows = [
-        {"fraction": f, "seed": s, "step": step, "test_error": 0.5 - (0.5 - f / 2 - s / 1000) * step / 1000}
-        for f in (0.0, 0.5, 0.9)
-        for s in range(5)
-        for step in (0, 10, 1000)
-    ]
-    table = pd.DataFrame(rows)
-    return table.assign(experiment=experiment, train_error=0.0, train_loss=0.1, test_loss=table.test_error * 2)
-
-
-@pytest.fixture(params=[name for name, figure in FIGURES.items() if figure.module == "synthetic"])
-def drawn(request):
-    name = request.param
-    return getattr(synthetic, name)({e: metrics(e) for e in FIGURES[name].experiments})
-
-
-def test_axes_are_labelled_and_numbers_are_complete(drawn):
-    data, figure = drawn
-    axes = figure.axes[0]
-    assert axes.get_xlabel()
-    assert axes.get_ylabel()
-    assert {"x", "y", "low", "high", "n", "runs", "series", "source"} == set(data.columns)
-    ours = data[data.source == "winnow"]
-    assert (ours.n == 5).all()
-    assert (ours.low <= ours.y).all()
-    assert (ours.y <= ours.high).all()
-    assert ours.runs.str.startswith("results/fig").all()
-    assert len(data[data.source == "paper"]) > 0
-
-
 def test_means_are_those_of_the_last_step():
-    data, _ = synthetic.fig2b({"fig2b": metrics("fig2b")})
+    data, _ = synthetic.fig2b(made_up.tables("fig2b"))
     ours = data[data.source == "winnow"].set_index("x")
-    assert ours.y[0.5] == pytest.approx(0.25 + 2 / 1000)
-    assert ours.y[0.9] == pytest.approx(0.45 + 2 / 1000)
+    assert ours.y[0.5] == pytest.approx(0.25 + 1.5 / 1000)
+    assert ours.y[0.9] == pytest.approx(0.45 + 1.5 / 1000)
 
 
 def test_overlay_is_the_published_curve():
@@ -55,7 +24,7 @@ def test_overlay_is_the_published_curve():
 
 
 def test_files_are_byte_identical_when_drawn_again(tmp_path):
-    metrics("fig2c").to_parquet(tmp_path / "metrics.parquet")
+    pd.DataFrame(made_up.synthetic("fig2c").to_dict("list")).to_parquet(tmp_path / "metrics.parquet")
     run = RunSettings[TwoLayerSettings](experiment="fig2c", root_seed=0, settings=TwoLayerSettings(kind="two_layer"))
     write_json(tmp_path / "experiment.json", run.model_dump())
     inputs = ["--settings", str(tmp_path / "experiment.json"), "--metrics", str(tmp_path / "metrics.parquet")]

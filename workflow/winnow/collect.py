@@ -27,7 +27,7 @@ def runs(experiment: str, grid: dict) -> Iterator[tuple[str, dict]]:
 
 
 def read_run(path: str, expected: dict) -> pa.Table:
-    """Read one run. Raises WinnowError when the file is broken, empty, or another run's."""
+    """Read one run, with its file as a further column `run`. Raises WinnowError when it is broken or another run's."""
     try:
         table = pq.read_table(used(path), partitioning=None)
     except (OSError, pa.ArrowException) as error:
@@ -35,7 +35,7 @@ def read_run(path: str, expected: dict) -> pa.Table:
     for column, value in expected.items():
         if column not in table.column_names or set(table[column].to_pylist()) - {value}:
             raise WinnowError(f"{path}: column {column} is not {value} throughout: this is another run's file")
-    return table
+    return table.append_column("run", pa.array([path] * table.num_rows, pa.string()))
 
 
 def collect(experiment: str, grid: dict, metrics_path: str, summary_path: str) -> Counter:

@@ -324,8 +324,8 @@ def sample(n: int, seed: int) -> list[Finding]:
 def trace(path: str) -> dict:
     """The chain of a result: every file it was made from with its step, parameters and streams, nearest first.
 
-    `points` lists the drawn points of a figure with the runs that each one summarizes; `broken` lists what is missing
-    or does not fit the record of the step that read it.
+    `points` lists the drawn points of a figure with the runs that each one is made of; `broken` lists what is missing,
+    does not fit the record of the step that read it, or is named by a point without being in the chain.
     """
     records, chain, broken, queue = Records(), [], set(), [(path, None)]
     seen, intact = set(), functools.cache(_has_hash)
@@ -345,22 +345,19 @@ def trace(path: str) -> dict:
         keys = ("step", "parameters", "streams", "code")
         chain.append({"path": name, "sha256": known, "inputs": sorted(record["inputs"])} | {k: record[k] for k in keys})
         queue += [(source, entry["sha256"]) for source, entry in record["inputs"].items()]
-    return {"file": path, "chain": chain, "points": _points(path, chain, records), "broken": sorted(broken)}
+    points = _points(path, records)
+    broken |= {run for point in points for run in point["runs"]} - seen
+    return {"file": path, "chain": chain, "points": points, "broken": sorted(broken)}
 
 
-def _points(path: str, chain: list[dict], records: Records) -> list[dict]:
-    """The points of a figure that name the runs they summarize, with these runs' files."""
+def _points(path: str, records: Records) -> list[dict]:
+    """The points of a figure that are made of runs, with these runs' files; the paper's are not."""
     tables = [name for name in (records.get(path) or {}).get("outputs", {}) if name.endswith(".data.parquet")]
     if not tables or not os.path.isfile(tables[0]):
         return []
     import pyarrow.parquet as pq
 
-    table = pq.read_table(tables[0])
-    if "runs" not in table.column_names:
-        return []
-    runs = [entry["path"] for entry in chain if "/runs/" in entry["path"]]
-    rows = [row for row in table.to_pylist() if row["runs"]]
-    return [row | {"runs": [name for name in runs if name.startswith(f"{row['runs']}/")]} for row in rows]
+    return [row for row in pq.read_table(tables[0]).to_pylist() if row.get("runs")]
 
 
 # --- the command line
@@ -415,7 +412,7 @@ def show_trace(found: dict, as_json: bool) -> int:
     console.print(root)
     for point in found["points"]:
         label = ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in point.items() if k != "runs")
-        console.print(f"{label}: {len(point['runs'])} runs, {point['runs'][0] if point['runs'] else 'none found'} …")
+        console.print(f"{label}: {len(point['runs'])} runs, {point['runs'][0]} …")
     for name in found["broken"]:
         console.print(f"broken: {name}", style="red")
     return 4 if found["broken"] else 0

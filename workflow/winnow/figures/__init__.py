@@ -32,16 +32,16 @@ FIGURES = {
     "methods": Figure("real", ("methods",), "Real data", "pruning at initialization against dense, all methods"),
     "noisy": Figure("real", ("noisy",), "Real data", "random pruning against dense, with noisy pixels"),
     "regimes": Figure("regimes", ("condition2", "boundary", "overprune"), THEORY, "losses and error by regime"),
-    "dynamics": Figure("regimes", ("trajectories",), THEORY, "losses and error over training"),
-    "features": Figure("regimes", ("boundary",), THEORY, "what neurons learn (the paper's Figure 1)"),
+    "dynamics": Figure("regimes", ("trajectories", "overprune"), THEORY, "losses and error over training"),
+    "features": Figure("mechanism", ("boundary",), THEORY, "what neurons learn (the paper's Figure 1)"),
     "decomposition": Figure(
-        "regimes", ("condition2", "boundary", "overprune", "width"), THEORY, "learned signal and memorized noise"
+        "mechanism", ("condition2", "boundary", "overprune", "width"), THEORY, "learned signal and memorized noise"
     ),
-    "lemmas": Figure("regimes", ("boundary",), THEORY, "Lemma 4 and Lemma 8"),
+    "lemmas": Figure("mechanism", ("boundary",), THEORY, "Lemma 4 and Lemma 8"),
     "phase": Figure("phase", ("noise", "width", "boundary"), THEORY, "phase diagram against predicted boundaries"),
     "bound": Figure("regimes", ("condition2", "boundary"), THEORY, "the event behind the generalization bound"),
     "causes": Figure(
-        "regimes", ("causes", "dense_signal", "small_init"), THEORY, "what pruning changes, by intervention"
+        "mechanism", ("causes", "dense_signal", "small_init"), THEORY, "what pruning changes, by intervention"
     ),
 }
 

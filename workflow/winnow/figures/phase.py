@@ -1,11 +1,11 @@
 """The phase diagram that the paper leaves open (p. 14): test accuracy against predicted boundaries.
 
 Two predictions, both heuristics of ours: the signal wins the race against memorizing where
-`theory.race_from_maxima` exceeds a constant, and below some density classes lose their signal. Together,
+`formulas.race_from_maxima` exceeds a constant, and below some density classes lose their signal. Together,
 
     accuracy = 1/K + (A(density, m) - 1/K) / (1 + exp(-slope (race - constant)))
 
-with A = `theory.accuracy_after_class_loss`. Slope and constant are fitted on the experiments `noise` and `width`; the
+with A = `formulas.accuracy_after_class_loss`. Slope and constant are fitted on the experiments `noise` and `width`; the
 experiment `boundary` (other n, d and sigma_0) is held out.
 """
 
@@ -13,13 +13,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from scipy.optimize import least_squares
 from scipy.special import expit
 
 from ..judge.selection import first_below
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
-from .style import new_figure
+from .curves import PRUNED, over_seeds, seeds
+from .style import GUIDE, SMALL, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
 EPS = 0.01  # the train loss at which runs are compared
@@ -34,24 +36,37 @@ def phase(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     fitted, held = points[points.experiment != "boundary"], points[points.experiment == "boundary"]
     slope, constant = _fit(_means(fitted))
     spread = _bootstrap(fitted)
-    figure, grid = new_figure(2, 2, aspect=0.85)
+    cells = _cells(points.assign(prediction=_accuracy(points, slope, constant)))
+    figure, grid = new_figure(2, 2, aspect=0.8)
     for axes, (name, table) in zip(grid.flat, tables.items(), strict=False):
-        _diagram(axes, points[points.experiment == name], table.attrs["settings"], SWEPT[name], constant)
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize="x-small")
+        _diagram(axes, cells[cells.experiment == name], table.attrs["settings"], SWEPT[name], constant)
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, handlelength=3)
     _collapse(grid[1, 1], points, slope, constant, spread)
-    prediction = _accuracy(points, slope, constant)
-    errors = {"fitted": _error(fitted, slope, constant), "held out": _error(held, slope, constant)}
-    baseline = float((_means(held).accuracy - _means(fitted).accuracy.mean()).abs().mean())
-    grid[1, 1].set_title(
-        f"mean error: fitted {errors['fitted']:.3f}, held out {errors['held out']:.3f} (a constant: {baseline:.3f})",
-        fontsize="xx-small",
-        loc="left",
-    )
-    data = _means(points.assign(prediction=prediction))
+    errors = {
+        "fitted_error": _error(fitted, slope, constant),
+        "held_out_error": _error(held, slope, constant),
+        "constant_error": float((_means(held).accuracy - _means(fitted).accuracy.mean()).abs().mean()),
+    }
+    names = ("fitted", "held out", "held out, by a constant")
+    told = "\n".join(f"mean error, {name}: {error:.3f}" for name, error in zip(names, errors.values(), strict=True))
+    grid[1, 1].annotate(told, (0.02, 0.98), xycoords="axes fraction", va="top", fontsize=SMALL)
+    letter_panels(grid.flat)
     low, high = np.percentile(spread, [2.5, 97.5], axis=0)
     fit = {"slope": slope, "slope_low": low[0], "slope_high": high[0]}
     fit |= {"constant": constant, "constant_low": low[1], "constant_high": high[1]}
-    return data.assign(**fit, held_out_error=errors["held out"], constant_error=baseline), figure
+    return cells.assign(**fit, **errors), figure
+
+
+def _cells(points: pd.DataFrame) -> pd.DataFrame:
+    """Every cell of the maps: its mean accuracy (y) over the pruned fraction (x), and what was predicted there."""
+    keys = ["experiment", "swept", "value"]
+    parts = [
+        over_seeds(part, "accuracy").assign(**dict(zip(keys, key, strict=True))) for key, part in points.groupby(keys)
+    ]
+    predicted = ["reached", "race", "kept", "chance", "prediction"]
+    means = _means(points).rename(columns={"fraction": "x"})[[*keys, "x", *predicted]]
+    cells = pd.concat(parts).merge(means, on=[*keys, "x"])
+    return cells.assign(series=[f"{swept} = {value:g}" for swept, value in zip(cells.swept, cells.value, strict=True)])
 
 
 def _points(name: str, table: pd.DataFrame) -> pd.DataFrame:
@@ -63,8 +78,9 @@ def _points(name: str, table: pd.DataFrame) -> pd.DataFrame:
         settings = table.attrs["settings"].at({key: f"{value:g}"})
         for fraction, runs in rows.groupby("fraction"):
             race, kept = _predictors(settings, 1 - fraction)
-            found = {"fraction": fraction, "value": value, "seed": runs.seed, "accuracy": 1 - runs.test_error}
-            found |= {"reached": runs.reached, "race": race, "kept": kept, "chance": 1 / settings.data.classes}
+            found = {"fraction": fraction, "value": value, "accuracy": 1 - runs.test_error, "race": race, "kept": kept}
+            found |= {name: runs[name] for name in ("seed", "run", "reached")}
+            found |= {"chance": 1 / settings.data.classes}
             parts.append(pd.DataFrame(found))
     return pd.concat(parts, ignore_index=True).assign(experiment=name, swept=key)
 
@@ -103,7 +119,7 @@ def _bootstrap(points: pd.DataFrame) -> np.ndarray:
     by_seed = points.pivot(index=keys, columns="seed", values="accuracy").sort_index().to_numpy()
     means = _means(points).sort_values(keys)
     draws = rng.integers(by_seed.shape[1], size=(BOOTSTRAPS, by_seed.shape[1]))
-    return np.array([_fit(means.assign(accuracy=by_seed[:, draw].mean(axis=1))) for draw in draws])
+    return np.array([_fit(means.assign(accuracy=np.nanmean(by_seed[:, draw], axis=1))) for draw in draws])
 
 
 def _error(points: pd.DataFrame, slope: float, constant: float) -> float:
@@ -111,28 +127,28 @@ def _error(points: pd.DataFrame, slope: float, constant: float) -> float:
     return float(np.abs(_accuracy(means, slope, constant) - means.accuracy).mean())
 
 
-def _diagram(axes: Axes, points: pd.DataFrame, settings: TwoLayerSettings, key: str, constant: float) -> None:
+def _diagram(axes: Axes, cells: pd.DataFrame, settings: TwoLayerSettings, key: str, constant: float) -> None:
     """A map of mean accuracy with the boundaries: race (dotted), fitted race (solid), lost classes (dashed)."""
-    means = points.pivot_table(index="value", columns="fraction", values="accuracy")
+    means = cells.pivot(index="value", columns="x", values="y")
     fractions, values = means.columns.to_numpy(), means.index.to_numpy()
-    axes.imshow(means, origin="lower", aspect="auto", cmap="cividis", vmin=1 / settings.data.classes, vmax=1)
-    for i, j in np.ndindex(means.shape):
-        colour = "black" if means.iloc[i, j] > 0.65 else "white"
-        axes.text(j, i, f"{means.iloc[i, j]:.2f}", ha="center", va="center", fontsize=5, color=colour)
+    chance = 1 / settings.data.classes
+    image = axes.imshow(means, origin="lower", aspect="auto", cmap="cividis", vmin=chance, vmax=1)
+    bar = axes.figure.colorbar(image, ax=axes, pad=0.02, ticks=[chance, 0.5, 0.75, 1])
+    bar.ax.set_yticklabels([f"{chance:g}", "0.5", "0.75", "1"])
     where = [settings.at({key: f"{value:g}"}) for value in values]
-    styles = {
-        "race, constant 0": (":", [_boundary(s, 0) for s in where]),
-        "race, fitted": ("-", [_boundary(s, constant) for s in where]),
-        "a class lost": ("--", [formulas.live_density(s.data.classes, s.model.width) for s in where]),
-    }
-    for label, (style, densities) in styles.items():
+    lost = [formulas.live_density(s.data.classes, s.model.width) for s in where]
+    for label, densities, style in (
+        ("race, fitted constant", [_boundary(s, constant) for s in where], {"color": "C3", "linewidth": 3}),
+        ("race, constant 0", [_boundary(s, 0) for s in where], {"color": "white", "linewidth": 1.6, "linestyle": ":"}),
+        ("a class lost", lost, {"color": "C3", "linewidth": 1.5, "linestyle": "--"}),
+    ):
         x = np.interp(-np.log(densities), -np.log(1 - fractions), np.arange(len(fractions)), left=-0.5)
-        axes.plot(x, np.arange(len(values)), color="C3", linestyle=style, linewidth=1.5, label=label)
-    axes.set_xticks(range(len(fractions)), [f"{f:g}" for f in fractions], rotation=45, fontsize="x-small")
+        outline = [withStroke(linewidth=style["linewidth"] + 1.2, foreground="black")]
+        axes.plot(x, np.arange(len(values)), label=label, path_effects=outline, **style)
+    axes.set_xticks(range(len(fractions)), [f"{f:g}" for f in fractions])
     axes.set_yticks(range(len(values)), [f"{v:g}" for v in values])
-    axes.set(xlabel="pruned fraction", ylabel=LABELS[key], xlim=(-0.5, len(fractions) - 0.5))
-    n = points.seed.nunique()
-    axes.set_title(f"test accuracy, n = {n} seeds", fontsize="x-small", loc="left")
+    axes.set(xlabel=PRUNED, ylabel=LABELS[key], xlim=(-0.5, len(fractions) - 0.5), ylim=(-0.5, len(values) - 0.5))
+    axes.set_title(f"test accuracy ({seeds(cells)})", loc="left")
 
 
 def _boundary(settings: TwoLayerSettings, constant: float) -> float:
@@ -149,13 +165,16 @@ def _collapse(axes: Axes, points: pd.DataFrame, slope: float, constant: float, s
     means = _means(points)
     means = means[means.kept > 0.9]
     wins = (means.accuracy - means.chance) / (means.kept - means.chance)
-    for number, (name, label) in enumerate({"noise": r"$\sigma_n$", "width": "m", "boundary": "held out"}.items()):
+    names = {"noise": r"by noise $\sigma_n$", "width": "by width m", "boundary": r"held out, by $\sigma_0$"}
+    for number, (name, label) in enumerate(names.items()):
         chosen = means.experiment == name
-        axes.plot(means.race[chosen], wins[chosen], "osD"[number], markersize=3, color=f"C{number}", label=label)
+        axes.plot(means.race[chosen], wins[chosen], "osD"[number], markersize=3.5, color=f"C{number}", label=label)
     low, high = np.percentile(spread[:, 1], [2.5, 97.5])
     x = np.linspace(means.race.min(), means.race.max(), 200)
     label = f"fit: constant {constant:.2f} [{low:.2f}, {high:.2f}]"
     axes.plot(x, expit(slope * (x - constant)), color="0.3", linewidth=1, label=label)
-    axes.axvline(0, color="0.45", linewidth=0.9, linestyle=":")
-    axes.set(xlabel="predicted log advantage of the signal", ylabel="accuracy above chance, rescaled")
-    axes.legend(frameon=False, fontsize="xx-small", loc="lower right")
+    axes.axvline(0, **GUIDE)
+    axes.set(
+        xlabel="predicted log advantage of the signal", ylabel="accuracy above guessing, rescaled", ylim=(-0.1, 1.45)
+    )
+    axes.legend(loc="lower right")

@@ -4,14 +4,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ..images.settings import ImageSettings
 from ..judge import practice
-from ..judge.stats import mean_interval
 from ..paper.published import published
-from .style import COLUMN_WIDTH, line_with_interval, new_figure, published_line
-from .synthetic import PRUNED
+from .curves import PRUNED, density_axis, line_with_interval, over_density, over_seeds, seeds
+from .style import GUIDE, PAGE_WIDTH, legend_below, letter_panels, new_figure, published_line
 
 KIND = ImageSettings  # of the experiments that these figures show
 METHODS = {
@@ -27,57 +25,60 @@ METHODS = {
     "imp": "IMP (after training)",
 }
 MARKERS = "osD^v<>P*X"
+SERIES = {"bernoulli": ("random", "random", "o"), "imp": ("imp", "IMP", "s")}  # name in the data, label, marker
 WHOLE = {"3a": "mnist", "3b": "cifar10", "4": "cifar10"}  # the paper's data: its curves are drawn over runs on these
 
 
-def over_seeds(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Mean of a metric over seeds at every fraction, with its interval: columns x, y, low, high, n."""
-    return _with_interval(practice.by_seed(rows, metric))
+def gains_over_dense(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The accuracy of every pruned run minus that of the dense run of its seed: columns fraction, seed, gain, run.
 
-
-def _with_interval(wide: pd.DataFrame) -> pd.DataFrame:
-    low, high = mean_interval(wide.to_numpy())
-    columns = {"x": wide.columns.to_numpy(float), "y": wide.mean().to_numpy(), "low": low, "high": high}
-    return pd.DataFrame(columns | {"n": len(wide)})
-
-
-def _density_axis(axes: Axes, fractions: np.ndarray) -> None:
-    """Equal steps for equal factors of the weights that are left, labelled with the pruned fraction."""
-    axes.set_xscale("function", functions=(lambda f: -np.log1p(-np.minimum(f, 0.9999)), lambda u: -np.expm1(-u)))
-    shown = []
-    for fraction in sorted(fractions, reverse=True):  # from the right, as many labels as have room
-        if not shown or np.log1p(-fraction) - np.log1p(-shown[-1]) > -np.log1p(-max(fractions)) / 9:
-            shown.append(fraction)
-    axes.xaxis.set_major_locator(FixedLocator(shown))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda f, _: f"{f:.3g}".replace("0.", ".")))
-    axes.set_xlabel(PRUNED)
+    rows are of one method; a gain is made of two runs, and `run` lists both.
+    """
+    gains = practice.gains(rows, metric).stack().rename("gain").reset_index()
+    runs = rows.set_index(["fraction", "seed"]).run
+    pairs = [[runs[0.0, seed], runs[f, seed]] for f, seed in zip(gains.fraction, gains.seed, strict=True)]
+    return gains.assign(run=pairs)
 
 
 def _accuracies(metrics: pd.DataFrame, number: str) -> tuple[pd.DataFrame, Figure]:
-    """Train and test accuracy against sparsity, random pruning and iterative magnitude pruning."""
+    """Train and test accuracy against sparsity, random pruning and IMP, and what each gains over the dense network."""
     table = practice.final(metrics)
-    figure, (left, right) = new_figure(columns=2)
+    figure, grid = new_figure(2, 2, aspect=0.7, sharex=True)
     parts = []
-    for axes, split in ((left, "train"), (right, "test")):
+    for (level, gain), split in zip(grid.T, ("train", "test"), strict=True):
         metric = f"{split}_accuracy"
-        for colour, (series, method, label) in {
-            "C0": ("random", "bernoulli", "random"),
-            "C1": ("imp", "imp", "IMP"),
-        }.items():
-            ours = over_seeds(table[table.method == method], metric)
-            line_with_interval(
-                axes, ours, f"{label} (n = {ours.n.iloc[0]})", colour, "o" if series == "random" else "s"
-            )
-            parts.append(ours.assign(series=series, metric=metric, source="winnow"))
+        for i, (method, (series, label, marker)) in enumerate(SERIES.items()):
+            rows, colour = table[table.method == method], f"C{i}"
+            ours = over_seeds(rows, metric).assign(series=series, metric=metric, source="winnow")
+            line_with_interval(level, over_density(ours), label, colour, marker)
+            parts.append(ours)
             if table["data"].iloc[0] == WHOLE[number]:
-                paper = published(number, metric, series)
-                published_line(axes, paper, f"{label}, paper (n = {paper.n.iloc[0]})", colour)
-                parts.append(paper.assign(series=series, metric=metric, source="paper"))
-        _density_axis(axes, ours.x.to_numpy())
-        axes.set_ylabel(f"{split} accuracy (%)")
-    left.legend(frameon=False, fontsize="x-small", loc="lower left")
+                paper = published(number, metric, series).assign(series=series, metric=metric, source="paper")
+                published_line(level, over_density(paper), f"{label}, paper (n = {paper.n.iloc[0]})", colour)
+                parts.append(paper)
+            gained = over_seeds(gains_over_dense(rows, metric), "gain")
+            line_with_interval(gain, over_density(gained), label, colour, marker)
+            parts.append(gained.assign(series=series, metric=f"{split}_gain", source="winnow"))
+        level.set_ylabel(f"{split} accuracy (%)")
+        _gain_axis(gain, split)
+        density_axis(gain, table.fraction.unique())
+    for axes in grid.flat:
+        axes.legend(loc="lower left")
+    letter_panels(grid.flat)
     return pd.concat(parts, ignore_index=True), figure
+
+
+def _gain_axis(axes: Axes, split: str) -> None:
+    """Gains in points: linear within one point of the dense network, logarithmic beyond."""
+    axes.axhline(0, color="0.4", linewidth=0.8)
+    axes.axhline(-practice.WITHIN, **GUIDE)
+    axes.set_yscale("symlog", linthresh=1)
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, -1.2), max(high, 1.2))
+    ticks = [tick for tick in (-100, -10, -1, 0, 1, 10) if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]
+    axes.set_yticks(ticks, [f"{tick:+d}" if tick else "0" for tick in ticks])
+    axes.set_yticks([], minor=True)
+    axes.set_ylabel(f"gain in {split} accuracy\nover dense (points)")
 
 
 def fig3a(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
@@ -107,33 +108,32 @@ def fig4_small(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
 
 def methods(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Test accuracy minus that of the dense network of the same seed, every method."""
-    table = practice.final(tables["methods"])
-    data = practice.comparisons(table)
+    data = _simultaneous(practice.final(tables["methods"]))
     names = [name for name in METHODS if name in set(data.method)]
-    fractions = sorted(data.fraction.unique())
+    fractions = sorted(data.x.unique())
     figure, axes = new_figure()
-    figure.set_size_inches(2 * COLUMN_WIDTH, 1.1 * COLUMN_WIDTH)
+    figure.set_size_inches(PAGE_WIDTH, 0.6 * PAGE_WIDTH)
     axes.axhline(0, color="0.4", linewidth=0.8)
     for i, name in enumerate(names):
-        rows = data[data.method == name].sort_values("fraction")
+        rows = data[data.method == name].sort_values("x")
         x = np.arange(len(fractions)) + 0.8 * ((i + 0.5) / len(names) - 0.5)
-        sure = (np.minimum(rows.p_better, rows.p_worse) < 0.025).to_numpy()
-        colour = f"C{i}"
-        axes.vlines(x, rows.low, rows.high, color=colour, linewidth=1.3)
-        axes.scatter(x, rows.gain, s=22, marker=MARKERS[i], color=colour, zorder=3, label=METHODS[name])
-        axes.scatter(x[~sure], rows.gain[~sure], s=7, marker=MARKERS[i], color="white", zorder=4)
+        axes.vlines(x, rows.low, rows.high, color=f"C{i}", linewidth=1.3)
+        sure = ((rows.low > 0) | (rows.high < 0)).to_numpy()
+        axes.scatter(x, rows.y, s=24, marker=MARKERS[i], color=f"C{i}", zorder=3, label=METHODS[name])
+        axes.scatter(x[~sure], rows.y[~sure], s=8, marker=MARKERS[i], color="white", zorder=4)
     axes.set_xticks(range(len(fractions)), [f"{f:g}" for f in fractions])
-    axes.set(xlabel=PRUNED, ylabel="gain in test accuracy (points)", xlim=(-0.5, len(fractions) - 0.5))
+    axes.set(xlabel=PRUNED, ylabel="gain in test accuracy\nover dense (points)", xlim=(-0.5, len(fractions) - 0.5))
     for boundary in range(1, len(fractions)):
         axes.axvline(boundary - 0.5, color="0.85", linewidth=0.6)
-    axes.legend(
-        frameon=False,
-        fontsize="x-small",
-        loc="lower left",
-        title=f"n = {data.n.min()} seeds; filled: p < 0.05",
-        title_fontsize="x-small",
-    )
+    legend_below(axes, ncols=4, title=f"{seeds(data)} seeds; hollow: the simultaneous 95 % interval contains 0")
     return data, figure
+
+
+def _simultaneous(rows: pd.DataFrame) -> pd.DataFrame:
+    """The gain of every method and fraction; low and high hold for all of them together at 95 % (Bonferroni)."""
+    gains = {m: gains_over_dense(part, "test_accuracy") for m, part in rows.groupby("method", sort=False)}
+    level = 1 - 0.05 / sum(part.fraction.nunique() for part in gains.values())
+    return pd.concat([over_seeds(part, "gain", level=level).assign(method=m, series=m) for m, part in gains.items()])
 
 
 def noisy(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
@@ -143,15 +143,13 @@ def noisy(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     axes.axhline(0, color="0.4", linewidth=0.8)
     parts = []
     for i, (sigma, rows) in enumerate(table.groupby("sigma")):
-        gains = practice.gains(rows)
-        curve = _with_interval(gains.assign(dense=0.0).rename(columns={"dense": 0.0}).sort_index(axis=1))
+        curve = over_seeds(gains_over_dense(rows, "test_accuracy"), "gain")
         dense = rows[rows.fraction == 0].test_accuracy.mean()
-        line_with_interval(axes, curve, rf"$\sigma$ = {sigma:g} (dense: {dense:.1f} %)", f"C{i}", MARKERS[i])
-        parts.append(curve.assign(sigma=sigma, dense=dense))
+        label = rf"$\sigma$ = {sigma:g}, dense {dense:.1f} %"
+        line_with_interval(axes, over_density(curve), label, f"C{i}", MARKERS[i])
+        parts.append(curve.assign(series=f"sigma {sigma:g}", sigma=sigma, dense=dense))
     data = pd.concat(parts, ignore_index=True)
-    _density_axis(axes, np.array(sorted(data.x.unique())))
-    axes.set_ylabel("gain in test accuracy (points)")
-    axes.legend(
-        frameon=False, fontsize="x-small", loc="lower left", title=f"n = {data.n.min()} seeds", title_fontsize="x-small"
-    )
+    density_axis(axes, np.array(sorted(data.x.unique())))
+    axes.set_ylabel("gain in test accuracy\nover dense (points)")
+    axes.legend(loc="lower left")
     return data, figure

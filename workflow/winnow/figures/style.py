@@ -1,6 +1,8 @@
 """The house style: sizes, colours, and files that are byte-identical whenever the numbers are."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from string import ascii_lowercase
 
 import matplotlib
 
@@ -15,28 +17,44 @@ from matplotlib.figure import Figure
 from ..files import atomic
 
 COLUMN_WIDTH = 3.5  # inches, one column of a two-column page
+PAGE_WIDTH = 6.69  # inches: 170 mm, both columns; figures are printed at the size they are drawn, so text is as well
+SMALL = 7  # points, the smallest text
+TEXT = {"font.size": 8, "axes.labelsize": 8, "axes.titlesize": 8, "legend.title_fontsize": SMALL}
+TEXT |= dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), SMALL)
+PALETTE = [  # seaborn's colorblind, with its pale pink and yellow darkened: they vanished on white
+    *("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#8c5a2b", "#a3197f", "#949494", "#a39b00", "#56b4e9")
+]
+GUIDE = {"color": "0.35", "linewidth": 0.9, "linestyle": ":"}
 NO_DATES = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
 
 
 def new_figure(columns: int = 1, rows: int = 1, aspect: float = 0.75, **options) -> tuple[Figure, Axes]:
-    """A figure of panels, each one column wide, in the house style."""
-    sns.set_theme(context="paper", style="ticks", palette="colorblind", font_scale=0.95)
+    """A figure in the house style: one panel as wide as a column, several side by side as wide as a page."""
+    sns.set_theme(context="paper", style="ticks", palette=PALETTE)
     plt.rcParams.update({"svg.hashsalt": "winnow", "figure.constrained_layout.use": True, "savefig.dpi": 300})
-    size = (columns * COLUMN_WIDTH, rows * COLUMN_WIDTH * aspect)
-    return plt.subplots(rows, columns, figsize=size, **options)
+    plt.rcParams.update(TEXT | {"legend.frameon": False, "legend.handlelength": 1.6, "legend.labelspacing": 0.3})
+    width = COLUMN_WIDTH if columns == 1 else PAGE_WIDTH
+    return plt.subplots(rows, columns, figsize=(width, rows * width / columns * aspect), **options)
 
 
-def line_with_interval(axes: Axes, data: pd.DataFrame, label: str, colour: str, marker: str | None = "o") -> None:
-    """Draw columns x, y and the interval low..high."""
-    axes.plot(data["x"], data["y"], color=colour, marker=marker, markersize=3.5, linewidth=1.3, label=label)
-    axes.fill_between(data["x"], data["low"], data["high"], color=colour, alpha=0.22, linewidth=0)
+def letter_panels(panels: Iterable[Axes]) -> None:
+    """Put a, b, … before the left titles of panels."""
+    for letter, axes in zip(ascii_lowercase, panels, strict=False):
+        axes.set_title(rf"$\mathbf{{{letter}}}$  {axes.get_title(loc='left')}".rstrip(), loc="left")
+
+
+def legend_below(axes: Axes, **options) -> None:
+    """A legend under the axis label, where it hides no curve."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3), **options)
 
 
 def published_line(axes: Axes, data: pd.DataFrame, label: str, colour: str) -> None:
-    """Draw a published curve faintly, with its error bars where it has any."""
-    axes.plot(data["x"], data["y"], color=colour, linestyle=(0, (4, 2)), linewidth=0.9, alpha=0.6, label=label)
+    """Draw a published curve: dashed, hollow diamonds above our curves where its points are few, its error bars."""
+    marker = {"marker": "D", "markersize": 4.5, "markerfacecolor": "none"} if len(data) < 30 else {}
+    style = {"linestyle": (0, (4, 2)), "linewidth": 0.9, "zorder": 4}
+    axes.plot(data["x"], data["y"], color=colour, alpha=0.75, label=label, **style, **marker)
     bars = data.dropna(subset=["low", "high"])
-    axes.vlines(bars["x"], bars["low"], bars["high"], color=colour, linewidth=0.7, alpha=0.35)
+    axes.vlines(bars["x"], bars["low"], bars["high"], color=colour, linewidth=0.7, alpha=0.45)
 
 
 def save(figure: Figure, paths: dict[str, str | Path]) -> None:

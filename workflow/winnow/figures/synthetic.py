@@ -5,51 +5,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..config.base import canonical
-from ..judge.stats import mean_interval
 from ..paper.published import published
 from ..two_layer.settings import TwoLayerSettings
-from .style import line_with_interval, new_figure, published_line
+from .curves import PRUNED, at_shared_steps, line_with_interval, over_seeds
+from .style import new_figure, published_line
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
-PRUNED = "pruned fraction"
 COLOURS = {"train": "C0", "test": "C1", "full": "C0", "pruned": "C1"}
-
-
-def over_seeds(table: pd.DataFrame, metric: str, x: str) -> pd.DataFrame:
-    """Mean of a metric over seeds at every x, with its interval and the number of seeds: columns x, y, low, high, n.
-
-    Column `runs` names the folder of the runs that a point summarizes.
-    """
-    wide = table.pivot(index="seed", columns=x, values=metric).dropna()
-    low, high = mean_interval(wide.to_numpy())
-    points = pd.DataFrame({"x": wide.columns, "y": wide.mean().to_numpy(), "low": low, "high": high, "n": len(wide)})
-    first = table.assign(at=table[x]).groupby("at").first().loc[wide.columns]
-    folders = [
-        f"results/{e}/runs/fraction-{canonical(f)}" for e, f in zip(first.experiment, first.fraction, strict=True)
-    ]
-    return points.assign(runs=folders)
-
-
-def _curves(table: pd.DataFrame, figure: str, metrics: list[str]) -> pd.DataFrame:
-    """Ours and the paper's curves of some metrics over the pruned fraction, as one long table."""
-    ours = [over_seeds(table, metric, "fraction").assign(series=metric, source="winnow") for metric in metrics]
-    paper = [published(figure, metric).assign(series=metric, source="paper") for metric in metrics]
-    return pd.concat([*ours, *paper], ignore_index=True)
-
-
-def _draw_curves(axes: Axes, data: pd.DataFrame, names: dict[str, str], unit: str) -> None:
-    for series, name in names.items():
-        colour = COLOURS[name.split()[0]]
-        rows = data[data.series == series]
-        ours, paper = rows[rows.source == "winnow"], rows[rows.source == "paper"]
-        line_with_interval(axes, ours, f"{name} (n = {ours.n.iloc[0]})", colour)
-        if len(paper):
-            published_line(axes, paper, f"{name}, paper (n = {paper.n.iloc[0]}; bars: s.d.)", colour)
-    axes.set(xlabel=PRUNED, ylabel=unit, xlim=(-0.03, 0.93))
-    top = 1.2 * axes.get_ylim()[1]  # room for the legend
-    axes.set_ylim(min(0, axes.get_ylim()[0]) if unit.startswith("loss") else -0.01, top)
-    axes.legend(frameon=False, fontsize="x-small", loc="upper left")
 
 
 def fig2a(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
@@ -73,11 +35,27 @@ def fig5b(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
 
 
 def _by_fraction(table: pd.DataFrame, number: str, names: dict[str, str], unit: str) -> tuple[pd.DataFrame, Figure]:
-    last = table.groupby(["fraction", "seed"]).tail(1)
-    data = _curves(last, number, list(names))
+    """Ours and the paper's curves of some metrics over the pruned fraction."""
+    last = table.groupby("run").tail(1)
     figure, axes = new_figure()
-    _draw_curves(axes, data, names, unit)
-    return data, figure
+    parts = []
+    for metric, name in names.items():
+        colour = COLOURS[name.split()[0]]
+        ours, paper = over_seeds(last, metric), published(number, metric)
+        line_with_interval(axes, ours, name, colour)
+        bars = "; bars most likely s.d." if paper.low.notna().any() else ""
+        published_line(axes, paper, f"{name}, paper (n = {paper.n.iloc[0]}{bars})", colour)
+        parts += [ours.assign(series=metric, source="winnow"), paper.assign(series=metric, source="paper")]
+    axes.set(xlabel=PRUNED, ylabel=unit, xlim=(-0.03, 0.93))
+    _make_room(axes, unit)
+    return pd.concat(parts, ignore_index=True), figure
+
+
+def _make_room(axes: Axes, unit: str) -> None:
+    """Show the zero and leave room for the legend above the curves."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(0, low) if unit.startswith("loss") else -0.02 * high, 1.3 * high)
+    axes.legend(loc="upper left")
 
 
 def fig2c(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
@@ -87,11 +65,12 @@ def fig2c(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     figure, axes = new_figure()
     parts = []
     for fraction, (key, published_name, name) in series.items():
-        ours = over_seeds(table[np.isclose(table.fraction, fraction)], "test_error", "step")
+        runs = table[np.isclose(table.fraction, fraction)]
+        ours = over_seeds(at_shared_steps(runs), "test_error", "step")
         paper = published("2c", "test_error", published_name)
         parts += [ours.assign(series=key, source="winnow"), paper.assign(series=key, source="paper")]
-        line_with_interval(axes, ours, f"{name} (n = {ours.n.iloc[0]})", COLOURS[key], marker=None)
+        line_with_interval(axes, ours, name, COLOURS[key], marker=None)
         published_line(axes, paper, f"{name}, paper (n = {paper.n.iloc[0]})", COLOURS[key])
     axes.set(xlabel="gradient step", ylabel="test error", xscale="symlog", xlim=(0, None), ylim=(0.15, 0.55))
-    axes.legend(frameon=False, fontsize="x-small")
+    axes.legend()
     return pd.concat(parts, ignore_index=True), figure

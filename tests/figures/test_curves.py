@@ -1,0 +1,60 @@
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from winnow.figures import curves, style
+
+
+def rows(values: dict[tuple[float, int], float]) -> pd.DataFrame:
+    """One row a (fraction, seed)."""
+    points = [{"fraction": f, "seed": s, "value": v, "run": f"{f:g}/seed-{s}"} for (f, s), v in values.items()]
+    return pd.DataFrame(points)
+
+
+def test_a_point_is_a_mean_over_seeds_and_knows_its_runs():
+    table = rows({(0.5, 10): 3.0, (0.5, 2): 1.0, (0.9, 2): 5.0, (0.9, 10): np.nan})
+    data = curves.over_seeds(table, "value")
+    assert data.y.to_list() == [2, 5]
+    assert data.n.to_list() == [2, 1]
+    assert data.runs.to_list() == [["0.5/seed-2", "0.5/seed-10"], ["0.9/seed-2"]]
+    assert (data.low[0], data.high[0]) == (curves.mean_interval(np.array([1.0, 3.0]))[0], data.high[0])
+    pairs = table.assign(run=[["dense", run] for run in table.run])
+    assert curves.over_seeds(pairs, "value").runs[1] == ["dense", "0.9/seed-2"]
+    with pytest.raises(ValueError, match=r"value at fraction 0\.5: a seed has more than one value"):
+        curves.over_seeds(pd.concat([table, table]), "value")
+
+
+def test_a_mean_over_training_is_taken_at_the_steps_of_all_runs():
+    """Run a stops at step 20, below a milestone at 7; run b goes on to 40."""
+    steps = {"a": [0, 7, 10, 20], "b": [0, 10, 20, 40]}
+    table = pd.DataFrame(
+        [{"run": r, "seed": "ab".index(r), "step": s, "loss": 100.0 - s} for r in steps for s in steps[r]]
+    )
+    data = curves.over_seeds(curves.at_shared_steps(table), "loss", "step")
+    assert data.x.to_list() == [0, 10, 20, 40]
+    assert data.y.to_list() == [100, 90, 80, (80 + 60) / 2]  # a keeps its last value
+    assert data.n.to_list() == [2, 2, 2, 2]
+
+
+def test_points_of_fewer_seeds_are_hollow_and_named():
+    _, axes = style.new_figure()
+    data = pd.DataFrame({"x": [0.0, 1.0], "y": 1.0, "low": 0.9, "high": 1.1, "n": [40, 4]})
+    curves.line_with_interval(axes, data, "loss", "C0")
+    assert axes.lines[0].get_label() == "loss (n = 4 to 40)"
+    assert axes.lines[1].get_xdata() == [1]
+    assert axes.lines[1].get_markerfacecolor() == "white"
+    assert curves.seeds(data[:1]) == "n = 40"
+    assert curves.seeds(data[:0]) == "no runs"
+
+
+@pytest.mark.parametrize("fractions", [(0, 0.5), (0, 0.36, 0.971853), (0, 0.998), (0.97, 0.992)])
+def test_labels_of_a_density_axis_are_round_and_have_room(fractions):
+    figure, axes = style.new_figure(3)
+    for panel in axes:
+        curves.density_axis(panel, np.array(fractions))
+    figure.canvas.draw()
+    boxes = sorted((label.get_window_extent() for label in axes[0].get_xticklabels()), key=lambda box: box.x0)
+    assert len(boxes) >= 2
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))

@@ -1,0 +1,88 @@
+"""What holds for every figure, drawn from made-up runs."""
+
+import importlib
+
+import made_up
+import pandas as pd
+import pytest
+from matplotlib.text import Text
+
+from winnow.figures import FIGURES, style
+
+OF_A_CURVE = ("series", "source", "metric", "panel", "regime", "method", "strength", "experiment")
+
+
+def draw(name: str, tables: dict[str, pd.DataFrame]):
+    module = importlib.import_module(f"winnow.figures.{FIGURES[name].module}")
+    return getattr(module, name.replace("-", "_"))(tables)
+
+
+def texts(figure) -> list[Text]:
+    """Everything that is written in a figure."""
+    figure.canvas.draw()
+    return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+
+
+@pytest.fixture(scope="module", params=FIGURES)
+def drawn(request):
+    tables = made_up.tables(request.param)
+    data, figure = draw(request.param, tables)
+    return tables, data, figure
+
+
+def ours(data: pd.DataFrame) -> pd.DataFrame:
+    return data[data.source == "winnow"] if "source" in data else data
+
+
+def test_axes_are_labelled(drawn):
+    _, _, figure = drawn
+    for axes in figure.axes:
+        if axes.get_label() != "<colorbar>":
+            assert axes.get_ylabel() or any(other.get_ylabel() for other in axes.get_shared_y_axes().get_siblings(axes))
+            assert axes.get_xlabel() or any(other.get_xlabel() for other in axes.get_shared_x_axes().get_siblings(axes))
+    assert figure.legends or any(axes.get_legend() for axes in figure.axes)
+
+
+def test_panels_have_letters(drawn):
+    _, _, figure = drawn
+    panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+    letters = [axes.get_title(loc="left")[:12] for axes in panels]
+    assert len(panels) == 1 or letters == [rf"$\mathbf{{{letter}}}$" for letter in "abcdefghi"[: len(panels)]]
+
+
+def test_text_is_readable_where_the_figure_is_a_page_wide(drawn):
+    _, _, figure = drawn
+    width = figure.get_size_inches()[0]
+    assert width <= style.PAGE_WIDTH
+    for text in texts(figure):
+        assert text.get_size() >= style.SMALL, text.get_text()
+
+
+def test_every_mean_has_its_interval_its_seeds_and_its_runs(drawn):
+    """`audit trace` reads the runs of a point from its column `runs`."""
+    tables, data, _ = drawn
+    points = ours(data)
+    known = {run for table in tables.values() for run in table.run}
+    assert len(points)
+    assert {"x", "y", "low", "high", "n", "runs", "series"} <= set(points.columns)
+    assert (points.low <= points.y + 1e-12).all()
+    assert (points.y <= points.high + 1e-12).all()
+    assert (points.n == made_up.SEEDS).all()
+    for point in points.itertuples():
+        assert len(point.runs) in (point.n, 2 * point.n)  # a gain over the dense network is made of two runs
+        assert len({run.split("seed-")[1] for run in point.runs}) == point.n
+        assert set(point.runs) <= known
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_number_of_seeds_that_varies_is_written_beside_the_curve(name):
+    tables = made_up.tables(name)
+    for table in tables.values():
+        table.drop(table[(table.seed == 0) & (table.fraction > 0.4)].index, inplace=True)
+    data, figure = draw(name, tables)
+    points = ours(data)
+    written = " ".join(text.get_text() for text in texts(figure))
+    assert points.n.min() == made_up.SEEDS - 1
+    for _, curve in points.groupby([key for key in OF_A_CURVE if key in points]):
+        low, high = curve.n.min(), curve.n.max()
+        assert low == high or f"n = {low} to {high}" in written

@@ -1,0 +1,33 @@
+import math
+
+import made_up
+import pytest
+
+from winnow.figures import FIGURES, phase
+from winnow.paper import formulas
+
+
+def test_the_fit_recovers_the_constants_it_was_made_with():
+    data, _ = phase.phase({name: made_up.theory(name) for name in FIGURES["phase"].experiments})
+    assert data.slope.iloc[0] == pytest.approx(2, abs=0.05)
+    assert data.constant.iloc[0] == pytest.approx(0.5, abs=0.05)
+    assert data.constant_low.iloc[0] <= data.constant.iloc[0] <= data.constant_high.iloc[0]
+    assert data.held_out_error.iloc[0] < 0.01 < data.constant_error.iloc[0]
+
+
+def test_the_predicted_boundary_is_where_the_race_is_even():
+    found = made_up.theory_settings("condition2")
+    density = phase._boundary(found.at({"sigma_n": "0.1"}), 0.0)
+    size = (4, 50, 50, 1024, 1.0, 0.1)
+    assert formulas.race_from_maxima(*size, density, 3) == pytest.approx(0, abs=0.1)
+    assert phase._boundary(found.at({"sigma_n": "0.001"}), 0.0) == 2.0
+
+
+def test_a_diverged_run_is_left_out_of_its_cell_and_counted():
+    tables = {name: made_up.theory(name) for name in FIGURES["phase"].experiments}
+    table = tables["noise"]
+    table.loc[(table.seed == 0) & (table.fraction == 0.9) & (table.sigma_n == 0.1), "test_error"] = math.nan
+    data, figure = phase.phase(tables)
+    assert data[(data.value == 0.1) & (data.swept == "sigma_n")].n.to_list() == [4, 4, 3, 4]
+    assert "n = 3 to 4" in figure.axes[0].get_title(loc="left")
+    assert data.slope.iloc[0] == pytest.approx(2, abs=0.05)

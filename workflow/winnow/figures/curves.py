@@ -1,0 +1,81 @@
+"""Curves over seeds: every point a mean with its interval and the runs that it is made of, and how it is drawn."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ..judge.stats import mean_interval
+
+PRUNED = "pruned fraction"
+ROUND = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998)  # the fractions that a density axis can name
+POINT = {"x": float, "y": float, "low": float, "high": float, "n": int, "runs": object}
+
+
+def over_seeds(rows: pd.DataFrame, y: str, x: str = "fraction", level: float = 0.95) -> pd.DataFrame:
+    """Mean of a column over seeds at every x: columns x, y, low, high (its interval), n (seeds), runs (their files).
+
+    Rows without a value (NaN) are left out. Column `run` of the rows is the file of a value's run, or a list of files
+    where a value is made of several. Raises ValueError where a seed has two values.
+    """
+    points = []
+    for at, part in rows.dropna(subset=[y]).sort_values("seed").groupby(x):
+        if part.seed.duplicated().any():
+            raise ValueError(f"{y} at {x} {at}: a seed has more than one value")
+        values = part[y].to_numpy(float)
+        low, high = mean_interval(values, level=level)
+        points.append((at, values.mean(), low, high, len(values), list(part.run.explode().unique())))
+    return pd.DataFrame(points, columns=list(POINT)).astype(POINT)
+
+
+def at_shared_steps(rows: pd.DataFrame) -> pd.DataFrame:
+    """The evaluations at the steps at which every run has one; a run that has ended keeps its last values.
+
+    A step that only some runs were evaluated at (the first one below a milestone of the train loss) is left out: a
+    mean would jump there to the mean of these.
+    """
+    ends = rows.groupby("run").tail(1)
+    parts = []
+    for step, part in rows.groupby("step"):
+        ended = ends[ends.step < step]
+        if len(part) + len(ended) == len(ends):
+            parts.append(pd.concat([part, ended.assign(step=step)]))
+    return pd.concat(parts, ignore_index=True)
+
+
+def seeds(data: pd.DataFrame) -> str:
+    """How many seeds the points of a curve are means of: `n = 40`, or `n = 4 to 40` where that differs."""
+    if data.empty:
+        return "no runs"
+    low, high = int(data.n.min()), int(data.n.max())
+    return f"n = {high}" if low == high else f"n = {low} to {high}"
+
+
+def line_with_interval(
+    axes: Axes, data: pd.DataFrame, label: str, colour: str, marker: str | None = "o", linestyle: str = "-"
+) -> None:
+    """Draw a curve and its interval; its label says n, and points of fewer seeds than the others' are hollow."""
+    style = {"color": colour, "marker": marker, "markersize": 3.5}
+    axes.plot(data["x"], data["y"], linewidth=1.3, linestyle=linestyle, label=f"{label} ({seeds(data)})", **style)
+    axes.fill_between(data["x"], data["low"], data["high"], color=colour, alpha=0.22, linewidth=0)
+    fewer = data[data.n < data.n.max()]
+    axes.plot(fewer["x"], fewer["y"], linestyle="none", markerfacecolor="white", **style)
+
+
+def over_density(data: pd.DataFrame) -> pd.DataFrame:
+    """A curve over the pruned fraction, as it is drawn on a `density_axis`."""
+    return data.assign(x=1 - data.x)
+
+
+def density_axis(axes: Axes, fractions: np.ndarray) -> None:
+    """A logarithmic axis of density, dense on the left, labelled with the pruned fraction."""
+    smallest = 1 - max(fractions)
+    room = -np.log(smallest) / 6  # labels that are nearer to each other would touch
+    shown = []
+    for fraction in reversed(ROUND):
+        if 1 - fraction >= 0.99 * smallest and (not shown or np.log((1 - fraction) / (1 - shown[-1])) > room):
+            shown.append(fraction)
+    axes.set_xscale("log")
+    axes.set_xlim(1.15, smallest / 1.15)
+    axes.set_xticks([1 - f for f in shown], [f"{f:g}" for f in shown], minor=False)
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel(PRUNED)

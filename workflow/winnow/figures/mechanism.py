@@ -1,0 +1,246 @@
+"""The theory's own experiment, why it comes out so: features, their decomposition, the lemmas, interventions."""
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..judge.selection import Regime, first_below, first_step_above, slopes_by_seed
+from ..judge.stats import mean_interval
+from ..paper import formulas
+from ..two_layer.settings import TwoLayerSettings
+from .curves import density_axis, line_with_interval, over_density, over_seeds, seeds
+from .regimes import EPS, LARGE_INIT, regime, three_fractions, without_signal
+from .style import GUIDE, SMALL, legend_below, letter_panels, new_figure
+
+KIND = TwoLayerSettings  # of the experiments that these figures show
+UPPER = GUIDE | {"linestyle": "--"}
+
+
+# --- features
+
+
+def features(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+    """The paper's schematic Fig. 1, measured: over neurons, <w, mu> of their own signal and <w, xi> of fresh noise."""
+    found = regime(tables, "boundary", "init_std", LARGE_INIT)
+    ends = found.table.groupby("run").tail(1)
+    figure, grid = new_figure(2, 1, aspect=0.8)
+    labels = {
+        "signal_strength": r"signal strength $\langle w_{kr} \odot m_{kr}, \mu e_k\rangle$",
+        "noise_strength": r"noise strength $\langle w_{kr} \odot m_{kr}, \xi\rangle$, fresh $\xi$",
+    }
+    parts = []
+    for axes, (column, label) in zip(grid, labels.items(), strict=True):
+        runs = {item: ends[np.isclose(ends.fraction, item[1])] for item in three_fractions(found).items()}
+        pools = {item: np.concatenate(rows[column].to_numpy()).astype(float) for item, rows in runs.items()}
+        everything = np.concatenate(list(pools.values()))
+        edges = np.linspace(everything.min(), everything.max(), 61)
+        for number, ((name, fraction), values) in enumerate(pools.items()):
+            rows = runs[name, fraction]
+            mean = over_seeds(rows.assign(mean=rows[column].map(np.mean)), "mean").assign(series=name, strength=column)
+            shares = np.histogram(values, edges)[0] / len(values)
+            text = f"{name}, {fraction:g} pruned ({seeds(mean)}):\nmean {mean.y[0]:.3f}, s.d. {values.std():.3f}"
+            axes.stairs(shares, edges, color=f"C{number}", linewidth=1.2, label=text)
+            _mark_mean(axes, mean, number)
+            parts.append(mean.merge(pd.DataFrame({"left": edges[:-1], "share": shares}), how="cross"))
+            parts[-1] = parts[-1].assign(sd=values.std(), neurons=len(values))
+        axes.set(xlabel=label, ylabel="share of neurons", yscale="log")
+        axes.set_ylim(top=8)
+        legend_below(axes)
+    letter_panels(grid)
+    return pd.concat(parts, ignore_index=True), figure
+
+
+def _mark_mean(axes: Axes, mean: pd.DataFrame, number: int) -> None:
+    """A triangle at a mean and a bar for its interval, each curve's at a height of its own above the histograms."""
+    height, colour = 5.0 / 1.8**number, f"C{number}"
+    axes.hlines(height, mean.low, mean.high, color=colour, linewidth=1.5)
+    axes.plot(mean.y, [height], marker="v", color=colour, markersize=4.5)
+
+
+# --- decomposition
+
+
+def decomposition(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+    """max gamma, zeta and |omega| against density in two regimes, max gamma against m, and the two times."""
+    figure, grid = new_figure(2, 2, aspect=0.8)
+    found = [regime(tables, "condition2"), regime(tables, "boundary", "init_std", LARGE_INIT)]
+    parts = [_coefficients(axes, one) for axes, one in zip(grid[0], found, strict=True)]
+    parts.append(_width(grid[1, 0], tables["width"]))
+    parts.append(_times(grid[1, 1], found[0], regime(tables, "overprune")))
+    letter_panels(grid.flat)
+    return pd.concat(parts, ignore_index=True), figure
+
+
+def _coefficients(axes: Axes, found: Regime) -> pd.DataFrame:
+    rows = first_below(found.table, EPS)
+    data, model = found.settings.data, found.settings.model
+    parts = []
+    names = {"gamma_max": r"max $\gamma$", "zeta_max": r"max $\zeta$", "omega_max": r"max $|\omega|$"}
+    for number, (column, label) in enumerate(names.items()):
+        part = over_seeds(rows, column).assign(series=column, panel=found.name)
+        line_with_interval(axes, over_density(part), label, f"C{number}", "osD"[number])
+        parts.append(part)
+    density = np.geomspace(1, 1 - found.table.fraction.max(), 50)
+    scale = formulas.noise_scale(model.init_std, data.sigma_n, density, data.dimension)
+    axes.plot(density, scale, label=r"$\sigma_0 \sigma_n (\mathrm{density}\, d)^{1/2}$", **GUIDE)
+    axes.axhline(formulas.feature_scale(model.width, model.power), label=r"$m^{-1/q}$", **UPPER)
+    density_axis(axes, found.table.fraction.unique())
+    axes.set(yscale="log", ylabel=f"coefficient at train loss {EPS:g}")
+    axes.set_title(found.name, loc="left")
+    legend_below(axes, ncols=2)
+    return pd.concat(parts)
+
+
+def _width(axes: Axes, table: pd.DataFrame) -> pd.DataFrame:
+    rows = pd.concat(first_below(part, EPS) for _, part in table.groupby("width"))
+    rows = rows.assign(log_width=np.log(rows.width), log_gamma=np.log(rows.gamma_max))
+    settings = table.attrs["settings"]
+    mild = formulas.mild_density(settings.data.classes, table.width.min())
+    parts = []
+    for number, (fraction, part) in enumerate(rows[1 - rows.fraction >= mild].groupby("fraction")):
+        data = over_seeds(part, "gamma_max", "width").assign(series=f"gamma_max, {fraction:g} pruned", panel="width")
+        line_with_interval(axes, data, f"{fraction:g} pruned{_exponent(part)}", f"C{number}", "osD^v<>"[number])
+        parts.append(data)
+    widths = np.sort(rows.width.unique())
+    axes.plot(widths, widths ** (-1 / settings.model.power), label=r"$m^{-1/q}$", **GUIDE)
+    axes.set(xscale="log", yscale="log", xlabel="neurons per class, m", ylabel=r"max $\gamma$")
+    axes.set_xticks(widths, [f"{width:g}" for width in widths])
+    axes.set_xticks([], minor=True)
+    axes.set_title("width: fitted exponent [95 % interval]", loc="left")
+    legend_below(axes)
+    return pd.concat(parts)
+
+
+def _exponent(rows: pd.DataFrame) -> str:
+    """The exponent of max gamma on the width: one slope a seed, their mean and its interval."""
+    slopes = slopes_by_seed(rows, "log_width", "log_gamma", least=2)
+    low, high = mean_interval(slopes)
+    return f": exponent {slopes.mean():.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _times(axes: Axes, signal: Regime, noise: Regime) -> pd.DataFrame:
+    model = signal.settings.model
+    steps = first_step_above(signal.mild, "gamma_max", formulas.feature_scale(model.width, model.power))
+    starts = signal.mild[signal.mild.step == 0]
+    learned = over_seeds(starts.merge(steps.rename("steps").reset_index(), on=["fraction", "seed"]), "steps")
+    ends = without_signal(first_below(noise.table, EPS), noise.settings)
+    memorized = over_seeds(ends[ends.reached], "step")
+    line_with_interval(axes, over_density(learned), r"condition2: max $\gamma \geq m^{-1/q}$", "C0")
+    line_with_interval(axes, over_density(memorized), f"overprune, no signal neuron: train loss {EPS:g}", "C1", "s")
+    if len(memorized):
+        density = np.geomspace(1 - memorized.x.min(), 1 - memorized.x.max(), 20)
+        law = memorized.y.iloc[0] * (density / density[0]) ** (-noise.settings.model.power / 2)
+        axes.plot(density, law, label=r"$\mathrm{density}^{-q/2}$", **GUIDE)
+    axes.set(yscale="log", ylabel="gradient steps")
+    density_axis(axes, np.concatenate([signal.table.fraction.unique(), noise.table.fraction.unique()]))
+    axes.set_title("time to learn, time to memorize", loc="left")
+    legend_below(axes)
+    parts = {"time to learn": learned, "time to memorize": memorized}
+    return pd.concat([part.assign(series=name, panel="times") for name, part in parts.items()])
+
+
+# --- lemmas
+
+
+def lemmas(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+    """Lemma 4's initial correlations within their bounds, and the three parts of Lemma 8's variance."""
+    found = regime(tables, "boundary", "init_std", LARGE_INIT)
+    figure, grid = new_figure(3, 1, aspect=1.1)
+    parts = [_correlations(axes, found, part) for axes, part in zip(grid[:2], ("noise", "signal"), strict=True)]
+    parts.append(_variances(grid[2], found))
+    for axes in grid:
+        density_axis(axes, found.table.fraction.unique())
+        legend_below(axes)
+    asked = math.log(found.settings.data.classes * found.settings.data.dimension) / found.settings.model.width
+    grid[1].axvspan(asked, grid[1].get_xlim()[1], color="0.5", alpha=0.15, linewidth=0)
+    letter_panels(grid)
+    return pd.concat(parts, ignore_index=True), figure
+
+
+def _correlations(axes: Axes, found: Regime, of: str) -> pd.DataFrame:
+    """Lemma 4: the least and the largest initial correlation with the noise or the signal, within its bounds."""
+    data, model = found.settings.data, found.settings.model
+    start = found.table[found.table.step == 0]
+    size = (data.classes, model.width, data.dimension, model.init_std)
+    densities = _densities(found)
+    if of == "noise":
+        low, high = formulas.noise_bounds(*size, data.sigma_n, densities)
+        axes.set(yscale="log", ylabel=r"$\max_r \langle w_{jr}(0), \xi_i\rangle$")
+    else:
+        low, high = np.array([formulas.signal_bounds(*size, data.signal_norm, x) for x in densities]).T
+        axes.set(ylabel=r"$\max_r \langle w_{jr}(0), \mu_j\rangle$")
+    axes.set_title(f"Lemma 4, {of}", loc="left")
+    parts = []
+    for number, (end, label) in enumerate({"low": "least", "high": "largest"}.items()):
+        part = over_seeds(start, f"{of}_start_{end}").assign(series=f"{of}_start_{end}")
+        line_with_interval(axes, over_density(part), label, f"C{number}", "os"[number])
+        _name_fewer(axes, over_density(part))
+        parts.append(part)
+    axes.plot(densities, np.broadcast_to(low, densities.shape), label="lower bound", **GUIDE)
+    axes.plot(densities, high, label="upper bound", **UPPER)
+    return pd.concat(parts)
+
+
+def _name_fewer(axes: Axes, data: pd.DataFrame) -> None:
+    """Write n beside the points that rest on less than half of the seeds."""
+    for point in data[data.n < data.n.max() / 2].itertuples():
+        where = {"xytext": (0, 4), "textcoords": "offset points", "ha": "center", "fontsize": SMALL}
+        axes.annotate(f"n = {point.n}", (point.x, point.high), **where)
+
+
+def _variances(axes: Axes, found: Regime) -> pd.DataFrame:
+    """Lemma 8: the variance of the response to fresh noise, of the initial weights, the learned part, the largest."""
+    rows = first_below(found.table, EPS)
+    names = {"variance_initial": "initial, mean", "variance_learned": "learned, mean", "variance_max": "final, largest"}
+    parts = []
+    for number, (column, label) in enumerate(names.items()):
+        part = over_seeds(rows, column).assign(series=column)
+        line_with_interval(axes, over_density(part), label, f"C{number}", "osD"[number])
+        parts.append(part)
+    data, model, densities = found.settings.data, found.settings.model, _densities(found)
+    scale = formulas.noise_scale(model.init_std, data.sigma_n, densities, data.dimension) ** 2
+    axes.plot(densities, scale, label="slope 1", **GUIDE | {"color": "black", "linewidth": 1.2, "zorder": 5})
+    axes.set(yscale="log", ylabel=r"Var $\langle w, \xi\rangle$ over fresh noise")
+    axes.set_title("Lemma 8", loc="left")
+    return pd.concat(parts)
+
+
+def _densities(found: Regime) -> np.ndarray:
+    return np.geomspace(1, 1 - found.table.fraction.max(), 60)
+
+
+# --- causes
+
+
+def causes(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+    """Test error when only some coordinates are pruned, with a dense signal, and with a smaller init instead."""
+    base, small = tables["causes"], tables["small_init"]
+    settings = base.attrs["settings"]
+    targets = {"all": "all coordinates", "noise": "noise coordinates only", "signal": "signal coordinates only"}
+    fraction = (1 - (small.init_std / settings.model.init_std) ** 2).round(6)
+    panels = {
+        "target": {label: base[base.target == target] for target, label in targets.items()},
+        "control": {
+            "pruned": base[base.target == "all"],
+            "pruned, dense signal": tables["dense_signal"],
+            r"dense, $\sigma_0 \sqrt{\mathrm{density}}$": small.assign(fraction=fraction),
+        },
+    }
+    figure, grid = new_figure(2, 1, aspect=0.75, sharey=True)
+    parts = []
+    for axes, (panel, curves) in zip(grid, panels.items(), strict=True):
+        for number, (label, table) in enumerate(curves.items()):
+            part = over_seeds(first_below(table, EPS), "test_error").assign(series=label, panel=panel)
+            line_with_interval(axes, over_density(part), label, f"C{number}", "osD"[number])
+            parts.append(part)
+        axes.axhline(1 - 1 / settings.data.classes, **GUIDE)
+        density_axis(axes, base.fraction.unique())
+        axes.set(ylim=(-0.03, 0.93))
+        axes.set_title({"target": "which coordinates are pruned", "control": "what else may do it"}[panel], loc="left")
+        legend_below(axes)
+    grid[0].set_ylabel("test error")
+    letter_panels(grid)
+    return pd.concat(parts, ignore_index=True), figure
