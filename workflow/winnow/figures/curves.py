@@ -57,6 +57,8 @@ def line_with_interval(
     style = {"color": colour, "marker": marker, "markersize": 3.5}
     axes.plot(data["x"], data["y"], linewidth=1.3, linestyle=linestyle, label=f"{label} ({seeds(data)})", **style)
     axes.fill_between(data["x"], data["low"], data["high"], color=colour, alpha=0.22, linewidth=0)
+    if len(data) == 1:
+        axes.vlines(data["x"], data["low"], data["high"], color=colour, linewidth=1.3)
     fewer = data[data.n < data.n.max()]
     axes.plot(fewer["x"], fewer["y"], linestyle="none", markerfacecolor="white", **style)
 
@@ -71,8 +73,8 @@ def density_axis(axes: Axes, fractions: np.ndarray) -> None:
     smallest = 1 - max(fractions)
     room = -np.log(smallest) / 6  # labels that are nearer to each other would touch
     shown = []
-    for fraction in reversed(ROUND):
-        if 1 - fraction >= 0.99 * smallest and (not shown or np.log((1 - fraction) / (1 - shown[-1])) > room):
+    for fraction in ROUND:
+        if 1 - fraction >= 0.99 * smallest and (not shown or np.log((1 - shown[-1]) / (1 - fraction)) > room):
             shown.append(fraction)
     axes.set_xscale("log")
     axes.set_xlim(1.15, smallest / 1.15)

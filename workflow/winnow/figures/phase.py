@@ -45,9 +45,10 @@ def phase(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     errors = {
         "fitted_error": _error(fitted, slope, constant),
         "held_out_error": _error(held, slope, constant),
+        "boundary_error": _error(held[_near(held, slope, constant)], slope, constant),
         "constant_error": float((_means(held).accuracy - _means(fitted).accuracy.mean()).abs().mean()),
     }
-    names = ("fitted", "held out", "held out, by a constant")
+    names = ("fitted", "held out", "held out, near the boundary", "held out, by a constant")
     told = "\n".join(f"mean error, {name}: {error:.3f}" for name, error in zip(names, errors.values(), strict=True))
     grid[1, 1].annotate(told, (0.02, 0.98), xycoords="axes fraction", va="top", fontsize=SMALL)
     letter_panels(grid.flat)
@@ -122,7 +123,14 @@ def _bootstrap(points: pd.DataFrame) -> np.ndarray:
     return np.array([_fit(means.assign(accuracy=np.nanmean(by_seed[:, draw], axis=1))) for draw in draws])
 
 
+def _near(points: pd.DataFrame, slope: float, constant: float) -> pd.Series:
+    """Whether a point is next to the boundary: predicted between a tenth and nine tenths of the way."""
+    return pd.Series(expit(slope * (points.race - constant)), points.index).between(0.1, 0.9)
+
+
 def _error(points: pd.DataFrame, slope: float, constant: float) -> float:
+    if points.empty:
+        return float("nan")
     means = _means(points)
     return float(np.abs(_accuracy(means, slope, constant) - means.accuracy).mean())
 
@@ -175,6 +183,6 @@ def _collapse(axes: Axes, points: pd.DataFrame, slope: float, constant: float, s
     axes.plot(x, expit(slope * (x - constant)), color="0.3", linewidth=1, label=label)
     axes.axvline(0, **GUIDE)
     axes.set(
-        xlabel="predicted log advantage of the signal", ylabel="accuracy above guessing, rescaled", ylim=(-0.1, 1.45)
+        xlabel="predicted log advantage of the signal", ylabel="accuracy above guessing, rescaled", ylim=(-0.1, 1.75)
     )
     axes.legend(loc="lower right")

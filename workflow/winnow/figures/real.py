@@ -73,10 +73,11 @@ def _gain_axis(axes: Axes, split: str) -> None:
     axes.axhline(0, color="0.4", linewidth=0.8)
     axes.axhline(-practice.WITHIN, **GUIDE)
     axes.set_yscale("symlog", linthresh=1)
+    axes.margins(y=0.12)
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, -1.2), max(high, 1.2))
     ticks = [tick for tick in (-100, -10, -1, 0, 1, 10) if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]
-    axes.set_yticks(ticks, [f"{tick:+d}" if tick else "0" for tick in ticks])
+    axes.set_yticks(ticks, [f"{tick:+d}".replace("-", "\u2212") if tick else "0" for tick in ticks])
     axes.set_yticks([], minor=True)
     axes.set_ylabel(f"gain in {split} accuracy\nover dense (points)")
 

@@ -124,7 +124,7 @@ def _finish(figure: Figure, grid: np.ndarray) -> None:
 def dynamics(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Train and test loss, and test error, over gradient steps, where pruning rescues and where it leaves no signal."""
     rescued, memorizing = regime(tables, "trajectories"), regime(tables, "overprune")
-    figure, grid = new_figure(3, 2, aspect=0.85)
+    figure, grid = new_figure(3, 2, aspect=0.95, sharey="col")
     parts = []
     for panels, found, curves in (
         (grid[0], rescued, _by_range(rescued)),
@@ -138,9 +138,9 @@ def dynamics(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
             _mark_chance(axes, metric, found)
             axes.set(xlabel="gradient step", ylabel=unit, xscale="symlog", xlim=(0, None))
             axes.set(**({"ylim": (-0.03, 0.93)} if metric == "test_error" else {"yscale": "log"}))
-        legend_below(panels[1], ncols=3)
-    grid[0, 0].set_title("boundary")
-    grid[1, 0].set_title("overprune")
+        legend_below(panels[1])
+    grid[0, 0].set_title("boundary", loc="left")
+    grid[1, 0].set_title("overprune", loc="left")
     letter_panels(grid.flat)
     return pd.concat(parts, ignore_index=True), figure
 

@@ -45,7 +45,7 @@ def letter_panels(panels: Iterable[Axes]) -> None:
 
 def legend_below(axes: Axes, **options) -> None:
     """A legend under the axis label, where it hides no curve."""
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3), **options)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=4.6, **options)
 
 
 def published_line(axes: Axes, data: pd.DataFrame, label: str, colour: str) -> None:
