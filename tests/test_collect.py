@@ -39,6 +39,7 @@ def test_tables_hold_every_run_in_the_order_of_the_grid(folder, monkeypatch):
     assert pq.read_table("m.parquet").num_rows == 3 * 8
     assert summary["step"] == [2] * 8
     keys = list(zip(summary["sigma_n"], summary["fraction"], summary["seed"], strict=True))
+    assert summary["run"] == [path for path, _ in collect.runs("a", GRID)]
     assert keys == [(sigma, f, s) for sigma in (0.5, 1) for f in (0, 0.9) for s in (0, 4)]
 
 

@@ -2,11 +2,13 @@ import json
 import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from winnow import files
 from winnow.audit import verify
-from winnow.audit.records import record_path
+from winnow.audit.records import record_path, sha256
 from winnow.audit.verify import compare, difference
 
 SOURCES = sorted((Path(__file__).resolve().parents[2] / "workflow/winnow").rglob("*.py"))
@@ -49,6 +51,24 @@ def test_a_tolerance_holds_in_another_class_only(tmp_path, monkeypatch, same_cla
     numerics = {"torch": "1" if same_class else "2"}
     files.write_json(f"again/{record_path(table)}", {"numerics": numerics, "outputs": outputs})
     assert {finding.code for finding in compare(record, tmp_path / "again")} == codes
+
+
+@pytest.mark.parametrize(("named", "broken"), [("seed-0", []), ("seed-1", ["results/a/runs/seed-1.parquet"])])
+def test_a_point_whose_run_is_not_in_the_chain_is_broken(tmp_path, monkeypatch, named, broken):
+    monkeypatch.chdir(tmp_path)
+    run, drawn = "results/a/runs/seed-0.parquet", "results/figures/a.data.parquet"
+    files.write_table(run, {"seed": [0]})
+    Path("results/figures").mkdir(parents=True)
+    points = [{"y": 1.0, "runs": [f"results/a/runs/{named}.parquet"]}, {"y": 2.0, "runs": None}]
+    pq.write_table(pa.Table.from_pylist(points), drawn)
+    for path, inputs in ((run, []), (drawn, [run])):
+        record = {"step": "s", "parameters": {}, "streams": [], "code": {}, "outputs": {path: {"sha256": sha256(path)}}}
+        files.write_json(record_path(path), record | {"inputs": {name: {"sha256": sha256(name)} for name in inputs}})
+        run_record = record_path(path).removesuffix(".json") + ".run.json"
+        files.write_json(run_record, {"record": sha256(record_path(path))})
+    found = verify.trace(drawn)
+    assert found["broken"] == broken
+    assert [point["y"] for point in found["points"]] == [1.0]  # the paper's points are made of no runs
 
 
 def test_the_worst_finding_decides(capsys):

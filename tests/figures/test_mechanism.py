@@ -8,12 +8,12 @@ from winnow.figures import mechanism
 
 def test_features_pool_all_neurons_of_all_seeds():
     data, _ = mechanism.features(made_up.tables("features"))
-    assert set(data.series) == {"dense", "mild", "over"}
+    assert set(data.series) == {"dense, 0 pruned", "mild, 0.9 pruned", "over, 0.99 pruned"}
     assert (data.neurons == 2 * made_up.SEEDS).all()
     shares = data.groupby(["strength", "series"]).share.sum()
     assert shares.to_numpy() == pytest.approx(1)
     means = data[data.strength == "signal_strength"].groupby("series").y.first()
-    assert means["dense"] == pytest.approx((0.1 + 0.2) / 2)
+    assert means["dense, 0 pruned"] == pytest.approx((0.1 + 0.2) / 2)
 
 
 def test_the_width_exponent_is_that_of_the_runs():

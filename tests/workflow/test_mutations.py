@@ -235,6 +235,22 @@ def test_a_figure_is_traced_to_its_seeds_and_data(tree):
     assert all(len(point["runs"]) == 6 for point in found["points"])
 
 
+def test_every_point_of_every_figure_is_traced_to_its_runs(tree):
+    """A point is made of one run a seed, or of two where it is a gain over the dense network of the same seed."""
+    tables = sorted((tree / "results/figures").glob("*.data.parquet"))
+    assert len(tables) == 17
+    for table in tables:
+        code, found = audit(tree, "trace", f"results/figures/{table.name.removesuffix('.data.parquet')}.svg")
+        chain = {entry["path"] for entry in found["chain"]}
+        drawn = [row for row in pq.read_table(table).to_pylist() if row.get("source") != "paper"]
+        assert code == 0
+        assert len(found["points"]) == len(drawn) > 0, table
+        for point in found["points"]:
+            assert len(point["runs"]) in (point["n"], 2 * point["n"]), table
+            assert set(point["runs"]) <= chain
+            assert len({run.rsplit("/", 1)[1] for run in point["runs"]}) == point["n"]
+
+
 def test_a_broken_link_shows_in_the_trace(tree, files):
     files.flip("results/fig2a/data/seed-3.npz")
     code, found = audit(tree, "trace", "results/figures/fig2a.svg")

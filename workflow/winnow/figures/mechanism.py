@@ -12,7 +12,7 @@ from ..judge.stats import mean_interval
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from .curves import density_axis, line_with_interval, over_density, over_seeds, seeds
-from .regimes import EPS, LARGE_INIT, regime, three_fractions, without_signal
+from .regimes import EPS, LARGE_INIT, named, regime, three_fractions, without_signal
 from .style import GUIDE, SMALL, legend_below, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
@@ -26,38 +26,50 @@ def features(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """The paper's schematic Fig. 1, measured: over neurons, <w, mu> of their own signal and <w, xi> of fresh noise."""
     found = regime(tables, "boundary", "init_std", LARGE_INIT)
     ends = found.table.groupby("run").tail(1)
-    figure, grid = new_figure(2, 1, aspect=0.8)
+    figure, grid = new_figure(2, 1, aspect=0.85)
     labels = {
         "signal_strength": r"signal strength $\langle w_{kr} \odot m_{kr}, \mu e_k\rangle$",
         "noise_strength": r"noise strength $\langle w_{kr} \odot m_{kr}, \xi\rangle$, fresh $\xi$",
     }
+    chosen = {f"{name}, {f:g} pruned": ends[np.isclose(ends.fraction, f)] for name, f in three_fractions(found).items()}
     parts = []
     for axes, (column, label) in zip(grid, labels.items(), strict=True):
-        runs = {item: ends[np.isclose(ends.fraction, item[1])] for item in three_fractions(found).items()}
-        pools = {item: np.concatenate(rows[column].to_numpy()).astype(float) for item, rows in runs.items()}
-        everything = np.concatenate(list(pools.values()))
-        edges = np.linspace(everything.min(), everything.max(), 61)
-        for number, ((name, fraction), values) in enumerate(pools.items()):
-            rows = runs[name, fraction]
-            mean = over_seeds(rows.assign(mean=rows[column].map(np.mean)), "mean").assign(series=name, strength=column)
-            shares = np.histogram(values, edges)[0] / len(values)
-            text = f"{name}, {fraction:g} pruned ({seeds(mean)}):\nmean {mean.y[0]:.3f}, s.d. {values.std():.3f}"
-            axes.stairs(shares, edges, color=f"C{number}", linewidth=1.2, label=text)
-            _mark_mean(axes, mean, number)
-            parts.append(mean.merge(pd.DataFrame({"left": edges[:-1], "share": shares}), how="cross"))
-            parts[-1] = parts[-1].assign(sd=values.std(), neurons=len(values))
+        parts.append(_histograms(axes, chosen, column))
         axes.set(xlabel=label, ylabel="share of neurons", yscale="log")
-        axes.set_ylim(top=8)
+        axes.set_ylim(top=1000)  # room for the inset
+        axes.set_yticks([1e-4, 1e-2, 1])
         legend_below(axes)
     letter_panels(grid)
     return pd.concat(parts, ignore_index=True), figure
 
 
-def _mark_mean(axes: Axes, mean: pd.DataFrame, number: int) -> None:
-    """A triangle at a mean and a bar for its interval, each curve's at a height of its own above the histograms."""
-    height, colour = 5.0 / 1.8**number, f"C{number}"
-    axes.hlines(height, mean.low, mean.high, color=colour, linewidth=1.5)
-    axes.plot(mean.y, [height], marker="v", color=colour, markersize=4.5)
+def _histograms(axes: Axes, chosen: dict[str, pd.DataFrame], column: str) -> pd.DataFrame:
+    """Draw the share of neurons by strength, all seeds together, and the means over the seeds in an inset."""
+    pools = {name: np.concatenate(rows[column].to_numpy()).astype(float) for name, rows in chosen.items()}
+    everything = np.concatenate(list(pools.values()))
+    edges = np.linspace(everything.min(), everything.max(), 61)
+    means, parts = [], []
+    for number, (name, values) in enumerate(pools.items()):
+        mean = over_seeds(chosen[name].assign(mean=chosen[name][column].map(np.mean)), "mean")
+        shares = np.histogram(values, edges)[0] / len(values)
+        text = f"{name} ({seeds(mean)}):\nmean {mean.y[0]:.4f}, s.d. {values.std():.3f}"
+        axes.stairs(shares, edges, color=f"C{number}", linewidth=1.2, label=text)
+        bins = pd.DataFrame({"left": edges[:-1], "share": shares, "sd": values.std(), "neurons": len(values)})
+        means.append(mean)
+        parts.append(mean.assign(series=name, strength=column).merge(bins, how="cross"))
+    _inset_of_means(axes, pd.concat(means))
+    return pd.concat(parts)
+
+
+def _inset_of_means(axes: Axes, means: pd.DataFrame) -> None:
+    """The means and their intervals on a scale of their own: on that of the neurons they coincide."""
+    inset = axes.inset_axes((0.68, 0.74, 0.3, 0.2))
+    for number, mean in enumerate(means.itertuples()):
+        inset.hlines(-number, mean.low, mean.high, color=f"C{number}", linewidth=1.5)
+        inset.plot(mean.y, -number, "o", color=f"C{number}", markersize=3.5)
+    inset.set(yticks=[], ylim=(-2.7, 0.7))
+    inset.locator_params(axis="x", nbins=2)
+    inset.set_title("means", fontsize=SMALL, pad=2)
 
 
 # --- decomposition
@@ -89,7 +101,7 @@ def _coefficients(axes: Axes, found: Regime) -> pd.DataFrame:
     axes.axhline(formulas.feature_scale(model.width, model.power), label=r"$m^{-1/q}$", **UPPER)
     density_axis(axes, found.table.fraction.unique())
     axes.set(yscale="log", ylabel=f"coefficient at train loss {EPS:g}")
-    axes.set_title(found.name, loc="left")
+    axes.set_title(named(found), loc="left")
     legend_below(axes, ncols=2)
     return pd.concat(parts)
 

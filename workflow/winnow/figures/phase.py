@@ -48,9 +48,9 @@ def phase(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
         "boundary_error": _error(held[_near(held, slope, constant)], slope, constant),
         "constant_error": float((_means(held).accuracy - _means(fitted).accuracy.mean()).abs().mean()),
     }
-    names = ("fitted", "held out", "held out, near the boundary", "held out, by a constant")
-    told = "\n".join(f"mean error, {name}: {error:.3f}" for name, error in zip(names, errors.values(), strict=True))
-    grid[1, 1].annotate(told, (0.02, 0.98), xycoords="axes fraction", va="top", fontsize=SMALL)
+    names = ("a, b (fitted)", "c (held out)", "c, next to the boundary", "c, by a constant")
+    told = "\n".join(f"{name}: {error:.3f}" for name, error in zip(names, errors.values(), strict=True))
+    grid[1, 1].annotate(f"mean error\n{told}", (0.02, 1), xycoords="axes fraction", va="top", fontsize=SMALL)
     letter_panels(grid.flat)
     low, high = np.percentile(spread, [2.5, 97.5], axis=0)
     fit = {"slope": slope, "slope_low": low[0], "slope_high": high[0]}
@@ -181,8 +181,9 @@ def _collapse(axes: Axes, points: pd.DataFrame, slope: float, constant: float, s
     x = np.linspace(means.race.min(), means.race.max(), 200)
     label = f"fit: constant {constant:.2f} [{low:.2f}, {high:.2f}]"
     axes.plot(x, expit(slope * (x - constant)), color="0.3", linewidth=1, label=label)
-    axes.axvline(0, **GUIDE)
+    axes.vlines(0, -0.1, 1.1, **GUIDE)
     axes.set(
-        xlabel="predicted log advantage of the signal", ylabel="accuracy above guessing, rescaled", ylim=(-0.1, 1.75)
+        xlabel="predicted log advantage of the signal", ylabel="accuracy above guessing, rescaled", ylim=(-0.1, 1.85)
     )
+    axes.set_yticks(np.linspace(0, 1, 5))
     axes.legend(loc="lower right")

@@ -34,6 +34,11 @@ def all_regimes(tables: dict[str, pd.DataFrame], name: str, axis: str | None) ->
     return split_regimes(name, tables[name], tables[name].attrs["settings"], axis)
 
 
+def named(found: Regime) -> str:
+    """A regime as curves and panels are labelled."""
+    return rf"{found.name.split(',')[0]}, $\sigma_0$ = {found.settings.model.init_std:g}"
+
+
 def without_signal(rows: pd.DataFrame, settings: TwoLayerSettings) -> pd.DataFrame:
     """The rows of runs in which no class has a signal neuron, at the densities at which that is likelier than not."""
     return rows[(rows.classes_missing == settings.data.classes) & over_pruned(rows, settings)]
@@ -110,6 +115,8 @@ def _finish(figure: Figure, grid: np.ndarray) -> None:
     for axes, label in zip(grid[:, 0], METRICS.values(), strict=True):
         axes.set_ylabel(label)
         axes.set(**({"ylim": (-0.03, 0.93)} if label == "test error" else {"yscale": "log"}))
+    for axes in grid[:-1, 0]:  # a row shares its axis
+        axes.set_ylim(top=2 * axes.get_ylim()[1])  # room to name what guessing gives
     for axes in grid[:-1].flat:
         axes.set_xlabel("")
     letter_panels(grid.flat)
@@ -176,22 +183,27 @@ def bound(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     figure, (left, right) = new_figure(2, 1, aspect=1)
     parts = []
     for number, one in enumerate(found):
-        model, data, colour, marker = one.settings.model, one.settings.data, f"C{number}", "osD^"[number]
         rows = first_below(one.table, EPS)
         series = {column: over_seeds(rows, column) for column in ("event_missed", "loss_on_event", "loss_off_event")}
         series = {column: part[part.n >= rows.seed.nunique() / 2] for column, part in series.items()}
         parts += [part.assign(series=column, regime=one.name) for column, part in series.items()]
-        name = rf"{one.name.split(',')[0]}, $\sigma_0$ = {model.init_std:g}"
-        line_with_interval(left, over_density(series["event_missed"]), name, colour, marker)
-        densities = np.geomspace(1, 1 - one.table.fraction.max(), 60)
-        size = (data.classes, model.width, data.dimension, model.init_std, data.sigma_n)
-        law = [min(formulas.event_bound(*size, x, model.event_threshold), 1) for x in densities]
-        left.plot(densities, law, **GUIDE | {"color": colour})
-        for column, style in {"loss_on_event": "--", "loss_off_event": "-"}.items():
-            where = {"loss_on_event": "on E", "loss_off_event": "off E"}[column]
-            line_with_interval(right, over_density(series[column]), where, colour, marker, style)
-    _label_bound(left, right, found[0].settings.data.n_train, one.table.fraction.unique())
+        style = {"colour": f"C{number}", "marker": "osD^"[number]}
+        line_with_interval(left, over_density(series["event_missed"]), named(one), **style)
+        left.plot(*_event_bound(one), **GUIDE | {"color": f"C{number}"})
+        for column, where, line in (("loss_on_event", "on E", "--"), ("loss_off_event", "off E", "-")):
+            if len(series[column]):
+                label = f"{named(one)}, {where}"
+                line_with_interval(right, over_density(series[column]), label, **style, linestyle=line)
+    _label_bound(left, right, found[0].settings.data.n_train, found[-1].table.fraction.unique())
     return pd.concat(parts, ignore_index=True), figure
+
+
+def _event_bound(found: Regime) -> tuple[np.ndarray, list[float]]:
+    """Densities and Lemma 8's bound there, at most 1."""
+    data, model = found.settings.data, found.settings.model
+    densities = np.geomspace(1, 1 - found.table.fraction.max(), 60)
+    size = (data.classes, model.width, data.dimension, model.init_std, data.sigma_n)
+    return densities, [min(formulas.event_bound(*size, x, model.event_threshold), 1) for x in densities]
 
 
 def _label_bound(left: Axes, right: Axes, n_train: int, fractions: np.ndarray) -> None:
@@ -204,5 +216,5 @@ def _label_bound(left: Axes, right: Axes, n_train: int, fractions: np.ndarray) -
     for axes in (left, right):
         density_axis(axes, fractions)
     legend_below(left)
-    legend_below(right, ncols=2)
+    legend_below(right)
     letter_panels((left, right))

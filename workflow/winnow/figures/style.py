@@ -32,7 +32,7 @@ def new_figure(columns: int = 1, rows: int = 1, aspect: float = 0.75, **options)
     """A figure in the house style: one panel as wide as a column, several side by side as wide as a page."""
     sns.set_theme(context="paper", style="ticks", palette=PALETTE)
     plt.rcParams.update({"svg.hashsalt": "winnow", "figure.constrained_layout.use": True, "savefig.dpi": 300})
-    plt.rcParams.update(TEXT | {"legend.frameon": False, "legend.handlelength": 1.6, "legend.labelspacing": 0.3})
+    plt.rcParams.update(TEXT | {"legend.frameon": False, "legend.handlelength": 2.2, "legend.labelspacing": 0.3})
     width = COLUMN_WIDTH if columns == 1 else PAGE_WIDTH
     return plt.subplots(rows, columns, figsize=(width, rows * width / columns * aspect), **options)
 
