@@ -9,6 +9,8 @@ with A = `formulas.accuracy_after_class_loss`. Slope and constant are fitted on 
 experiment `boundary` (other n, d and sigma_0) is held out.
 """
 
+import math
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -21,7 +23,7 @@ from ..judge.selection import first_below
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from .curves import PRUNED, over_seeds, seeds
-from .style import GUIDE, SMALL, letter_panels, new_figure
+from .style import GUIDE, SMALL, legend_below, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
 EPS = 0.01  # the train loss at which runs are compared
@@ -153,7 +155,8 @@ def _diagram(axes: Axes, cells: pd.DataFrame, settings: TwoLayerSettings, key: s
         x = np.interp(-np.log(densities), -np.log(1 - fractions), np.arange(len(fractions)), left=-0.5)
         outline = [withStroke(linewidth=style["linewidth"] + 1.2, foreground="black")]
         axes.plot(x, np.arange(len(values)), label=label, path_effects=outline, **style)
-    axes.set_xticks(range(len(fractions)), [f"{f:g}" for f in fractions])
+    named = range(0, len(fractions), math.ceil(len(fractions) / 7))  # as many as have room
+    axes.set_xticks(named, [f"{fractions[i]:g}" for i in named])
     axes.set_yticks(range(len(values)), [f"{v:g}" for v in values])
     axes.set(xlabel=PRUNED, ylabel=LABELS[key], xlim=(-0.5, len(fractions) - 0.5), ylim=(-0.5, len(values) - 0.5))
     axes.set_title(f"test accuracy ({seeds(cells)})", loc="left")
@@ -186,4 +189,4 @@ def _collapse(axes: Axes, points: pd.DataFrame, slope: float, constant: float, s
         xlabel="predicted log advantage of the signal", ylabel="accuracy above guessing, rescaled", ylim=(-0.1, 1.85)
     )
     axes.set_yticks(np.linspace(0, 1, 5))
-    axes.legend(loc="lower right")
+    legend_below(axes)

@@ -63,7 +63,7 @@ def _accuracies(metrics: pd.DataFrame, number: str) -> tuple[pd.DataFrame, Figur
         _gain_axis(gain, split)
         density_axis(gain, table.fraction.unique())
     for axes in grid.flat:
-        axes.legend(loc="lower left")
+        axes.legend(loc="best")
     letter_panels(grid.flat)
     return pd.concat(parts, ignore_index=True), figure
 
@@ -152,5 +152,5 @@ def noisy(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     data = pd.concat(parts, ignore_index=True)
     density_axis(axes, np.array(sorted(data.x.unique())))
     axes.set_ylabel("gain in test accuracy\nover dense (points)")
-    axes.legend(loc="lower left")
+    axes.legend(loc="best")
     return data, figure
