@@ -39,7 +39,7 @@ def phase(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     slope, constant = _fit(_means(fitted))
     spread = _bootstrap(fitted)
     cells = _cells(points.assign(prediction=_accuracy(points, slope, constant)))
-    figure, grid = new_figure(2, 2, aspect=0.8)
+    figure, grid = new_figure(2, 2, aspect=0.85)
     for axes, (name, table) in zip(grid.flat, tables.items(), strict=False):
         _diagram(axes, cells[cells.experiment == name], table.attrs["settings"], SWEPT[name], constant)
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, handlelength=3)
@@ -186,7 +186,7 @@ def _collapse(axes: Axes, points: pd.DataFrame, slope: float, constant: float, s
     axes.plot(x, expit(slope * (x - constant)), color="0.3", linewidth=1, label=label)
     axes.vlines(0, -0.1, 1.1, **GUIDE)
     axes.set(
-        xlabel="predicted log advantage of the signal", ylabel="accuracy above guessing, rescaled", ylim=(-0.1, 1.85)
+        xlabel="predicted log advantage of the signal", ylabel="accuracy above guessing, rescaled", ylim=(-0.1, 2.1)
     )
     axes.set_yticks(np.linspace(0, 1, 5))
     legend_below(axes)
