@@ -22,7 +22,7 @@ if not workflow.overwrite_configfiles:
 
 
 try:
-    CONFIG = load(config)
+    CONFIG = load(config, workflow.configfiles)
 except WinnowError as error:
     raise WorkflowError(str(error))
 
