@@ -171,6 +171,13 @@ def test_the_settings_of_a_run_hold_no_grid():
     assert not {"fractions", "seeds", "axes", "seeds_per_job"} & set(settings.model_dump()["settings"])
 
 
+def test_claims_are_judged_from_what_is_configured():
+    assert load(SMALL).judged == []
+    tree = changed("experiments.width", SMALL["experiments"]["fig5"])
+    tree["experiments"]["fig3a"] = {"kind": "images", "fractions": [0], "seeds": 1}
+    assert load(tree).judged == ["width", "fig3a"]
+
+
 def test_axes_that_only_scale_the_data_share_its_files():
     tree = changed("experiments.fig5.axes", {"sigma_n": [1, 2], "dimension": [10, 20], "width": [3]})
     assert load(tree).experiments["fig5"].data_axes == ["dimension"]

@@ -1,4 +1,4 @@
-# in:  the settings and metrics of the theory's experiments, when all of them are configured, and of the real data's
+# in:  the settings and metrics of the experiments that claims are judged from, as far as they are configured
 # out: results/claims.{json,md}
 
 

@@ -69,10 +69,8 @@ class Config(Strict):
 
     @property
     def judged(self) -> list[str]:
-        """The experiments that the claims are judged from; none if one of the theory's is not configured."""
-        if not set(CLAIMS) <= set(self.experiments):
-            return []
-        return [*CLAIMS, *(name for name in PRACTICE if name in self.experiments)]
+        """The experiments that the claims are judged from, as far as they are configured."""
+        return [name for name in (*CLAIMS, *PRACTICE) if name in self.experiments]
 
     @property
     def calibrations(self) -> list[str]:
