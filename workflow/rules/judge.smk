@@ -18,7 +18,7 @@ if CONFIG.judged:
         conda:
             "../../envs/winnow.yaml"
         params:
-            code=paths.WORKFLOW,
+            code=paths.code,
         shell:
             "python {params.code:q} claims --settings {input.settings:q} --metrics {input.metrics:q}"
             " --json {output.json:q} --markdown {output.markdown:q} 2> {log:q}"
