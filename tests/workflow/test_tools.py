@@ -37,6 +37,12 @@ def test_a_caption_renders_clean(caption):
     assert not re.search(r"{[{%#]", caption.read_text()), "the report fills in templates"
 
 
+def test_every_target_of_the_makefile_is_in_its_head():
+    text = (ROOT / "Makefile").read_text()
+    targets = re.search(r"^.PHONY: (.*)$", text, re.MULTILINE)[1].split()
+    assert set(targets) == set(re.findall(r"make ([a-z-]+)", text.split("CONFIG ?=")[0]))
+
+
 def test_ci_and_readme_run_the_same_commands():
     ci = (ROOT / ".ci/run").read_text()
     actions = (ROOT / ".github/workflows/ci.yml").read_text()
