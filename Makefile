@@ -5,62 +5,73 @@
 # make bench     the compiled core against torch and jax
 # make audit     checks every result against its record, and derives five of them again
 # make golden    compares a run of config/ci.yaml with the values in git; within the tolerance of another machine is fine
+# make report    one page with all figures, results/report.html
+# make publish   copies figures, claims and scorecard to docs/
+# make clean     removes results; make env only installs
 # CONFIG=config/ci.yaml selects a configuration, DIR=build/ci a working directory for its results.
 CONFIG ?= config.yaml
 DIR ?= .
 CORES ?= all
 PYTHON ?= python3
 VENV ?= .venv
-BIN = $(abspath $(VENV))/bin
-SNAKEMAKE = $(BIN)/snakemake --cores $(CORES) --configfile "$(abspath $(CONFIG))" --directory "$(DIR)"
+$(foreach name,CONFIG DIR CORES PYTHON VENV,$(if $(strip $($(name))),,$(error $(name) is empty; it must have a value)))
+
+# A space or a quote in a path is a character like any other.
+quoted = '$(subst ','\'',$(1))'
+# Tools are called as modules: the scripts beside them name the folder that the environment was made in.
+RUN = $(call quoted,$(VENV)/bin/python)
+SNAKEMAKE = $(RUN) -m snakemake --cores $(call quoted,$(CORES)) --configfile $(call quoted,$(CONFIG)) \
+	--directory $(call quoted,$(DIR))
+# Into the working directory, with paths that hold there.
+INSIDE = checkout="$$PWD" python="$$(realpath -ms $(RUN))" config="$$(realpath -ms $(call quoted,$(CONFIG)))" \
+	&& cd $(call quoted,$(DIR)) &&
 
 .PHONY: env figures test test-slurm growth audit golden report bench publish clean
 .DEFAULT_GOAL = figures
 
-env: $(VENV)/installed
-
-$(VENV)/installed: envs/requirements.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --requirement envs/requirements.txt
-	touch $@
+env:
+	@[ $(call quoted,$(VENV)/installed) -nt envs/requirements.txt ] || { set -ex; \
+		$(call quoted,$(PYTHON)) -m venv $(call quoted,$(VENV)); \
+		$(RUN) -m pip install --quiet --requirement envs/requirements.txt; \
+		touch $(call quoted,$(VENV)/installed); }
 
 figures: env
-	@mkdir -p "$(DIR)"
+	@mkdir -p $(call quoted,$(DIR))
 	$(SNAKEMAKE)
 
 audit: env
-	cd "$(DIR)" && $(BIN)/python "$(CURDIR)/workflow" audit verify --config "$(abspath $(CONFIG))"
-	cd "$(DIR)" && $(BIN)/python "$(CURDIR)/workflow" audit sample 5
+	$(INSIDE) "$$python" "$$checkout/workflow" audit verify --config "$$config"
+	$(INSIDE) "$$python" "$$checkout/workflow" audit sample 5
 
 golden: env
-	cd "$(DIR)" && { $(BIN)/python "$(CURDIR)/workflow" audit golden || [ $$? -eq 3 ]; }
+	$(INSIDE) "$$python" "$$checkout/workflow" audit golden || [ $$? -eq 3 ]
 
 report: env
 	$(SNAKEMAKE) --report results/report.html
 
 test: env
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/snakefmt --check Snakefile workflow/rules
-	$(BIN)/snakemake --lint
-	$(BIN)/python -m pytest
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m snakefmt --check Snakefile workflow/rules
+	$(RUN) -m snakemake --lint
+	$(RUN) -m pytest
 
 test-slurm: env
-	$(BIN)/pip install --quiet --requirement envs/slurm.txt
-	$(BIN)/python -m pytest -s tests/slurm
+	$(RUN) -m pip install --quiet --requirement envs/slurm.txt
+	$(RUN) -m pytest -s tests/slurm
 
 growth: env
-	PYTHONPATH=workflow $(BIN)/python tests/bench/growth.py
+	PYTHONPATH=workflow $(RUN) tests/bench/growth.py
 
 bench: env
-	$(BIN)/pip install --quiet --requirement envs/bench.txt
+	$(RUN) -m pip install --quiet --requirement envs/bench.txt
 	$(SNAKEMAKE) results/core/libwinnow.so
-	cd "$(DIR)" && PYTHONPATH="$(CURDIR)/workflow" $(BIN)/python "$(CURDIR)/tests/bench/core.py" --core results/core/libwinnow.so --out results/bench
+	$(INSIDE) PYTHONPATH="$$checkout/workflow" "$$python" "$$checkout/tests/bench/core.py" --core results/core/libwinnow.so --out results/bench
 
 publish: figures
 	mkdir -p docs/figures
-	cp "$(DIR)"/results/figures/*.svg docs/figures/
-	cd "$(DIR)/results" && cp $$(ls | grep -E '^(claims|scorecard)\.') "$(CURDIR)/docs/"
+	cp $(call quoted,$(DIR))/results/figures/*.svg docs/figures/
+	find $(call quoted,$(DIR)/results) -maxdepth 1 \( -name 'claims.*' -o -name 'scorecard.*' \) -exec cp {} docs/ \;
 
 clean:
-	rm -rf "$(DIR)/results/"*/ "$(DIR)/.snakemake"
+	rm -rf $(call quoted,$(DIR))/results/*/ $(call quoted,$(DIR)/.snakemake)

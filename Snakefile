@@ -7,7 +7,8 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.27")
-sys.path.insert(0, os.path.join(workflow.basedir, "workflow"))
+HERE = workflow.current_basedir.get_path_or_uri(secret_free=True)  # not the folder of a workflow that uses this one
+sys.path.insert(0, os.path.join(HERE, "workflow"))
 
 from winnow import paths
 from winnow.config.load import load
@@ -15,14 +16,14 @@ from winnow.errors import WinnowError
 from winnow.figures import FIGURES, PUBLISHED
 from winnow.steps import STEPS
 
-# A --configfile stands alone; without one, the default run.
-if not workflow.overwrite_configfiles:
+# A --configfile, or the configuration of a workflow that uses this one, stands alone; without one, the default run.
+if not workflow.overwrite_configfiles and "experiments" not in config:
 
-    configfile: os.path.join(workflow.basedir, "config.yaml")
+    configfile: os.path.join(HERE, "config.yaml")
 
 
 try:
-    CONFIG = load(config)
+    CONFIG = load(config, workflow.configfiles)
 except WinnowError as error:
     raise WorkflowError(str(error))
 
@@ -33,6 +34,14 @@ PAGES |= {"claims": "verdicts on the paper's claims"} if CONFIG.judged else {}
 PAGES |= {"calibration": "readings of figure 2, nearest first"} if CONFIG.calibrations else {}
 
 
+rule all:
+    """Everything the configuration asks for."""
+    input:
+        [paths.table(name, "summary") for name in CONFIG.experiments],
+        [paths.figure(name, "svg") for name in CONFIG.figures],
+        [paths.page(name) for name in PAGES],
+
+
 include: "workflow/rules/core.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
@@ -40,14 +49,6 @@ include: "workflow/rules/collect.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/judge.smk"
 include: "workflow/rules/pages.smk"
-
-
-rule all:
-    """Everything the configuration asks for."""
-    default_target: True
-    input:
-        [paths.figure(name, "svg") for name in CONFIG.figures],
-        [paths.page(name) for name in PAGES],
 
 
 onerror:

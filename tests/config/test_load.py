@@ -1,9 +1,13 @@
 import copy
 import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Annotated, get_args, get_origin
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from winnow.config.base import Strict
 from winnow.config.load import Config, load, schema
@@ -31,7 +35,7 @@ def changed(path: str, value: object) -> dict:
     "path", sorted(ROOT.glob("config*.yaml")) + sorted(ROOT.glob("config/*.yaml")), ids=lambda p: p.name
 )
 def test_the_configurations_of_the_project_are_valid(path):
-    load(yaml.safe_load(path.read_text()))
+    load(yaml.safe_load(path.read_text()), [path])
 
 
 @pytest.mark.parametrize(
@@ -65,6 +69,18 @@ def test_the_configurations_of_the_project_are_valid(path):
         ("figures", ["fig2a"], r"fig2a needs the experiment fig2a, which is not configured"),
         ("colour", "red", r"colour = \"red\": unknown key; allowed: root_seed"),
         ("root_seed", -1, r"root_seed = -1"),
+        ("experiments.fig5.seeds", True, r"fig5\.seeds = true: must be a number, not true or false"),
+        ("experiments.fig5.seeds", [0, True], r"fig5\.seeds\[1\] = true: must be a number"),
+        ("experiments.fig5.seeds", [2**63], r"fig5\.seeds\[0\] = 9223372036854775808: .* less than 92233"),
+        ("experiments.fig5.seeds", 10**12, r"make 4,000,000,000,000 runs; at most 1,000,000"),
+        ("experiments.fig5.fractions", [False], r"fig5\.fractions\[0\] = false: must be a number"),
+        ("experiments.fig5.fractions", [1e-300], r"fraction: 0\.0+1 has 302 characters; at most 100"),
+        ("experiments.fig5.axes", {"sigma_n": [1e20]}, r"axes\.sigma_n\[0\] = 1e\+20: .* less than 10{20}"),
+        ("experiments.fig5.axes", {"width": [True]}, r"width = \"true\": .* valid integer"),
+        ("experiments.fig5.axes", {"noise_orthogonal": [1, True]}, r"axes\.noise_orthogonal: 1 must be spelled true"),
+        ("experiments.fig5.axes", {"sigma_n": ["1e-3", 0.001]}, r"axes\.sigma_n = .*: 0\.001 is listed twice"),
+        ("experiments.fig5.training.max_steps", 2**53 + 1, r"max_steps = 9007199254740993: .* less than or equal to"),
+        ("experiments", {"a" * 101: SMALL["experiments"]["fig5"]}, r"at most 100 characters"),
     ],
 )
 def test_a_mistake_is_one_line_with_key_value_and_what_is_allowed(path, value, says):
@@ -75,10 +91,71 @@ def test_a_mistake_is_one_line_with_key_value_and_what_is_allowed(path, value, s
     assert re.search(says, lines[0]), lines[0]
 
 
+def numbers(annotation) -> bool:
+    """Whether a key holds a number, or a list of them."""
+    if get_origin(annotation) is None:
+        return annotation in (int, float)
+    return any(numbers(part) for part in get_args(annotation)[: 1 if get_origin(annotation) is Annotated else None])
+
+
+def test_no_number_is_true_or_false():
+    """Python and pydantic count true as 1."""
+    checked = set()
+    for model in models(Config):
+        for key, field in model.model_fields.items():
+            if numbers(field.rebuild_annotation()) and key != "axes":
+                for value in (True, [True]):
+                    with pytest.raises(ValidationError) as error:
+                        model.model_validate({key: value})
+                    assert key in {problem["loc"][0] for problem in error.value.errors()}, f"{model.__name__}.{key}"
+                checked.add(key)
+    assert {"root_seed", "seeds", "fractions", "eps", "momentum", "milestones", "hidden", "power"} <= checked
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("root_seed: 1\nroot_seed: 2\n", r"root_seed stands twice, in lines 1 and 2"),
+        ("experiments:\n  a: {}\n  b: {}\n  'a': {}\n", r"experiments\.a stands twice, in lines 2 and 4"),
+        ("x:\n- y:\n  - {z: {w: 1, w: 1}}\n", r"x\[0\]\.y\[0\]\.z\.w stands twice, in lines 3 and 3"),
+        ('{\n\t"figures": [],\n\t"figures": []\n}', r"figures stands twice, in lines 2 and 3"),
+    ],
+)
+def test_a_key_given_twice_is_one_line_with_its_places(tmp_path, text, says):
+    file = tmp_path / "a.yaml"
+    file.write_text(text)
+    with pytest.raises(WinnowError, match=rf"^{re.escape(str(file))}: {says}; keep one$"):
+        load(SMALL, [file])
+
+
+def test_snakemake_stops_at_a_key_given_twice(tmp_path):
+    """Snakemake reads the files itself; the Snakefile checks those that were given."""
+    (tmp_path / "good.yaml").write_text(yaml.safe_dump(SMALL))
+    (tmp_path / "twice.yaml").write_text("root_seed: 1\nroot_seed: 2\n")
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--dry-run"]
+    command += ["--configfile", "good.yaml", "twice.yaml"]
+    run = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert run.returncode == 1
+    assert f"{tmp_path}/twice.yaml: root_seed stands twice, in lines 1 and 2; keep one" in run.stdout
+    assert "Traceback" not in run.stdout
+
+
+def test_a_merged_key_may_be_overridden(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: *a\n")
+    load(SMALL, [file])
+
+
 def test_the_grid_is_spelled_canonically():
     experiment = load(SMALL).experiments["fig5"]
     assert experiment.grid == {"sigma_n": ["0.5", "1"], "fraction": ["0", "0.5"], "seed": ["0", "1", "2"]}
     assert experiment.points() == [{"sigma_n": "0.5"}, {"sigma_n": "1"}]
+
+
+def test_a_number_that_yaml_takes_for_text_is_that_number():
+    tree = changed("experiments.fig5.axes", yaml.safe_load("{learning_rate: [1e-3, 5e-1], width: ['07']}"))
+    assert load(tree).experiments["fig5"].grid["learning_rate"] == ["0.001", "0.5"]
+    assert load(tree).experiments["fig5"].grid["width"] == ["7"]
 
 
 def test_batches_are_seed_over_seeds_per_job():
@@ -92,6 +169,13 @@ def test_the_settings_of_a_run_hold_no_grid():
     more_seeds = load(changed("experiments.fig5.seeds", 9)).run_settings("fig5")
     assert settings == more_seeds
     assert not {"fractions", "seeds", "axes", "seeds_per_job"} & set(settings.model_dump()["settings"])
+
+
+def test_claims_are_judged_from_what_is_configured():
+    assert load(SMALL).judged == []
+    tree = changed("experiments.width", SMALL["experiments"]["fig5"])
+    tree["experiments"]["fig3a"] = {"kind": "images", "fractions": [0], "seeds": 1}
+    assert load(tree).judged == ["width", "fig3a"]
 
 
 def test_axes_that_only_scale_the_data_share_its_files():

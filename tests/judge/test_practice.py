@@ -69,10 +69,20 @@ def test_comparisons_find_what_is_better_and_what_is_worse():
     assert (table.n == 8).all()
 
 
+def judged(tables: dict) -> dict[str, dict]:
+    """The claims that were judged, by their id."""
+    return {row["id"]: row for row in practice.real_data_claims(tables) if "verdict" not in row}
+
+
+def not_run(tables: dict) -> dict[str, str]:
+    """What the claims say that were not."""
+    rows = practice.real_data_claims(tables)
+    return {row["id"]: row["statement"] for row in rows if row.get("verdict") == "not run"}
+
+
 @pytest.mark.parametrize(("test", "train", "true"), [(FLAT, FLAT, True), ([95, 95, 94, 93, 90.0], FLAT, False)])
 def test_the_competitive_claim_follows_the_data(test, train, true):
-    rows = practice.real_data_claims({"fig3a": metrics({"bernoulli": (test, train), "imp": (FLAT, FLAT)})})
-    claim = rows[0]
+    claim = judged({"fig3a": metrics({"bernoulli": (test, train), "imp": (FLAT, FLAT)})})["practice-random"]
     assert set(claim) == KEYS
     assert (claim["p_value"] < 0.01) == true
     assert (claim["p_against"] < 0.01) != true
@@ -82,20 +92,20 @@ def test_the_competitive_claim_follows_the_data(test, train, true):
 
 def test_the_knee_claim_follows_the_data():
     late, early = [95, 95, 95, 94, 90.0], [95, 94, 93, 90, 80.0]
-    claim = practice.real_data_claims({"fig3a": metrics({"bernoulli": (early, late)})})[1]
+    claim = judged({"fig3a": metrics({"bernoulli": (early, late)})})["practice-knee"]
     assert claim["estimate"] > 0.3
     assert claim["p_value"] < 0.01
-    claim = practice.real_data_claims({"fig3a": metrics({"bernoulli": (late, early)})})[1]
+    claim = judged({"fig3a": metrics({"bernoulli": (late, early)})})["practice-knee"]
     assert claim["p_against"] < 0.01
 
 
 def test_the_boost_claim_follows_the_data():
     better = [95.0, 95.0, 96.0, 95.0, 90.0]
-    claim = practice.real_data_claims({"methods": metrics({"snip": (better, FLAT), "erk": (FALLING, FLAT)})})[0]
+    claim = judged({"methods": metrics({"snip": (better, FLAT), "erk": (FALLING, FLAT)})})["practice-boost"]
     assert claim["p_value"] < 0.01
     assert "snip at fraction 0.5" in claim["statistic"]
     worse = [95.0, 94.0, 93.0, 92.0, 90.0]
-    claim = practice.real_data_claims({"methods": metrics({"snip": (worse, FLAT)})})[0]
+    claim = judged({"methods": metrics({"snip": (worse, FLAT)})})["practice-boost"]
     assert claim["p_against"] < 0.01
     assert claim["estimate"] < 0
 
@@ -105,19 +115,30 @@ def test_the_noise_claim_follows_the_data():
     table = pd.concat(
         [metrics({"bernoulli": (FLAT, FLAT)}, sigma=0.0), metrics({"bernoulli": (rising, FLAT)}, sigma=1.0)]
     )
-    claim = practice.real_data_claims({"noisy": table})[0]
+    claim = judged({"noisy": table})["practice-noise"]
     assert claim["estimate"] == pytest.approx(1, abs=0.2)
     assert claim["p_value"] < 0.01
     flipped = table.assign(sigma=1 - table.sigma)
-    assert practice.real_data_claims({"noisy": flipped})[0]["p_against"] < 0.01
+    assert judged({"noisy": flipped})["practice-noise"]["p_against"] < 0.01
 
 
-def test_without_the_experiments_there_are_no_rows():
-    assert practice.real_data_claims({}) == []
+def test_a_claim_without_its_experiment_says_so():
+    told = not_run({"fig3a": metrics({"bernoulli": (FLAT, FALLING)})})
+    assert told["practice-boost"] == "needs the experiment `methods`, which is not configured"
+    assert told["practice-noise"] == "needs the experiment `noisy`, which is not configured"
+    assert not {"practice-random", "practice-knee"} & set(told)
+
+
+def test_a_claim_says_what_its_experiment_lacks():
+    table = metrics({"bernoulli": (FLAT, FALLING)})
+    assert "0 must be one of them" in not_run({"fig4": table[table.fraction > 0]})["practice-knee-resnet"]
+    assert not_run({"noisy": table})["practice-noise"] == "needs `sigma` in the runs of `noisy`"
+    two_layer = table.drop(columns="data")
+    assert not_run({"fig3a": two_layer})["practice-random"] == "needs `data` in the runs of `fig3a`"
 
 
 def test_claims_on_cifar10_are_not_run_until_they_are():
-    rows = practice.not_run({})
+    rows = [row for row in practice.real_data_claims({}) if row["regime"] == "cifar10"]
     assert [(row["id"], row["figure"]) for row in rows] == [
         ("practice-random-vgg", "fig3b"),
         ("practice-knee-vgg", "fig3b"),
@@ -125,12 +146,10 @@ def test_claims_on_cifar10_are_not_run_until_they_are():
     ]
     for row in rows:
         assert set(row) == KEYS | {"p_adjusted", "p_against_adjusted", "verdict"}
-        assert (row["regime"], row["n"], row["verdict"]) == ("cifar10", 0, "not run")
+        assert (row["n"], row["verdict"]) == (0, "not run")
         assert np.isnan(row["estimate"]) and np.isnan(row["p_value"])
-    found = {"fig3b": metrics({"bernoulli": (FLAT, FLAT)}), "fig4": metrics({"bernoulli": (FALLING, FLAT)})}
-    assert practice.not_run(found) == []
-    rows = practice.real_data_claims(found)
-    assert [row["id"] for row in rows] == ["practice-random-vgg", "practice-knee-vgg", "practice-knee-resnet"]
-    assert "up to 36% sparsity" in rows[0]["statement"]
-    assert rows[0]["test"] == "paired t-test at fraction 0.5"
-    assert rows[0]["estimate"] == 0.9
+    found = judged({"fig3b": metrics({"bernoulli": (FLAT, FLAT)}), "fig4": metrics({"bernoulli": (FALLING, FLAT)})})
+    assert list(found) == ["practice-random-vgg", "practice-knee-vgg", "practice-knee-resnet"]
+    assert "up to 36% sparsity" in found["practice-random-vgg"]["statement"]
+    assert found["practice-random-vgg"]["test"] == "paired t-test at fraction 0.5"
+    assert found["practice-random-vgg"]["estimate"] == 0.9

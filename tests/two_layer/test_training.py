@@ -4,6 +4,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from winnow.config.base import RunSettings, read
 from winnow.core import reference
@@ -47,6 +49,20 @@ def test_evaluation_steps_are_log_spaced_and_hold_both_ends():
     assert training.evaluation_steps(1000, 5) == [0, 1, 10, 100, 1000]
     assert training.evaluation_steps(3, 20) == [0, 1, 2, 3]
     assert training.evaluation_steps(1, 2) == [0, 1]
+    assert training.evaluation_steps(1000, 2) == [0, 1000]
+    assert training.evaluation_steps(1000, 3) == [0, 1, 1000]
+
+
+@given(st.integers(1, 2**53), st.integers(2, 300))
+def test_evaluation_steps_go_from_0_to_the_last_step(max_steps, count):
+    steps = training.evaluation_steps(max_steps, count)
+    assert (steps[0], steps[-1]) == (0, max_steps)
+    assert steps == sorted(set(steps))
+    assert len(steps) <= count
+
+
+def test_a_run_of_two_evaluations_is_trained_to_its_last_step(jobs):
+    assert pq.read_table(jobs([1], training={"evaluations": 2})[0])["step"].to_pylist() == [0, 200]
 
 
 def test_a_run_is_a_table_with_every_column(jobs):

@@ -78,10 +78,7 @@ def finished(library, tmp_path_factory):
 
 @pytest.fixture
 def folder(finished, tmp_path_factory):
-    """A copy of the finished run without its runs and tables: five jobs are left to do.
-
-    It lies beside the original, because the relative path of the code is a parameter of every job.
-    """
+    """A copy of the finished run without its runs and tables: five jobs are left to do."""
     copy = tmp_path_factory.mktemp("copy")
     shutil.copytree(finished, copy, dirs_exist_ok=True)
     shutil.rmtree(copy / "results/tiny/runs")

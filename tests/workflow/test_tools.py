@@ -1,7 +1,11 @@
 """The files around the workflow: what the Makefile, CI and README say must be there."""
 
+import io
 import re
 from pathlib import Path
+
+import pytest
+from docutils.core import publish_parts
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,6 +23,24 @@ def test_every_figure_and_page_has_a_caption():
 
     captions = {path.stem for path in (ROOT / "workflow/report").glob("*.rst")}
     assert captions == set(FIGURES) | {"claims", "scorecard", "calibration"}
+
+
+@pytest.mark.parametrize("caption", sorted((ROOT / "workflow/report").glob("*.rst")), ids=lambda path: path.stem)
+def test_a_caption_renders_clean(caption):
+    """As the report renders it; a single backquote is no code in reStructuredText, but a citation."""
+    complaints = io.StringIO()
+    told = {"report_level": 1, "warning_stream": complaints}
+    html = publish_parts(caption.read_text(), writer="html", settings_overrides=told)["body"]
+    assert complaints.getvalue() == ""
+    assert "system-message" not in html
+    assert "<cite>" not in html
+    assert not re.search(r"{[{%#]", caption.read_text()), "the report fills in templates"
+
+
+def test_every_target_of_the_makefile_is_in_its_head():
+    text = (ROOT / "Makefile").read_text()
+    targets = re.search(r"^.PHONY: (.*)$", text, re.MULTILINE)[1].split()
+    assert set(targets) == set(re.findall(r"make ([a-z-]+)", text.split("CONFIG ?=")[0]))
 
 
 def test_ci_and_readme_run_the_same_commands():

@@ -19,7 +19,7 @@ for name, experiment in CONFIG.experiments.items():
         conda:
             "../../envs/winnow.yaml"
         params:
-            code=paths.WORKFLOW,
+            code=paths.code,
             grid=json.dumps(experiment.grid),
             name=name,
         shell:

@@ -13,6 +13,6 @@ rule core:
     conda:
         "../../envs/winnow.yaml"
     params:
-        code=paths.WORKFLOW,
+        code=paths.code,
     shell:
         "python {params.code:q} core --out {output:q} 2> {log:q}"

@@ -18,7 +18,7 @@ for name, experiment in CONFIG.experiments.items():
         conda:
             "../../envs/winnow.yaml"
         params:
-            code=paths.WORKFLOW,
+            code=paths.code,
             settings=CONFIG.run_settings(name).model_dump_json(),
         shell:
             "python {params.code:q} settings --json {params.settings:q} --out {output:q} 2> {log:q}"
@@ -43,7 +43,7 @@ for name, experiment in CONFIG.experiments.items():
             conda:
                 "../../envs/winnow.yaml"
             params:
-                code=paths.WORKFLOW,
+                code=paths.code,
                 point=[f"{axis}={{{axis}}}" for axis in experiment.data_axes],
                 seeds=seeds,
                 step=experiment.data_step,

@@ -11,7 +11,7 @@ for name in CONFIG.figures:
             name
         input:
             paths.sources(STEPS["figure"], f"figures.{FIGURES[name].module}"),
-            paths.PUBLISHED,
+            paths.published(),
             settings=[paths.settings(e) for e in FIGURES[name].experiments],
             metrics=[paths.table(e, "metrics") for e in FIGURES[name].experiments],
         output:
@@ -29,7 +29,7 @@ for name in CONFIG.figures:
         conda:
             "../../envs/winnow.yaml"
         params:
-            code=paths.WORKFLOW,
+            code=paths.code,
             name=name,
         shell:
             "python {params.code:q} figure {params.name:q} --settings {input.settings:q} --metrics {input.metrics:q}"

@@ -1,4 +1,4 @@
-# in:  the settings and metrics of the theory's experiments, when all of them are configured, and of the real data's
+# in:  the settings and metrics of the experiments that claims are judged from, as far as they are configured
 # out: results/claims.{json,md}
 
 
@@ -18,7 +18,7 @@ if CONFIG.judged:
         conda:
             "../../envs/winnow.yaml"
         params:
-            code=paths.WORKFLOW,
+            code=paths.code,
         shell:
             "python {params.code:q} claims --settings {input.settings:q} --metrics {input.metrics:q}"
             " --json {output.json:q} --markdown {output.markdown:q} 2> {log:q}"

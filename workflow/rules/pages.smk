@@ -17,7 +17,7 @@ rule scorecard:
     conda:
         "../../envs/winnow.yaml"
     params:
-        code=paths.WORKFLOW,
+        code=paths.code,
         names=[name for name in CONFIG.figures if name in PUBLISHED],
     shell:
         "python {params.code:q} scorecard --figures {params.names:q} --data {input.data:q}"
@@ -30,7 +30,7 @@ if CONFIG.calibrations:
         """Rank the readings of figure 2 by their distance to what was published."""
         input:
             paths.sources(STEPS["calibrate"]),
-            paths.PUBLISHED,
+            paths.published(),
             settings=[paths.settings(name) for name in CONFIG.calibrations],
             metrics=[paths.table(name, "metrics") for name in CONFIG.calibrations],
         output:
@@ -41,7 +41,7 @@ if CONFIG.calibrations:
         conda:
             "../../envs/winnow.yaml"
         params:
-            code=paths.WORKFLOW,
+            code=paths.code,
         shell:
             "python {params.code:q} calibrate --settings {input.settings:q} --metrics {input.metrics:q}"
             " --json {output.json:q} --markdown {output.markdown:q} 2> {log:q}"
@@ -69,6 +69,6 @@ for name in PAGES:
         conda:
             "../../envs/winnow.yaml"
         params:
-            code=paths.WORKFLOW,
+            code=paths.code,
         shell:
             "python {params.code:q} page {input.markdown:q} --out {output:q} 2> {log:q}"

@@ -29,7 +29,7 @@ for name, experiment in CONFIG.of_kind("two_layer").items():
                 "../../envs/winnow.yaml"
             threads: 1
             params:
-                code=paths.WORKFLOW,
+                code=paths.code,
                 point=[f"{axis}={{{axis}}}" for axis in experiment.axes],
                 seeds=seeds,
             shell:
@@ -65,7 +65,7 @@ for name, experiment in CONFIG.of_kind("images").items():
                 resources:
                     **experiment.resources,
                 params:
-                    code=paths.WORKFLOW,
+                    code=paths.code,
                     point=[f"{axis}={value}" for axis, value in stage.point.items()],
                     fraction=stage.fraction,
                     next_fraction=stage.next_fraction,

@@ -1,19 +1,21 @@
 """Where every file of the workflow lies, and which modules a step is made of.
 
-Paths are relative to the working directory; the code is addressed from the folder of the Snakefile.
+Paths are relative to the working directory, so that commands can be pasted; the code is found from where this file is.
+Snakemake compares the paths of a job's inputs with those of the last time. Those of the code it compares as they are in
+the checkout, so that a working directory can move and nothing reruns.
 """
 
 import ast
 import os
 import sys
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
-WORKFLOW = os.path.join(".", os.path.relpath(PACKAGE.parent))  # `python ./workflow <step>` runs a step
+CHECKOUT = PACKAGE.parents[1]
 RESULTS = "results"
 CORE = f"{RESULTS}/core/libwinnow.so"
-PUBLISHED = os.path.relpath(PACKAGE / "paper/published.csv")
 
 
 def prefer_this_python() -> None:
@@ -81,9 +83,22 @@ def folders(axes: list[str]) -> list[str]:
     return [f"{axis}-{{{axis}}}" for axis in axes]
 
 
+def code(wildcards, input) -> str:
+    """The folder of the code: `python ./workflow <step>` runs a step.
+
+    A function of its inputs is a parameter that Snakemake does not compare: the inputs are.
+    """
+    return os.path.join(".", os.path.relpath(PACKAGE.parent))
+
+
 def core_sources() -> list[str]:
     """The C++ sources of the compiled core."""
-    return sorted(os.path.relpath(file) for file in (PACKAGE / "core").glob("*.[chi]*"))
+    return _inputs((PACKAGE / "core").glob("*.[chi]*"))
+
+
+def published() -> list[str]:
+    """The values that the paper's figures show."""
+    return _inputs([PACKAGE / "paper/published.csv"])
 
 
 @cache
@@ -102,7 +117,14 @@ def sources(*modules: str) -> list[str]:
         seen.add(file)
         queue.extend(_imports(file))
         queue.append(file.parent / "__init__.py")
-    return sorted(os.path.relpath(file) for file in seen)
+    return _inputs(seen)
+
+
+def _inputs(files: Iterable[Path]) -> list[str]:
+    """Files of the checkout as inputs, which Snakemake shows and compares by their path in it."""
+    from snakemake.io import sourcecache_entry  # its flag for copies of sources; no step needs it
+
+    return [sourcecache_entry(os.path.relpath(file), os.path.relpath(file, CHECKOUT)) for file in sorted(files)]
 
 
 def _module_file(base: Path, parts: list[str]) -> Path | None:

@@ -10,16 +10,25 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, ClassVar, Generic, Self, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ..errors import WinnowError
 from ..files import used
 from .messages import validated
 
-PositiveInt = Annotated[int, Field(ge=1)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+def _no_switch(value: object) -> object:
+    if isinstance(value, bool):  # Python counts with True
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+LARGEST = 2**53  # tables hold swept settings as floating-point numbers
+NoSwitch = BeforeValidator(_no_switch)
+PositiveInt = Annotated[int, Field(ge=1, le=LARGEST), NoSwitch]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False), NoSwitch]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False), NoSwitch]
+Fraction = Annotated[float, Field(ge=0, lt=1), NoSwitch]
 
 
 class Strict(BaseModel):
@@ -49,6 +58,10 @@ class Settings(Strict):
     def axis_is_number(cls, key: str) -> bool:
         """Whether the values of a swept key are numbers (else they are text in every table)."""
         return _is_number(cls.sections()[cls.sweepable()[key]].model_fields[key].annotation)
+
+    def value(self, key: str) -> object:
+        """The value of a key of any section."""
+        return getattr(getattr(self, self.sweepable()[key]), key)
 
     def at(self, point: dict[str, str]) -> Self:
         """These settings with swept keys set to their values at one grid point, checked again.

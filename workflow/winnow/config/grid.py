@@ -1,13 +1,14 @@
 """The grid that an experiment is run over: pruned fractions, further swept keys, seeds, and how jobs share them."""
 
 import itertools
+import math
 import re
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StringConstraints, Tag, model_validator
 
 from ..errors import WinnowError
-from .base import Fraction, Settings, canonical
+from .base import Fraction, NoSwitch, PositiveInt, Settings, canonical
 
 
 def _distinct(values: list) -> list:
@@ -18,20 +19,32 @@ def _distinct(values: list) -> list:
     return values
 
 
+def _read(value: object) -> object:
+    try:
+        return float(value) if isinstance(value, str) else value  # YAML takes 1e-3 and 5e-1 for text
+    except ValueError:
+        return value
+
+
 def _tag(value: object) -> str:
     kinds = {bool: "switch", int: "number", float: "number"}
     return kinds.get(type(value), "word")
 
 
+LONGEST = 100  # characters of a name or value: each is a folder of its own
+MOST_RUNS = 1_000_000  # of one experiment; Snakemake needs about a millisecond to plan one
 Distinct = AfterValidator(_distinct)
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$")]
+PathNumber = Annotated[float, Field(lt=1e20)]  # a path with twenty zeros in a row is a PeriodicWildcardError
 AxisValue = Annotated[
-    Annotated[bool, Tag("switch")] | Annotated[float, Tag("number")] | Annotated[Word, Tag("word")],
+    Annotated[bool, Tag("switch")] | Annotated[PathNumber, Tag("number")] | Annotated[Word, Tag("word")],
     Discriminator(_tag),
+    BeforeValidator(_read),
 ]
+Seed = Annotated[int, Field(ge=0, lt=2**63), NoSwitch]  # what a column of a table holds
 Seeds = Annotated[
-    Annotated[int, Field(ge=1), Tag("count")]
-    | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), Distinct, Tag("list")],
+    Annotated[int, Field(ge=1), NoSwitch, Tag("count")]
+    | Annotated[list[Seed], Field(min_length=1), Distinct, Tag("list")],
     Discriminator(lambda value: "list" if isinstance(value, list) else "count"),
 ]
 
@@ -45,16 +58,36 @@ class Grid(Settings):
     """Further settings to sweep, by key: `sigma_n: [0.5, 1]` runs the whole grid at both."""
     seeds: Seeds
     """How many seeds (0, 1, …), or the list of them."""
-    seeds_per_job: Annotated[int, Field(ge=1)] = 1
+    seeds_per_job: PositiveInt = 1
     """How many seeds one job runs; more than 1 pays where a run is shorter than the start of an interpreter."""
 
     @model_validator(mode="after")
+    def _there_are_not_too_many_runs(self) -> Self:
+        seeds = self.seeds if isinstance(self.seeds, int) else len(self.seeds)
+        runs = math.prod(map(len, self.axes.values())) * len(self.fractions) * seeds
+        if runs > MOST_RUNS:
+            raise ValueError(f"fractions, axes and seeds make {runs:,} runs; at most {MOST_RUNS:,} are possible")
+        return self
+
+    @model_validator(mode="after")
     def _every_point_is_valid(self) -> Self:
+        settings = self.settings
         try:
             for point in self.points():
-                self.settings.at(point)
+                there = settings.at(point)
+                for key, spelled in point.items():
+                    if (known := canonical(there.value(key))) != spelled:
+                        raise ValueError(f"axes.{key}: {spelled} must be spelled {known}")
         except WinnowError as error:
             raise ValueError(str(error)) from None
+        return self
+
+    @model_validator(mode="after")
+    def _paths_are_short(self) -> Self:
+        for key, values in self.grid.items():
+            for value in values:
+                if len(value) > LONGEST:
+                    raise ValueError(f"{key}: {value} has {len(value)} characters; at most {LONGEST} make a path")
         return self
 
     @property

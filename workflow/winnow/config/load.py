@@ -5,16 +5,19 @@ The Snakefile and the package share these classes; `workflow/schemas/config.sche
 
 import argparse
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
+import yaml
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from ..errors import WinnowError
 from ..figures import CLAIMS, FIGURES, PRACTICE
 from ..images.stages import ImagesExperiment
 from ..two_layer.settings import TwoLayerSettings
-from .base import RunSettings, Strict
-from .grid import Distinct, Grid
+from .base import NoSwitch, RunSettings, Strict
+from .grid import LONGEST, Distinct, Grid
 from .messages import validated
 
 RESERVED = ("core", "figures", "logs", "provenance", "bench", "pages")  # other folders of results/
@@ -26,7 +29,9 @@ def _free_name(name: str) -> str:
     return name
 
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$"), AfterValidator(_free_name)]
+Name = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=LONGEST), AfterValidator(_free_name)
+]
 
 
 class TwoLayerExperiment(Grid, TwoLayerSettings):
@@ -41,7 +46,7 @@ Experiment = Annotated[TwoLayerExperiment | ImagesExperiment, Field(discriminato
 class Config(Strict):
     """A whole configuration file."""
 
-    root_seed: Annotated[int, Field(ge=0)] = 0
+    root_seed: Annotated[int, Field(ge=0), NoSwitch] = 0
     """Root of all random streams."""
     experiments: Annotated[dict[Name, Experiment], Field(min_length=1)]
     """The experiments by name."""
@@ -64,10 +69,8 @@ class Config(Strict):
 
     @property
     def judged(self) -> list[str]:
-        """The experiments that the claims are judged from; none if one of the theory's is not configured."""
-        if not set(CLAIMS) <= set(self.experiments):
-            return []
-        return [*CLAIMS, *(name for name in PRACTICE if name in self.experiments)]
+        """The experiments that the claims are judged from, as far as they are configured."""
+        return [name for name in (*CLAIMS, *PRACTICE) if name in self.experiments]
 
     @property
     def calibrations(self) -> list[str]:
@@ -80,9 +83,31 @@ class Config(Strict):
         return RunSettings[type(settings)](experiment=experiment, root_seed=self.root_seed, settings=settings)
 
 
-def load(tree: dict, where: str = "config") -> Config:
-    """Check a configuration. Raises WinnowError with one line a mistake: key, value, what is allowed."""
-    return validated(Config, tree, where)
+def load(tree: dict, files: Iterable[str | Path] = ()) -> Config:
+    """Check a configuration and the files that it was read from.
+
+    Raises WinnowError with one line a mistake: file or key, value, what is allowed.
+    """
+    for file in files:
+        text = Path(file).read_text(encoding="utf-8").replace("\t", " ")  # JSON may be indented with tabs
+        _check_keys(file, yaml.compose(text, yaml.SafeLoader), "", set())
+    return validated(Config, tree, "config")
+
+
+def _check_keys(file: str | Path, node: yaml.Node | None, where: str, seen: set[int]) -> None:
+    """Refuse a key that stands twice in one place of a YAML or JSON file, whose readers keep the last one alone."""
+    if id(node) in seen:  # an anchor can stand in many places
+        return
+    seen.add(id(node))
+    lines = {}
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else []:
+        path, line = f"{where}.{key.value}".lstrip("."), key.start_mark.line + 1
+        if key.value in lines:
+            raise WinnowError(f"{file}: {path} stands twice, in lines {lines[key.value]} and {line}; keep one")
+        lines[key.value] = line
+        _check_keys(file, value, path, seen)
+    for i, value in enumerate(node.value if isinstance(node, yaml.SequenceNode) else []):
+        _check_keys(file, value, f"{where}[{i}]", seen)
 
 
 def schema() -> str:

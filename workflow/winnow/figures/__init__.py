@@ -14,9 +14,19 @@ class Figure:
 
 
 THEORY = "Theory"
-PRACTICE = ("fig3a", "fig3b", "fig4", "methods", "noisy")  # where configured, these are judged too
-CLAIMS = ("condition2", "boundary", "overprune", "trajectories", "width", "causes", "dense_signal", "small_init")
-"""The experiments that the step `claims` judges; without all of them there is no such step."""
+PRACTICE = ("fig3a", "fig3b", "fig4", "methods", "noisy")
+"""The experiments on real data that the step `claims` judges."""
+CLAIMS = {
+    "condition2": None,
+    "boundary": "init_std",
+    "overprune": None,
+    "trajectories": None,
+    "width": "width",
+    "causes": "target",
+    "dense_signal": None,
+    "small_init": "init_std",
+}
+"""The experiments of the theory that it judges, and the key that each of them sweeps."""
 
 FIGURES = {
     "fig2a": Figure("synthetic", ("fig2a",), "Figure 2", "train and test error, low noise"),

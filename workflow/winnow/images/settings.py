@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..config.base import NonNegativeFloat, PositiveFloat, PositiveInt, Settings, Strict
+from ..config.base import NonNegativeFloat, NoSwitch, PositiveFloat, PositiveInt, Settings, Strict
 
 # Convolutions of the five stages of a vgg, by its depth (Simonyan & Zisserman 2015, table 1: A, B, D, E).
 VGG_CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -71,7 +71,7 @@ class Minibatch(Strict):
     """Step size."""
     rate_drops: list[PositiveInt] = []
     """Epochs after which the step size is divided by 10 (table 1, convolutional networks: 80 and 120)."""
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    momentum: Annotated[float, Field(ge=0, lt=1), NoSwitch] = 0.0
     """Momentum (table 1: none for the MLP, 0.9 for convolutional networks)."""
     weight_decay: NonNegativeFloat = 0.0
     """Weight decay, of every parameter (table 1: none for the MLP, 1e-4 for convolutional networks)."""

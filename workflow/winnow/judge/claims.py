@@ -4,6 +4,7 @@ The rules. A run is mild if its density is at least delta* with K (1 - delta*)^m
 two p-values, against its being false and against its being true; each family is adjusted with Holm over all claims. A
 verdict is `supported` or `contradicted` where an adjusted p-value is below 0.05, else `inconclusive`. The unit is
 always the seed. What holds by construction (gamma = 0 without signal neurons, the recursions) is no claim here.
+A claim that lacks an experiment is `not run` and says which; the others are judged.
 
 Not all was fixed before results were seen: `1-live` was added, the shares were averaged over fractions before they were
 judged at the worst one, and the over-pruning experiment was given more seeds (60) and another size because it could not
@@ -12,6 +13,7 @@ tell its accuracy from chance +- 0.02; the margins and levels below never moved.
 
 import argparse
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -20,13 +22,15 @@ import pandas as pd
 from pydantic import Field
 
 from ..config.base import read
+from ..errors import WinnowError
 from ..figures import CLAIMS
 from ..files import atomic, used, write_json
 from ..images.settings import ImageSettings
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from . import stats
-from .practice import not_run, real_data_claims
+from .missing import NOT_RUN, experiment, judged
+from .practice import real_data_claims
 from .selection import (
     Regime,
     at_step,
@@ -46,6 +50,9 @@ GOOD_ACCURACY = 0.95
 MOST = 0.5  # "most runs": a share above this
 CHANCE_MARGIN = 0.02  # equivalence of accuracy with 1/K
 SLOPE_MARGIN = 0.25  # equivalence of an exponent with its predicted value
+REGIME_CLAIMS = ("1", "1-live", "2", "2-eps/10", "2-error", "4-zeta")  # what stands `not run` without its experiment
+OVERPRUNE_CLAIMS = ("3-train", "3-accuracy", "3-loss", "4-time-noise")
+LEMMA_CLAIMS = ("lemma-4-noise", "lemma-4-signal", "lemma-8")
 
 
 @dataclass(frozen=True)
@@ -285,15 +292,9 @@ def width_claim(regime: Regime) -> dict:
     )
 
 
-def causal_claims(causes: Regime, dense_signal: Regime, small_init: Regime) -> list[dict]:
-    """Claim 4 by intervention: which coordinates are pruned, what the signal looks like, how large the init is."""
-    rows = {target: first_below(part, EPS) for target, part in causes.table.groupby("target")}
-    mild = lambda t: t[(1 - t.fraction >= causes.mild_density) & (t.fraction > 0)]  # noqa: E731
-    over = lambda t: t[1 - t.fraction < causes.mild_density]  # noqa: E731
-    error = lambda t: by_seed(t, "test_error")  # noqa: E731
-    gain = lambda t: error(t[t.fraction == 0]) - error(mild(t))  # noqa: E731
-    dense, small = first_below(dense_signal.table, EPS), _as_densities(small_init, causes)
-    figure, test = "causes", "t-test over seeds"
+def target_claims(causes: Regime) -> list[dict]:
+    """Claim 4 by intervention: which coordinates are pruned."""
+    signal, noise = (_causes(causes, target) for target in ("signal", "noise"))
     return [
         _row(
             "4-noise-helps",
@@ -301,38 +302,72 @@ def causal_claims(causes: Regime, dense_signal: Regime, small_init: Regime) -> l
             "mild pruning helps by what it removes of the noise: pruning only the noise coordinates does better than"
             " pruning only the signal coordinates",
             "test error, signal only minus noise only, mean over mild fractions",
-            test,
-            figure,
-            mean_evidence(error(mild(rows["signal"])) - error(mild(rows["noise"]))),
+            "t-test over seeds",
+            "causes",
+            mean_evidence(_error(_mild(signal, causes)) - _error(_mild(noise, causes))),
         ),
         _row(
             "4-signal-harms",
             causes,
             "over-pruning harms by what it removes of the signal",
             "test error, signal only minus noise only, mean over over-pruned fractions",
-            test,
-            figure,
-            mean_evidence(error(over(rows["signal"])) - error(over(rows["noise"]))),
-        ),
-        _row(
-            "4-dense-signal",
-            dense_signal,
-            "a dense signal of the same length gains less from mild pruning (p. 6)",
-            "gain in test error over dense, coordinate signal minus dense signal",
-            test,
-            figure,
-            mean_evidence((gain(rows["all"]) - gain(dense)).dropna()),
-        ),
-        _row(
-            "4-not-init",
-            small_init,
-            "mild pruning is more than a smaller initialization",
-            "test error, dense with sigma_0 sqrt(density) minus pruned, mean over mild fractions",
-            test,
-            figure,
-            mean_evidence((error(mild(small)) - error(mild(rows["all"]))).dropna()),
+            "t-test over seeds",
+            "causes",
+            mean_evidence(_error(_over(signal, causes)) - _error(_over(noise, causes))),
         ),
     ]
+
+
+def dense_signal_claim(causes: Regime, dense_signal: Regime) -> dict:
+    """Claim 4 by intervention: what the signal looks like."""
+
+    def gain(rows: pd.DataFrame) -> pd.Series:
+        return _error(rows[rows.fraction == 0]) - _error(_mild(rows, causes))
+
+    dense = first_below(dense_signal.table, EPS)
+    return _row(
+        "4-dense-signal",
+        dense_signal,
+        "a dense signal of the same length gains less from mild pruning (p. 6)",
+        "gain in test error over dense, coordinate signal minus dense signal",
+        "t-test over seeds",
+        "causes",
+        mean_evidence((gain(_causes(causes, "all")) - gain(dense)).dropna()),
+    )
+
+
+def small_init_claim(causes: Regime, small_init: Regime) -> dict:
+    """Claim 4 by intervention: how large the initial weights are."""
+    small, pruned = _as_densities(small_init, causes), _causes(causes, "all")
+    return _row(
+        "4-not-init",
+        small_init,
+        "mild pruning is more than a smaller initialization",
+        "test error, dense with sigma_0 sqrt(density) minus pruned, mean over mild fractions",
+        "t-test over seeds",
+        "causes",
+        mean_evidence((_error(_mild(small, causes)) - _error(_mild(pruned, causes))).dropna()),
+    )
+
+
+def _causes(causes: Regime, target: str) -> pd.DataFrame:
+    """The runs in which these coordinates were pruned. Raises WinnowError if there are none."""
+    rows = causes.table[causes.table.target == target]
+    if rows.empty:
+        raise WinnowError(f"needs runs of `{causes.name}` with target {target}")
+    return first_below(rows, EPS)
+
+
+def _mild(rows: pd.DataFrame, causes: Regime) -> pd.DataFrame:
+    return rows[(1 - rows.fraction >= causes.mild_density) & (rows.fraction > 0)]
+
+
+def _over(rows: pd.DataFrame, causes: Regime) -> pd.DataFrame:
+    return rows[1 - rows.fraction < causes.mild_density]
+
+
+def _error(rows: pd.DataFrame) -> pd.Series:
+    return by_seed(rows, "test_error")
 
 
 def _as_densities(small_init: Regime, causes: Regime) -> pd.DataFrame:
@@ -390,22 +425,20 @@ def lemma_claims(regime: Regime) -> list[dict]:
     ]
 
 
-def missing_classes(regimes: list[Regime]) -> list[dict]:
-    """Runs by regime and number of classes without a signal neuron: how many, how many reach EPS, how they test."""
+def missing_classes(regime: Regime) -> list[dict]:
+    """Runs by number of classes without a signal neuron: how many, how many reach EPS, how they test."""
     rows = []
-    for regime in regimes:
-        ends = first_below(regime.table, EPS)
-        for missing, part in ends.groupby("classes_missing"):
-            rows.append(
-                {
-                    "regime": regime.name,
-                    "classes_missing": int(missing),
-                    "runs": len(part),
-                    "reached": int(part.reached.sum()),
-                    "test_accuracy": float(1 - part.test_error.mean()),
-                    "test_loss": float(part.test_loss.mean()),
-                }
-            )
+    for missing, part in first_below(regime.table, EPS).groupby("classes_missing"):
+        rows.append(
+            {
+                "regime": regime.name,
+                "classes_missing": int(missing),
+                "runs": len(part),
+                "reached": int(part.reached.sum()),
+                "test_accuracy": float(1 - part.test_error.mean()),
+                "test_loss": float(part.test_loss.mean()),
+            }
+        )
     return rows
 
 
@@ -440,24 +473,43 @@ def decide(rows: list[dict]) -> list[dict]:
 
 
 def claims(tables: dict[str, pd.DataFrame], settings: dict[str, TwoLayerSettings]) -> dict:
-    """All claims, decided, and the table of missing classes; those from practice as far as their tables are given."""
-    axes = {"boundary": "init_std"}
-    regimes = {name: split_regimes(name, tables[name], settings[name], axes.get(name)) for name in CLAIMS}
-    named = regimes["condition2"] + regimes["boundary"]
-    rows = [row for regime in named for row in regime_claims(regime)]
-    rows += [time_claim(regime) for regime in regimes["condition2"]]
-    rows += [fixed_steps_claim(regime) for regime in regimes["trajectories"]]
-    rows += [row for regime in regimes["overprune"] for row in overprune_claims(regime)]
-    rows += [width_claim(regime) for regime in regimes["width"]]
-    rows += causal_claims(*(regimes[name][0] for name in ("causes", "dense_signal", "small_init")))
-    lemmas = [*regimes["condition2"], regimes["boundary"][-1]]  # sigma_0 only scales what Lemma 4 bounds
-    rows += [row for regime in lemmas for row in lemma_claims(regime)]
+    """All claims, decided, and the table of missing classes; a claim that lacks an experiment is `not run`."""
+
+    def regimes(name: str) -> list[Regime]:
+        axis = CLAIMS[name]
+        table = experiment(tables, name, "classes_missing", *([axis] if axis else []))
+        return split_regimes(name, table, settings[name], axis if name == "boundary" else None)
+
+    def each(judge: Callable[[Regime], list[dict]], name: str) -> list[dict]:
+        return [row for regime in regimes(name) for row in judge(regime)]
+
+    def causal(judge: Callable[[Regime, Regime], dict], name: str) -> list[dict]:
+        return [judge(regimes("causes")[0], regimes(name)[0])]
+
+    rows = [
+        *judged(REGIME_CLAIMS, "condition2", lambda: each(regime_claims, "condition2")),
+        *judged(REGIME_CLAIMS, "boundary", lambda: each(regime_claims, "boundary")),
+        *judged(["4-time-signal"], "condition2", lambda: [time_claim(*regimes("condition2"))]),
+        *judged(["2-steps"], "trajectories", lambda: [fixed_steps_claim(*regimes("trajectories"))]),
+        *judged(OVERPRUNE_CLAIMS, "overprune", lambda: each(overprune_claims, "overprune")),
+        *judged(["4-gamma"], "width", lambda: [width_claim(*regimes("width"))]),
+        *judged(["4-noise-helps", "4-signal-harms"], "causes", lambda: each(target_claims, "causes")),
+        *judged(["4-dense-signal"], "dense_signal", lambda: causal(dense_signal_claim, "dense_signal")),
+        *judged(["4-not-init"], "small_init", lambda: causal(small_init_claim, "small_init")),
+        *judged(LEMMA_CLAIMS, "condition2", lambda: each(lemma_claims, "condition2")),
+        # sigma_0 only scales what Lemma 4 bounds
+        *judged(LEMMA_CLAIMS, "boundary", lambda: lemma_claims(regimes("boundary")[-1])),
+    ]
     order = {"1": 1, "2": 2, "3": 3, "4": 4}
     rows.sort(key=lambda row: order.get(row["id"][0], 5))
     rows += real_data_claims(tables)
     return {
-        "claims": decide(rows) + not_run(tables),
-        "missing_classes": missing_classes([*named, *regimes["overprune"]]),
+        "claims": decide([row for row in rows if "verdict" not in row]) + [row for row in rows if "verdict" in row],
+        "missing_classes": [
+            *judged([], "condition2", lambda: each(missing_classes, "condition2")),
+            *judged([], "boundary", lambda: each(missing_classes, "boundary")),
+            *judged([], "overprune", lambda: each(missing_classes, "overprune")),
+        ],
     }
 
 
@@ -476,7 +528,7 @@ def table(found: dict) -> str:
         interval = f"{row['estimate']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
         p = row["p_against_adjusted"] if row["verdict"] == "contradicted" else row["p_adjusted"]
         p = f"{p:.2g}"
-        if row["verdict"] == "not run":
+        if row["verdict"] == NOT_RUN:
             interval = p = ""
         cells = [row["id"], row["regime"], row["statement"], row["statistic"], interval, row["n"], row["test"]]
         lines.append("| " + " | ".join(map(str, [*cells, p, f"**{row['verdict']}**"])) + " |")

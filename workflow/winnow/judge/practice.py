@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..errors import WinnowError
 from . import stats
+from .missing import NOT_RUN, experiment, judged
 
 WITHIN = 0.5  # points of accuracy: "as good as dense" and "has dropped" (our choice)
 NETWORKS = {"fig3a": "", "fig3b": "-vgg", "fig4": "-resnet"}  # what the names of their claims end in
@@ -30,14 +31,23 @@ def by_seed(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     return rows.pivot(index="seed", columns="fraction", values=metric).sort_index(axis=1).dropna()
 
 
-def gains(rows: pd.DataFrame, metric: str = "test_accuracy") -> pd.DataFrame:
-    """Pruned minus dense of the same seed, in points, as [seed, fraction > 0]; rows are of one method.
+def with_dense(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """A metric as [seed, fraction], fraction 0 among them; rows are of one method.
 
     Raises WinnowError when no seed has the dense network.
     """
     wide = by_seed(rows, metric)
     if 0.0 not in wide or wide.empty:
         raise WinnowError("fractions: 0 must be one of them, gains are over the dense network of the same seed")
+    return wide
+
+
+def gains(rows: pd.DataFrame, metric: str = "test_accuracy") -> pd.DataFrame:
+    """Pruned minus dense of the same seed, in points, as [seed, fraction > 0]; rows are of one method.
+
+    Raises WinnowError when no seed has the dense network.
+    """
+    wide = with_dense(rows, metric)
     return wide.drop(columns=0.0).sub(wide[0.0], axis=0)
 
 
@@ -84,35 +94,39 @@ def comparisons(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def real_data_claims(tables: dict[str, pd.DataFrame]) -> list[dict]:
-    """Rows for the table of claims from the metrics of `fig3a`, `fig3b`, `fig4`, `methods` and `noisy`, as far as they
-    are given.
+    """Rows for the table of claims from the metrics of `fig3a`, `fig3b`, `fig4`, `methods` and `noisy`; those that lack
+    an experiment are `not run`.
 
     Keys: id, regime (the data), condition2_violations (always empty: no data of the theory's model), statement,
     statistic, estimate, low, high, n, test, p_value, p_against, figure, data. Not yet adjusted over claims.
     """
-    rows = []
-    for figure in NETWORKS:
-        if figure in tables:
-            table = final(tables[figure])
-            random = table[table.method == RANDOM]
-            rows += [competitive_claim(random, figure)] if figure in PAPER_SPARSITY else []
-            rows.append(knee_claim(random, figure))
-    if "methods" in tables:
-        rows.append(boost_claim(final(tables["methods"])))
-    if "noisy" in tables:
-        rows.append(noise_claim(final(tables["noisy"])))
-    return rows
+    return [
+        *judged(["practice-random", "practice-knee"], "fig3a", lambda: network_claims(tables, "fig3a")),
+        *judged(["practice-random-vgg", "practice-knee-vgg"], "fig3b", lambda: cifar10_claims(tables, "fig3b")),
+        *judged(["practice-knee-resnet"], "fig4", lambda: cifar10_claims(tables, "fig4")),
+        *judged(["practice-boost"], "methods", lambda: [boost_claim(final(experiment(tables, "methods", "data")))]),
+        *judged(
+            ["practice-noise"], "noisy", lambda: [noise_claim(final(experiment(tables, "noisy", "data", "sigma")))]
+        ),
+    ]
 
 
-def not_run(tables: dict[str, pd.DataFrame]) -> list[dict]:
-    """Rows that say which of the paper's claims on CIFAR-10 were not measured, for want of data and a GPU."""
-    missing = [figure for figure in ("fig3b", "fig4") if figure not in tables]
+def network_claims(tables: dict[str, pd.DataFrame], figure: str) -> list[dict]:
+    """The claims on random pruning of one of the NETWORKS."""
+    table = final(experiment(tables, figure, "data"))
+    random = table[table.method == RANDOM]
+    return [*([competitive_claim(random, figure)] if figure in PAPER_SPARSITY else []), knee_claim(random, figure)]
+
+
+def cifar10_claims(tables: dict[str, pd.DataFrame], figure: str) -> list[dict]:
+    """The same; where they were not measured, for want of data and a GPU, they say what would have been."""
+    if figure in tables:
+        return network_claims(tables, figure)
     nothing = pd.DataFrame({"data": ["cifar10"]})
     unknown = (math.nan, math.nan, math.nan, 0, math.nan, math.nan)
-    rows = [_competitive_row(nothing, f, PAPER_SPARSITY[f], unknown) for f in missing if f in PAPER_SPARSITY]
-    rows += [_knee_row(nothing, figure, unknown) for figure in missing]
-    nan = {"p_adjusted": math.nan, "p_against_adjusted": math.nan, "verdict": "not run"}
-    return [row | nan for row in rows]
+    rows = [_competitive_row(nothing, figure, PAPER_SPARSITY[figure], unknown)] if figure in PAPER_SPARSITY else []
+    rows.append(_knee_row(nothing, figure, unknown))
+    return [row | dict.fromkeys(("p_adjusted", "p_against_adjusted"), math.nan) | {"verdict": NOT_RUN} for row in rows]
 
 
 def competitive_claim(random: pd.DataFrame, figure: str) -> dict:
@@ -142,7 +156,7 @@ def _competitive_row(rows: pd.DataFrame, figure: str, tested: float, found: tupl
 
 def knee_claim(random: pd.DataFrame, figure: str) -> dict:
     """The training error decreases later than the testing error (p. 13)."""
-    train, test = (by_seed(random, f"{split}_accuracy") for split in ("train", "test"))
+    train, test = (with_dense(random, f"{split}_accuracy") for split in ("train", "test"))
     return _knee_row(random, figure, _mean(knees(train) - knees(test)))
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..config.base import NonNegativeFloat, PositiveFloat, PositiveInt, Settings, Strict
+from ..config.base import LARGEST, NonNegativeFloat, NoSwitch, PositiveFloat, PositiveInt, Settings, Strict
 
 
 class TwoPatchData(Strict):
@@ -14,7 +14,7 @@ class TwoPatchData(Strict):
     """`binary`: labels +-1 and signal +-mu e_1 (Fig. 2, 5); `classes`: K labels and signal mu e_y (section 2)."""
     dimension: PositiveInt = 400
     """d, the number of coordinates of one patch."""
-    classes: Annotated[int, Field(ge=2)] = 2
+    classes: Annotated[int, Field(ge=2, le=LARGEST), NoSwitch] = 2
     """K, the number of classes (2 for `binary`)."""
     n_train: PositiveInt = 100
     """Training examples per seed."""
@@ -56,7 +56,7 @@ class TwoLayerNetwork(Strict):
     """`shared`: one filter of d weights sees both patches; `fully_connected`: 2 d weights see the whole input."""
     width: PositiveInt = 150
     """m, hidden neurons (per class when output_layer is `class_sums`)."""
-    power: Annotated[int, Field(ge=1, le=8)] = 1
+    power: Annotated[int, Field(ge=1, le=8), NoSwitch] = 1
     """q in max(0, z)^q; 1 is ReLU, the theory has 3."""
     init_std: PositiveFloat = 0.01
     """sigma_0, standard deviation of the initial first-layer weights."""
@@ -103,7 +103,7 @@ class FullBatch(Strict):
     """Train loss at which training stops earlier; null: never."""
     milestones: list[PositiveFloat] = []
     """Further train losses, at the first step of each of which the run is evaluated too."""
-    evaluations: Annotated[int, Field(ge=2)] = 20
+    evaluations: Annotated[int, Field(ge=2, le=LARGEST), NoSwitch] = 20
     """How many log-spaced steps are evaluated on the test set, the first and the last included."""
 
 

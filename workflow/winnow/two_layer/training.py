@@ -21,8 +21,8 @@ STATUS = {"running": "max_steps", "below": "converged", "diverged": "diverged"}
 
 
 def evaluation_steps(max_steps: int, count: int) -> list[int]:
-    """About `count` log-spaced steps from 0 to max_steps, both included, each once."""
-    inner = np.geomspace(1, max_steps, count - 1).round().astype(int)
+    """At most `count` (at least 2) log-spaced steps from 0 to max_steps, both included, ascending."""
+    inner = np.geomspace(max_steps, 1, count - 1).round().astype(int)  # from the top: of one step alone, the last
     return [0, *sorted(set(inner.tolist()))]
 
 
