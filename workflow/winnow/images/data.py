@@ -15,6 +15,7 @@ import gzip
 import hashlib
 import importlib.util
 import io
+import itertools
 import math
 import tarfile
 import urllib.request
@@ -32,6 +33,7 @@ from ..randomness import generator
 from .settings import ImageData, ImageSettings
 
 CLASSES = 10
+BLOCK = 1000  # images of which a float64 copy is made at once
 Split = tuple[np.ndarray, np.ndarray]  # images, labels
 
 # What the packages ship: package, file, sha256, images, side of an image, brightest value.
@@ -253,14 +255,24 @@ def inputs(arrays: dict[str, np.ndarray], sigma: float, rng: np.random.Generator
     Pixels in 0..1 plus N(0, sigma^2), drawn once (the noise belongs to the example and can be memorized), and then
     shifted and scaled so that all training pixels together have mean 0 and standard deviation 1.
     """
-    scaled = {}
-    for split in ("train", "test"):
-        pixels = arrays[f"{split}_images"].astype(np.float32) / np.float32(255)
-        if sigma > 0:
-            pixels += np.float32(sigma) * rng.standard_normal(pixels.shape, dtype=np.float32)
-        scaled[split] = pixels
-    mean, std = (np.float32(f(scaled["train"], dtype=np.float64)) for f in (np.mean, np.std))
-    return {split: (pixels - mean) / std for split, pixels in scaled.items()}
+    seen = {split: np.empty(arrays[f"{split}_images"].shape, np.float32) for split in ("train", "test")}
+    for split, pixels in seen.items():
+        for block, stored in zip(_blocks(pixels), _blocks(arrays[f"{split}_images"]), strict=True):
+            np.divide(stored, np.float32(255), out=block)
+            if sigma > 0:
+                block += np.float32(sigma) * rng.standard_normal(block.shape, dtype=np.float32)
+    mean = sum(block.sum(dtype=np.float64) for block in _blocks(seen["train"])) / seen["train"].size
+    squares = sum(np.square(block - mean, dtype=np.float64).sum() for block in _blocks(seen["train"]))
+    std = np.sqrt(squares / seen["train"].size)
+    for block in itertools.chain(*map(_blocks, seen.values())):
+        block -= np.float32(mean)
+        block /= np.float32(std)
+    return seen
+
+
+def _blocks(array: np.ndarray) -> list[np.ndarray]:
+    """Views of BLOCK images each, so that no step needs a second copy of all of them."""
+    return [array[start : start + BLOCK] for start in range(0, len(array), BLOCK)]
 
 
 def _read(path: Path) -> bytes:
