@@ -2,6 +2,8 @@ import copy
 import itertools
 import json
 import math
+import sys
+import types
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -201,8 +203,8 @@ def test_an_interrupted_run_resumes_to_the_same_result(tmp_path, monkeypatch, ca
     monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0)
     arrays, settings, path = problem(), image_settings(epochs=8, **changes), tmp_path / "seed-0.parquet"
 
-    def saver(stop_at=None, identity="this run"):
-        saved = checkpoint.Checkpoint(path, identity, 8, 5)
+    def saver(stop_at=None, run="this run"):
+        saved = checkpoint.Checkpoint(path, {"name": run}, 8, 5)
 
         def attach(state, progress):
             after = saved.attach(state, progress)
@@ -226,12 +228,13 @@ def test_an_interrupted_run_resumes_to_the_same_result(tmp_path, monkeypatch, ca
     ours, theirs = network.state_dict(), again.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
-    other, attach = saver(identity="another run")
-    training.run(settings, arrays, 0.5, streams(), checkpoint=attach)
-    assert "resumed" not in capsys.readouterr().err
+    other, attach = saver(run="another run")
+    assert training.run(settings, arrays, 0.5, streams(), checkpoint=attach)[0] == whole
+    said = f"warning: {saved.path}: checkpoint of a run with other name, dropped: starting over\n"
+    assert said in capsys.readouterr().err
     saved.path.write_bytes(b"broken")
     training.run(settings, arrays, 0.5, streams(), checkpoint=saver()[1])
-    assert "broken checkpoint" in capsys.readouterr().err
+    assert f"warning: {saved.path}: checkpoint broken, dropped: starting over\n" in capsys.readouterr().err
     other.remove()
     assert not list(tmp_path.iterdir())
 
@@ -281,7 +284,7 @@ def test_a_gpu_that_is_not_there_is_one_clear_line(monkeypatch):
 
 def test_the_log_reports_progress(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(checkpoint, "REPORT_SECONDS", 0)
-    saved = checkpoint.Checkpoint(tmp_path / "x.parquet", "x", 6, 5)
+    saved = checkpoint.Checkpoint(tmp_path / "x.parquet", {}, 6, 5)
     training.run(image_settings(), problem(), 0.5, streams(), checkpoint=saved.attach)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("epoch 1/6, step 5, train loss ")
@@ -340,3 +343,82 @@ def test_settings_survive_the_file(experiment):
     tree = json.loads((experiment / "experiment.json").read_text())
     assert tree["settings"]["kind"] == "images"
     assert RunSettings[ImageSettings].model_validate(tree).settings == image_settings()
+ONE = {"seeds": ("0",), "out": ("a",)}
+
+
+def first_level(folder):
+    level = ["--fraction", 0, "--next-fraction", 0.5, "--next-masks", folder / "mask.safetensors"]
+    step(folder, *level, seeds=("0",), out=("dense",))
+
+
+def another_mask(folder):
+    masks = training.read_masks(folder / "mask.safetensors")
+    training.write_masks(folder / "mask.safetensors", {name: mask.flip(0) for name, mask in masks.items()})
+
+
+def other_images(folder):
+    write_arrays(folder / "0.npz", **problem(seed=5))
+
+
+def other_settings(folder, hidden=(12, 9)):
+    settings = image_settings("imp", {"hidden": list(hidden)}, learning_rate=0.05)
+    run_settings = RunSettings(experiment="x", root_seed=1, settings=settings)
+    (folder / "experiment.json").write_text(run_settings.model_dump_json())
+
+
+def other_layers(folder):
+    other_settings(folder, hidden=[9, 12])
+    first_level(folder)
+
+
+def other_core(folder):
+    library = (folder / "libwinnow.so").read_bytes()
+    (folder / "libwinnow.so").unlink()
+    (folder / "libwinnow.so").write_bytes(library + b"\0")
+
+
+CHANGES = {
+    another_mask: "mask",
+    other_images: "data",
+    other_settings: "settings",
+    other_layers: "mask, settings",
+    other_core: "core",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_checkpoint_of_another_run_is_named_and_dropped(experiment, monkeypatch, capsys, change):
+    first_level(experiment)
+    command = ["--fraction", 0.5, "--masks", experiment / "mask.safetensors"]
+    save = checkpoint.Checkpoint.save
+
+    def save_and_stop(self, progress):
+        save(self, progress)
+        raise StoppedError
+
+    with monkeypatch.context() as interrupted, pytest.raises(StoppedError):
+        interrupted.setattr(checkpoint, "CHECKPOINT_SECONDS", 0)
+        interrupted.setattr(checkpoint.Checkpoint, "save", save_and_stop)
+        step(experiment, *command, **ONE)
+    saved = experiment / ".a.parquet.checkpoint"
+    assert saved.is_file()
+    change(experiment)
+    capsys.readouterr()
+    resumed = step(experiment, *command, **ONE)
+    said = f"warning: {saved}: checkpoint of a run with other {CHANGES[change]}, dropped: starting over\n"
+    assert said in capsys.readouterr().err
+    assert not saved.exists()
+    assert step(experiment, *command, **ONE | {"out": ("fresh",)}) == resumed
+
+
+def test_the_code_is_part_of_a_runs_identity(experiment, monkeypatch):
+    module = experiment / "extra.py"
+    module.write_text("a = 1")
+    monkeypatch.setitem(sys.modules, "winnow.extra", types.SimpleNamespace(__file__=str(module)))
+    first = checkpoint.identity([], {}, torch.device("cpu"))
+    assert checkpoint.identity([], {}, torch.device("cpu")) == first
+    module.write_text("a = 2")
+    second = checkpoint.identity([], {}, torch.device("cpu"))
+    assert {key for key in first if first[key] != second[key]} == {"code"}
+
+

@@ -1,5 +1,6 @@
 """Long runs: where a run is, its checkpoint on disk, its progress in the log."""
 
+import hashlib
 import json
 import sys
 import time
@@ -7,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -26,13 +28,31 @@ class Progress:
     status: str = "max_steps"
 
 
+def identity(settings: object, files: dict[str, str], device: torch.device) -> dict[str, str]:
+    """All that decides the bytes of a run, by name: its settings, the files it reads, this package, the arithmetic."""
+    code = [sys.modules[name].__file__ for name in sorted(sys.modules) if name.split(".")[0] == "winnow"]
+    contents = {name: _sha256(path) for name, path in files.items()}
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    about = {"settings": json.dumps(settings, sort_keys=True), "arithmetic": f"{torch.__config__.show()}{gpu}"}
+    return contents | about | {"code": _sha256(*code)}
+
+
+def _sha256(*paths: str) -> str:
+    """One hash of the contents of some files."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
 class Checkpoint:
     """Saves a run about every minute, beside the file it will write, and resumes it; reports its progress in the log.
 
-    A checkpoint is used only by a run with the same identity (experiment, settings, fraction, seed) and mask.
+    Only a run with the same identity resumes from a checkpoint; any other drops it and starts over.
     """
 
-    def __init__(self, path: str | Path, identity: str, epochs: int, steps_per_epoch: int):
+    def __init__(self, path: str | Path, identity: dict[str, str], epochs: int, steps_per_epoch: int):
         self.path = Path(path).with_name(f".{Path(path).name}.checkpoint")
         self.identity, self.epochs, self.steps = identity, epochs, steps_per_epoch
         self.started = self.saved = self.reported = time.monotonic()
@@ -70,7 +90,7 @@ class Checkpoint:
 
     def save(self, progress: Progress) -> None:
         """Write the state and the evaluations so far."""
-        about = {"identity": self.identity, "epoch": str(progress.epoch), "rows": json.dumps(progress.rows)}
+        about = self.identity | {"epoch": str(progress.epoch), "rows": json.dumps(progress.rows)}
         with atomic(self.path) as temporary:
             save_file({name: tensor.contiguous() for name, tensor in self.state.items()}, temporary, metadata=about)
 
@@ -83,13 +103,16 @@ class Checkpoint:
             with safe_open(self.path, framework="pt") as file:
                 about = file.metadata()
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            if about["identity"] != self.identity:
-                return
-            rows = [tuple(row) for row in json.loads(about["rows"])]
+            epoch, rows = int(about["epoch"]), [tuple(row) for row in json.loads(about["rows"])]
+            others = [name for name, value in self.identity.items() if about.get(name) != value]
+            problem = f"of a run with other {', '.join(others)}" if others else None
         except (OSError, SafetensorError, KeyError, TypeError, ValueError):
-            print(f"warning: {self.path}: broken checkpoint, starting over", file=sys.stderr)
+            problem = "broken"
+        if problem:
+            print(f"warning: {self.path}: checkpoint {problem}, dropped: starting over", file=sys.stderr)
+            self.remove()
             return
         for name, tensor in self.state.items():
             tensor.copy_(state[name])
-        progress.epoch, progress.rows = int(about["epoch"]), rows
+        progress.epoch, progress.rows = epoch, rows
         print(f"resumed after epoch {progress.epoch}", file=sys.stderr)

@@ -2,7 +2,6 @@
 
 import argparse
 import copy
-import json
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from ..errors import WinnowError
 from ..files import atomic, read_arrays, used, write_table
 from ..randomness import generator
 from . import data, networks, pruning
-from .checkpoint import Checkpoint, Progress
+from .checkpoint import Checkpoint, Progress, identity
 from .networks import Tensors
 from .settings import ImageSettings, Minibatch
 
@@ -258,8 +257,8 @@ def main(arguments: list[str]) -> None:
     run_settings = read(options.settings, ImageSettings)
     point = dict(item.split("=", 1) for item in options.set)
     for i, (seed, arrays, out) in enumerate(zip(options.seeds, options.data, options.out, strict=True)):
-        masks = read_masks(options.masks[i]) if options.masks else None
-        network, kept = _run_one(run_settings, point, options.fraction, seed, read_arrays(arrays), masks, out)
+        files = {"data": arrays, "core": options.core} | ({"mask": options.masks[i]} if options.masks else {})
+        network, kept = _run_one(run_settings, point, options.fraction, seed, files, out)
         if options.next_masks:
             weights = networks.prunable(network, run_settings.settings.at(point).pruning.prune_output)
             write_masks(options.next_masks[i], pruning.imp_level(weights, kept, *options.next_fraction))
@@ -270,17 +269,17 @@ def _run_one(
     point: dict[str, str],
     fraction: float,
     seed: int,
-    arrays: dict[str, np.ndarray],
-    imp_mask: Tensors | None,
+    files: dict[str, str],
     out: str,
 ) -> tuple[nn.Module, Tensors]:
-    """Run one seed, resuming it if it was interrupted, and write its file; return what the next level needs."""
+    """Run one seed from its files, resuming it if it was interrupted, and write its own; return what the next level
+    needs."""
     settings, name = run_settings.settings.at(point), run_settings.experiment
     streams = {s: generator(run_settings.root_seed, name, seed, s) for s in STREAMS}
-    device = chosen_device(settings.training).type
-    identity = json.dumps([run_settings.model_dump(), point, fraction, seed, device], sort_keys=True)
+    arrays, imp_mask = read_arrays(files["data"]), read_masks(files["mask"]) if "mask" in files else None
+    known = identity([run_settings.model_dump(), point, fraction, seed], files, chosen_device(settings.training))
     steps = math.ceil(len(arrays["train_labels"]) / settings.training.batch_size)
-    checkpoint = Checkpoint(out, identity, settings.training.epochs, steps)
+    checkpoint = Checkpoint(out, known, settings.training.epochs, steps)
     result, network, masks = run(settings, arrays, fraction, streams, imp_mask, checkpoint.attach)
     where = f"{name}, {settings.pruning.method}, fraction {fraction}, seed {seed}"
     if result["status"] == "diverged":
