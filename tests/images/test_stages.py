@@ -27,6 +27,7 @@ def test_levels_of_imp_are_chained_by_their_masks():
     assert first.next_masks == second.masks == ["results/x/masks/method-imp/fraction-0.36/seed-{seed}.safetensors"]
     assert second.point == {"method": "imp"}
     assert third.masks == second.next_masks
+    assert (first.below, second.below, third.below) == ([], [first.run], [second.run])
     assert third.next_masks == third.next_fraction == []
 
 
@@ -38,10 +39,11 @@ def test_imp_without_an_axis_is_chained_too():
 
 def test_shuffles_read_the_masks_of_imp():
     stages = {stage.name: stage for stage in experiment(axes={"method": ["imp", "shuffled_imp"]}).stages("x")}
-    assert list(stages) == ["imp_0", "imp_1", "imp_2", "shuffled_dense", "shuffled"]
-    assert stages["shuffled_dense"].masks == []
-    assert stages["shuffled"].masks == ["results/x/masks/method-imp/fraction-{fraction}/seed-{seed}.safetensors"]
-    assert stages["shuffled"].constraints["fraction"] == r"0\.36|0\.9"
+    assert sorted(stages) == ["imp_0", "imp_1", "imp_2", "shuffled_0", "shuffled_1", "shuffled_2"]
+    assert stages["shuffled_0"].masks == stages["shuffled_0"].below == []
+    assert stages["shuffled_2"].masks == stages["imp_2"].masks == stages["imp_1"].next_masks
+    assert stages["shuffled_2"].next_masks == []
+    assert stages["shuffled_2"].constraints["fraction"] == r"0\.9"
 
 
 def test_every_run_of_the_grid_is_made_by_exactly_one_stage():

@@ -30,9 +30,7 @@ def planned(tree: Path, *arguments: str) -> dict[str, int]:
 
 def stages(tree: Path) -> set[str]:
     """The stages and experiments that a dry run plans, without batch numbers."""
-    return {re.sub(r"(_(start|imp_\d+|shuffled|shuffled_dense))?_(\d+|seed)$", "", rule) for rule in planned(tree)} - {
-        "all"
-    }
+    return {re.sub(r"(_(start|imp_\d+|shuffled_\d+))?_(\d+|seed)$", "", rule) for rule in planned(tree)} - {"all"}
 
 
 def produced(tree: Path) -> dict[str, bytes]:

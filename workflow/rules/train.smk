@@ -1,5 +1,8 @@
 # The core is a plain input, not an ancient() one: when an ancient input is about to be rebuilt, Snakemake 9.27 skips
 # the job's other inputs too, so an edited mask module would go unnoticed until the next run.
+# A level of iterative magnitude pruning has the runs of the level below among its inputs, although it reads their masks
+# only: when `fractions` is edited, a mask that is there may be another level's to make, and Snakemake 9.27 compares no
+# parameters of a job of which an output is missing. That the runs below are other or missing ones, it sees.
 # in:  results/<experiment>/experiment.json, the data of each seed, the compiled core
 # out: results/<experiment>/runs/[<axis>-<v>/…]fraction-<f>/seed-<s>.parquet, and for iterative magnitude pruning
 #      results/<experiment>/masks/…/seed-<s>.safetensors, the mask that the run of the next level starts from
@@ -52,6 +55,7 @@ for name, experiment in CONFIG.of_kind("images").items():
                     settings=paths.settings(name),
                     data=expand(paths.data(name, experiment.data_axes), seed=seeds, allow_missing=True),
                     masks=expand(stage.masks, seed=seeds, allow_missing=True),
+                    below=expand(stage.below, seed=seeds, allow_missing=True),
                 output:
                     runs=expand(stage.run, seed=seeds, allow_missing=True),
                     masks=expand(stage.next_masks, seed=seeds, allow_missing=True),

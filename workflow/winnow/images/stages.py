@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -28,6 +29,8 @@ class Stage:
     masks: list[str]
     """The masks that `imp` reached at this fraction, if the runs start from them."""
     next_fraction: list[str]
+    below: list[str]
+    """The runs that these masks come out of: those of the level of `imp` below."""
     next_masks: list[str]
     """The masks that the runs of the next level of `imp` start from."""
     constraints: dict[str, str]
@@ -65,7 +68,7 @@ class ImagesExperiment(Grid, ImageSettings):
         """The rules that train this experiment.
 
         Methods that prune at initialization need nothing but the data. Each level of `imp` has a rule of its own,
-        because it needs the mask that the level before it wrote; `shuffled_imp` needs the same masks.
+        because it needs the mask that the level below it wrote; `shuffled_imp` needs the same masks.
         """
         at_start = [method for method in self.methods if method not in ("imp", "shuffled_imp")]
         stages = []
@@ -74,25 +77,26 @@ class ImagesExperiment(Grid, ImageSettings):
         if "imp" not in self.methods:
             return stages
         levels = [canonical(fraction) for fraction in sorted(self.fractions)]
-        for k, (fraction, following) in enumerate(zip(levels, [*levels[1:], None], strict=True)):
-            stages.append(self._stage(name, f"imp_{k}", {"method": ["imp"], "fraction": [fraction]}, k > 0, following))
-        if "shuffled_imp" in self.methods:
-            stages.append(self._stage(name, "shuffled_dense", {"method": ["shuffled_imp"], "fraction": levels[:1]}))
-            if levels[1:]:
-                constraint = {"method": ["shuffled_imp"], "fraction": levels[1:]}
-                stages.append(self._stage(name, "shuffled", constraint, reads=True))
+        for k, (below, fraction, above) in enumerate(
+            zip([None, *levels[:-1]], levels, [*levels[1:], None], strict=True)
+        ):
+            stages.append(self._stage(name, f"imp_{k}", {"method": ["imp"], "fraction": [fraction]}, below, above))
+            if "shuffled_imp" in self.methods:
+                only = {"method": ["shuffled_imp"], "fraction": [fraction]}
+                stages.append(self._stage(name, f"shuffled_{k}", only, below))
         return stages
 
     def _stage(
-        self, name: str, stage: str, only: dict[str, list[str]], reads: bool = False, following: str | None = None
+        self, name: str, stage: str, only: dict[str, list[str]], below: str | None = None, above: str | None = None
     ) -> Stage:
-        """One stage: `only` narrows wildcards, to a literal where one value is left."""
+        """One stage: `only` narrows wildcards, to a literal where one value is left; `below` and `above` are the
+        neighbouring levels of `imp` that masks come from and go to."""
         axes = list(self.axes)
         fill = {key: only[key][0] if len(only.get(key, [])) == 1 else f"{{{key}}}" for key in [*axes, "fraction"]}
 
-        def masks(fraction: str) -> list[str]:
+        def of_imp(path: Callable, fraction: str) -> list[str]:
             place = fill | {"fraction": fraction, "seed": "{seed}"} | ({"method": "imp"} if "method" in axes else {})
-            return [paths.masks(name, axes).format(**place)]
+            return [path(name, axes).format(**place)]
 
         return Stage(
             name=stage,
@@ -100,8 +104,9 @@ class ImagesExperiment(Grid, ImageSettings):
             fraction=fill["fraction"],
             folder="/".join(paths.folders([*axes, "fraction"])).format(**fill),
             run=paths.run(name, axes).format(**fill, seed="{seed}"),
-            masks=masks(fill["fraction"]) if reads else [],
-            next_fraction=[following] if following else [],
-            next_masks=masks(following) if following else [],
+            masks=of_imp(paths.masks, fill["fraction"]) if below else [],
+            below=of_imp(paths.run, below) if below else [],
+            next_fraction=[above] if above else [],
+            next_masks=of_imp(paths.masks, above) if above else [],
             constraints=self.wildcard_constraints | {key: "|".join(map(re.escape, v)) for key, v in only.items()},
         )
