@@ -113,6 +113,59 @@ def test_momentum_decay_and_rate_drops_are_those_of_torch():
         torch.testing.assert_close(found[name], wanted[name], rtol=1e-3, atol=1e-5)
 
 
+def test_before_training_batch_norm_is_evaluated_with_the_statistics_of_the_training_set(monkeypatch):
+    network = networks.build(CONVOLUTIONAL, (1, 8, 8), 10, rng())
+    splits = {s: (3 * torch.randn(n, 1, 8, 8) + 1, torch.arange(n) % 10) for s, n in (("train", 30), ("test", 11))}
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    found = training.measure(training.with_batch_statistics(network, splits["train"][0]), splits)
+    assert found == training.measure(training.with_batch_statistics(network, splits["train"][0]), splits)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    with torch.no_grad():  # of the whole training set as one batch, where only n or n - 1 examples tell them apart
+        assert found[0] == pytest.approx(
+            cross_entropy(network(splits["train"][0]), splits["train"][1]).item(), rel=0.01
+        )
+    network.load_state_dict(before)
+    assert training.measure(network, splits)[0] > 1.2 * found[0]  # without normalisation
+
+    monkeypatch.setattr(training, "EVALUATED", 8)
+    expected = copy.deepcopy(network)
+    norms = [module for module in expected.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    means = []
+    for block in splits["train"][0].split([8, 8, 7, 7]):
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = 1.0
+        expected(block)
+        means.append([norm.running_mean.clone() for norm in norms])
+    measured = training.with_batch_statistics(network, splits["train"][0])
+    norms = [module for module in measured.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm, parts in zip(norms, zip(*means, strict=True), strict=True):
+        torch.testing.assert_close(norm.running_mean, sum(parts) / 4)
+
+
+def test_the_first_row_of_a_run_is_that_of_a_normalising_network():
+    result, _, _ = training.run(image_settings(model=CONVOLUTIONAL), problem(), 0, streams())
+    assert result["epoch"][0] == 0
+    network = networks.build(CONVOLUTIONAL, (1, 4, 4), 10, streams()["init"])
+    pixels, labels = data.inputs(problem(), 0, rng()), torch.from_numpy(problem()["train_labels"])
+    with torch.no_grad():
+        expected = cross_entropy(network(torch.from_numpy(pixels["train"])), labels).item()
+    assert result["train_loss"][0] == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("changes", [{"batch_size": 23}, {"batch_size": 69}, {"batch_size": 1}])
+def test_a_batch_of_one_image_that_batch_norm_cannot_take_is_told(changes):
+    with pytest.raises(WinnowError, match=r"training.batch_size: leaves a batch of one image") as caught:
+        training.run(image_settings(model=CONVOLUTIONAL, **changes), problem(), 0.2, streams())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_batch_of_one_image_is_trained_on_where_feature_maps_are_larger():
+    arrays = {name: np.kron(a, np.ones((1, 1, 2, 2), a.dtype)) if a.ndim == 4 else a for name, a in problem().items()}
+    settings = image_settings(model=CONVOLUTIONAL, epochs=1, batch_size=69)
+    assert training.run(settings, arrays, 0.2, streams())[0]["status"] == "max_steps"
+
+
 def test_augmentation_shifts_and_mirrors():
     pictures = torch.arange(2 * 3 * 5 * 6, dtype=torch.float32).reshape(2, 3, 5, 6) + 1
     shift = training.SHIFT

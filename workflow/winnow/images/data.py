@@ -30,9 +30,8 @@ from ..config.base import read
 from ..errors import WinnowError
 from ..files import used, write_arrays
 from ..randomness import generator
-from .settings import ImageData, ImageSettings
+from .settings import CLASSES, ImageData, ImageSettings
 
-CLASSES = 10
 BLOCK = 1000  # images of which a float64 copy is made at once
 Split = tuple[np.ndarray, np.ndarray]  # images, labels
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ..core import Pattern, masked_linear
+from ..errors import WinnowError
 from .settings import VGG_CONVOLUTIONS, ImageNetwork
 
 Tensors = dict[str, torch.Tensor]
@@ -92,7 +93,20 @@ class Residual(nn.Module):
 def convolution(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
     """A convolution, without the bias that the batch norm after it would take away."""
     layer = nn.utils.skip_init(nn.Conv2d, inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
-    return nn.Sequential(layer, nn.BatchNorm2d(outputs))
+    return nn.Sequential(layer, BatchNorm(outputs))
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch norm that says in one line what it cannot do: torch's error names neither key nor remedy."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map [n, channels, height, width] to that shape. Raises WinnowError in training where n height width is 1."""
+        if self.training and x[:, 0].numel() == 1:
+            raise WinnowError(
+                "training.batch_size: leaves a batch of one image, which batch norm cannot take statistics of where "
+                "feature maps are 1 x 1; choose one that leaves more (pruning.score_examples likewise)"
+            )
+        return super().forward(x)
 
 
 def _head(channels: int, classes: int) -> tuple[nn.Module, ...]:

@@ -9,6 +9,11 @@ from ..config.base import NonNegativeFloat, NoSwitch, PositiveFloat, PositiveInt
 # Convolutions of the five stages of a vgg, by its depth (Simonyan & Zisserman 2015, table 1: A, B, D, E).
 VGG_CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
+CLASSES = 10
+# Images at once, which bounds the memory.
+EVALUATED = 1000
+SCORED = 64  # by snip and grasp: half of a usual step, because grasp keeps twice as much of each
+
 
 class ImageData(Strict):
     """Real images (their origin and licence: README)."""

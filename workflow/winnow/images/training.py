@@ -22,7 +22,7 @@ from ..randomness import generator
 from . import data, networks, pruning
 from .checkpoint import Checkpoint, Progress, identity
 from .networks import Tensors
-from .settings import ImageSettings, Minibatch
+from .settings import CLASSES, EVALUATED, ImageSettings, Minibatch
 
 STREAMS = ("noise", "init", "mask", "order", "augmentation")
 METRICS = ("train_loss", "train_error", "test_loss", "test_error")
@@ -63,7 +63,7 @@ def train(
         next(epochs)
     if not progress.rows:
         with precision:
-            progress.rows.append((0, 0, *measure(forward, splits)))
+            progress.rows.append((0, 0, *measure(with_batch_statistics(network, inputs), splits)))
     good = copy.deepcopy(network.state_dict())
     while progress.epoch < training.epochs:
         rate = training.learning_rate * 0.1 ** sum(progress.epoch >= drop for drop in training.rate_drops)
@@ -141,7 +141,23 @@ def augmented(images: torch.Tensor, moves: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def measure(network: nn.Module, splits: Splits, rows: int = 1000) -> tuple:
+def with_batch_statistics(network: nn.Module, inputs: torch.Tensor) -> nn.Module:
+    """A copy of a network whose batch norms know the training set; before the first step they know nothing.
+
+    `inputs` pass in their order and in even blocks of at most EVALUATED. What batch norm then evaluates with is the
+    mean over the blocks of their means and variances.
+    """
+    measured = copy.deepcopy(network).train()
+    for module in measured.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # to torch, the mean over all batches
+    for block in inputs.tensor_split(math.ceil(len(inputs) / EVALUATED)):
+        measured(block)
+    return measured
+
+
+@torch.no_grad()
+def measure(network: nn.Module, splits: Splits, rows: int = EVALUATED) -> tuple:
     """METRICS of a network: mean cross-entropy (nats) and share of errors, on train and on test.
 
     Batch norm uses its running statistics.
@@ -184,7 +200,7 @@ def run(
     pixels = data.inputs(arrays, settings.data.sigma, streams["noise"])
     splits = {s: (torch.from_numpy(pixels[s]), torch.from_numpy(arrays[f"{s}_labels"])) for s in pixels}
     device = chosen_device(settings.training)
-    network = networks.build(settings.model, pixels["train"].shape[1:], data.CLASSES, streams["init"])
+    network = networks.build(settings.model, pixels["train"].shape[1:], CLASSES, streams["init"])
     masks = pruning.draw(settings.pruning, network, fraction, *splits["train"], streams["mask"], imp_mask)
     if device.type == "cuda":
         print(f"training on {torch.cuda.get_device_name()}", file=sys.stderr)
