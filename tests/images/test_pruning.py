@@ -53,6 +53,14 @@ def test_scores_that_overflow_are_refused():
         pruning.keep_highest({"a": torch.tensor([1.0, float("nan")])}, 1)
 
 
+def test_a_synflow_score_that_overflows_is_not_blamed_on_the_network():
+    network = networks.build(ImageNetwork(hidden=[30] * 500), (1, 2, 3), 3, rng())
+    inputs, labels = torch.randn(12, 1, 2, 3), torch.arange(12) % 3
+    assert torch.isfinite(network(inputs)).all()
+    with pytest.raises(WinnowError, match="pruning scores are not finite: they overflow at these initial weights"):
+        pruning.draw(ImagePruning(method="synflow"), network, 0.5, inputs, labels, rng())
+
+
 @settings(deadline=None, max_examples=25)
 @given(st.sampled_from([m for m in ALL_AT_START if m != "bernoulli"]), st.floats(0, 0.99), st.booleans())
 def test_every_method_has_the_exact_size(method, fraction, output):
@@ -60,12 +68,20 @@ def test_every_method_has_the_exact_size(method, fraction, output):
     inputs, labels = torch.randn(12, 1, 2, 3), torch.arange(12) % 3
     how = ImagePruning(method=method, prune_output=output)
     masks = pruning.draw(how, network, fraction, inputs, labels, rng())
-    n = 62 if output else 50
-    if method == "layerwise":
-        assert all(int(m.sum()) == round((1 - fraction) * m.numel()) for m in masks.values())
-    else:
-        assert total(masks) == round((1 - fraction) * n)
+    assert total(masks) == round((1 - fraction) * (62 if output else 50))
     assert len(masks) == (3 if output else 2)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=25), st.lists(st.floats(0, 0.999), min_size=2, max_size=6))
+def test_layerwise_masks_have_the_same_share_of_every_layer_and_are_nested(sizes, fractions):
+    weights = {str(i): torch.empty(size) for i, size in enumerate(sizes)}
+    masks = [pruning.layerwise(weights, fraction, rng(3)) for fraction in sorted(fractions)]
+    for mask, fraction in zip(masks, sorted(fractions), strict=True):
+        assert total(mask) == round((1 - fraction) * sum(sizes))
+        assert all(abs(int(m.sum()) - (1 - fraction) * m.numel()) < 2 for m in mask.values())
+    for larger, smaller in itertools.pairwise(masks):
+        assert all((larger[name] | ~smaller[name]).all() for name in larger)
 
 
 @pytest.mark.parametrize("method", ["bernoulli", "exact", "layerwise", "magnitude", "snip", "grasp"])
@@ -163,6 +179,38 @@ def test_grasp_is_minus_the_change_of_gradient_flow(small, temperature, monkeypa
     assert signs >= {-1.0, 1.0}
 
 
+@pytest.mark.parametrize("score", [pruning.snip, pruning.grasp])
+def test_scores_of_many_examples_are_those_of_one_batch_of_all(small, score, monkeypatch):
+    network, inputs, labels = small
+    network, weights = double(network)
+    inputs = inputs.double()
+    whole = score(network, weights, inputs, labels)
+    monkeypatch.setattr(pruning, "SCORED", 5)
+    for name, value in score(network, weights, inputs, labels).items():
+        torch.testing.assert_close(value, whole[name], rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(3, [3]), (64, [64]), (65, [33, 32]), (1000, [63] * 8 + [62] * 8)])
+def test_examples_are_scored_in_even_batches(n, sizes):
+    parts = list(pruning._batches(torch.arange(n), torch.arange(n)))
+    assert [len(inputs) for inputs, _, _ in parts] == sizes
+    assert torch.equal(torch.cat([inputs for inputs, _, _ in parts]), torch.arange(n))
+    assert sum(share for _, _, share in parts) == pytest.approx(1)
+
+
+def test_batch_norm_scores_every_batch_with_its_own_statistics(monkeypatch):
+    network = networks.build(ImageNetwork(architecture="vgg", depth=11, width=2), (1, 8, 8), 10, rng()).double()
+    weights, inputs, labels = networks.prunable(network), torch.randn(8, 1, 8, 8).double(), torch.arange(8)
+    monkeypatch.setattr(pruning, "SCORED", 4)
+    found = pruning.snip(network, weights, inputs, labels)
+    halves = [
+        torch.autograd.grad(cross_entropy(network(inputs[i]), labels[i]), list(weights.values()))
+        for i in (slice(4), slice(4, 8))
+    ]
+    for (name, weight), first, second in zip(weights.items(), *halves, strict=True):
+        torch.testing.assert_close(found[name], (weight * (first + second) / 2).abs().detach())
+
+
 def test_synflow_scores_are_sums_over_paths_and_rounds_shrink(small, monkeypatch):
     """One round: the score of a weight is the sum over all paths through it of the product of |weights|."""
     network = small[0]
@@ -244,6 +292,75 @@ def test_collapsed_layers_are_counted():
     masks = {"a": torch.zeros(2, 2, dtype=torch.bool), "b": torch.ones(2, 2, dtype=torch.bool)}
     assert pruning.collapsed_layers(masks) == 1
     assert pruning.density(masks) == 0.5
+
+
+RESNET_8 = {  # where the weights of a ResNet-8 lead from and to; shortcuts without weights have no name
+    "0.0.weight": ("input", "a"),
+    "2.body.0.0.weight": ("a", "a1"), "2.body.2.0.weight": ("a1", "b"), None: ("a", "b"),
+    "3.body.0.0.weight": ("b", "b1"), "3.body.2.0.weight": ("b1", "c"), "3.shortcut.0.weight": ("b", "c"),
+    "4.body.0.0.weight": ("c", "c1"), "4.body.2.0.weight": ("c1", "d"), "4.shortcut.0.weight": ("c", "d"),
+    "7.weight": ("d", "output"),
+}  # fmt: skip
+
+
+def share_on_paths(layers, shapes, masks):
+    """The share of kept weights on a path, by walking from channel to channel."""
+    edges = []  # (from, to, how many weights)
+    for name, (start, end) in layers.items():
+        mask = masks.get(name, torch.ones(shapes[name]) if name else torch.eye(shapes["0.0.weight"][0])).bool()
+        kept = mask.flatten(2).sum(2) if mask.ndim == 4 else mask
+        edges += [((start, i), (end, j), int(kept[j, i]) if name in masks else 0) for j, i in kept.nonzero().tolist()]
+
+    def reached(first, steps):
+        seen, queue = set(), [unit for unit in {unit for edge in edges for unit in edge[:2]} if unit[0] == first]
+        while queue:
+            unit = queue.pop()
+            if unit not in seen:
+                seen.add(unit)
+                queue += steps.get(unit, [])
+        return seen
+
+    forward, backward = {}, {}
+    for start, end, _ in edges:
+        forward.setdefault(start, []).append(end)
+        backward.setdefault(end, []).append(start)
+    ahead, behind = reached("input", forward), reached("output", backward)
+    return sum(n for start, end, n in edges if start in ahead and end in behind) / max(1, total(masks))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.sampled_from(["mlp", "resnet"]), st.floats(0, 1), st.booleans(), st.integers(0, 100))
+def test_the_connected_share_is_that_of_the_weights_on_paths(architecture, fraction, output, seed):
+    model = ImageNetwork(architecture=architecture, hidden=[7, 6, 5], depth=8, width=3)
+    network = networks.build(model, (2, 3, 3), 10, rng())
+    weights = networks.prunable(network)
+    names = list(weights)
+    chain = {name: (i, i + 1) for i, name in enumerate(names)}
+    chain |= {names[0]: ("input", 1), names[-1]: (len(names) - 1, "output")}
+    masks = pruning.bernoulli(networks.prunable(network, output), fraction, rng(seed))
+    shapes = {name: weight.shape for name, weight in weights.items()}
+    expected = share_on_paths(RESNET_8 if architecture == "resnet" else chain, shapes, masks)
+    assert pruning.connected_share(network, masks) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "model", [{"architecture": "vgg", "depth": 19, "width": 2}, {"architecture": "resnet", "depth": 302, "width": 8}]
+)
+def test_the_connected_share_of_deep_networks_does_not_overflow(model):
+    network = networks.build(ImageNetwork(**model), (3, 16, 16), 10, rng())
+    masks = pruning.bernoulli(networks.prunable(network), 0, rng())
+    assert pruning.connected_share(network, masks) == 1
+    masks["0.0.weight"][:] = False
+    assert pruning.connected_share(network, masks) == 0
+
+
+def test_a_residual_network_conducts_although_layers_collapsed():
+    network = networks.build(ImageNetwork(architecture="resnet", depth=8, width=3), (1, 8, 8), 10, rng())
+    masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in networks.prunable(network).items()}
+    masks["2.body.2.0.weight"][:] = False
+    unused = masks["2.body.0.0.weight"].numel()
+    assert pruning.collapsed_layers(masks) == 1
+    assert pruning.connected_share(network, masks) == pytest.approx(1 - unused / total(masks))
 
 
 def test_the_same_initial_weights_at_every_fraction():

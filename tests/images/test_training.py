@@ -239,11 +239,11 @@ def total(masks):
 
 
 def test_an_empty_layer_is_reported():
-    arrays = problem()
     mask = {"1.weight": torch.zeros(12, 16), "3.weight": torch.ones(9, 12), "5.weight": torch.ones(10, 9)}
     mask = {name: value.bool() for name, value in mask.items()}
-    result = training.run(image_settings("imp"), arrays, 0.9, streams(), imp_mask=mask)[0]
+    result = training.run(image_settings("imp"), problem(), 1 - 198 / 390, streams(), imp_mask=mask)[0]
     assert result["collapsed_layers"] == 1
+    assert result["connected_share"] == 0
     assert len(set(result["train_error"][1:])) <= 3
 
 
@@ -380,22 +380,6 @@ def test_levels_of_iterative_magnitude_pruning_hand_on_their_masks(experiment):
     assert mixed[0]["train_loss"] != runs[0]["train_loss"]
 
 
-def test_batches_of_seeds_do_not_change_a_byte(experiment):
-    step(experiment, "--fraction", 0.5, method="snip")
-    step(experiment, "--fraction", 0.5, method="snip", seeds=("1",), out=("c",))
-    assert (experiment / "b.parquet").read_bytes() == (experiment / "c.parquet").read_bytes()
-
-
-def test_a_broken_mask_file_is_named(experiment):
-    (experiment / "broken.safetensors").write_bytes(b"x")
-    with pytest.raises(WinnowError, match=r"broken.safetensors: cannot be read as masks"):
-        step(experiment, "--fraction", 0.5, "--masks", experiment / "broken.safetensors", seeds=("0",), out=("a",))
-
-
-def test_settings_survive_the_file(experiment):
-    tree = json.loads((experiment / "experiment.json").read_text())
-    assert tree["settings"]["kind"] == "images"
-    assert RunSettings[ImageSettings].model_validate(tree).settings == image_settings()
 ONE = {"seeds": ("0",), "out": ("a",)}
 
 
@@ -475,3 +459,53 @@ def test_the_code_is_part_of_a_runs_identity(experiment, monkeypatch):
     assert {key for key in first if first[key] != second[key]} == {"code"}
 
 
+def test_batches_of_seeds_do_not_change_a_byte(experiment):
+    step(experiment, "--fraction", 0.5, method="snip")
+    step(experiment, "--fraction", 0.5, method="snip", seeds=("1",), out=("c",))
+    assert (experiment / "b.parquet").read_bytes() == (experiment / "c.parquet").read_bytes()
+
+
+MASK = "mask.safetensors"  # of fraction 0.5, and of both seeds
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "message"),
+    [
+        ("imp", ["--fraction", 0.5], r"--masks: missing; imp starts at fraction 0\.5 from what"),
+        ("shuffled_imp", ["--fraction", 0.5], "--masks: missing; imp starts"),
+        ("imp", ["--fraction", 0.6, "--masks", MASK, MASK], r"keep 195 of 390 weights; imp keeps 156 at fraction 0\.6"),
+        ("shuffled_imp", ["--fraction", 0.6, "--masks", MASK, MASK], "keep 195 of 390 weights"),
+        ("imp", ["--fraction", 0.5, "--masks", MASK], "--masks: 1 files; must be one for each of the 2 seeds"),
+        ("imp", ["--fraction", 0, "--masks", MASK, MASK], r"--masks: imp starts from none at fraction 0\.0"),
+        ("snip", ["--fraction", 0.5, "--masks", MASK, MASK], r"--masks: snip starts from none at fraction 0\.5"),
+        ("imp", ["--fraction", 0, "--next-masks", "a", "b"], "needs the one --next-fraction"),
+        ("erk", ["--fraction", 0, "--next-fraction", 0.5, "--next-masks", "a", "b"], "only imp writes them"),
+    ],
+)
+def test_a_step_by_hand_with_wrong_masks_ends_with_one_line(experiment, monkeypatch, method, arguments, message):
+    first_level(experiment)
+    before = {path.name for path in experiment.iterdir()}
+    monkeypatch.chdir(experiment)
+    with pytest.raises(WinnowError, match=message) as caught:
+        step(experiment, *arguments, method=method)
+    assert "\n" not in str(caught.value)
+    assert {path.name for path in experiment.iterdir()} == before
+
+
+def test_a_mask_of_another_network_is_told(experiment):
+    first_level(experiment)
+    other_settings(experiment, hidden=(9, 12))
+    with pytest.raises(WinnowError, match=r"--masks: of another network: its layers are .*\(12, 16\).* must be"):
+        step(experiment, "--fraction", 0.5, "--masks", experiment / MASK, **ONE)
+
+
+def test_a_broken_mask_file_is_named(experiment):
+    (experiment / "broken.safetensors").write_bytes(b"x")
+    with pytest.raises(WinnowError, match=r"broken.safetensors: cannot be read as masks"):
+        step(experiment, "--fraction", 0.5, "--masks", experiment / "broken.safetensors", seeds=("0",), out=("a",))
+
+
+def test_settings_survive_the_file(experiment):
+    tree = json.loads((experiment / "experiment.json").read_text())
+    assert tree["settings"]["kind"] == "images"
+    assert RunSettings[ImageSettings].model_validate(tree).settings == image_settings()

@@ -7,6 +7,8 @@ for. Random methods compare one set of uniform numbers per seed, so that their m
 
 import copy
 import math
+from collections.abc import Iterable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,8 +16,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from ..errors import WinnowError
-from .networks import Tensors, apply_masks, prunable
-from .settings import ImagePruning
+from .networks import LAYERS, Tensors, apply_masks, prunable
+from .settings import SCORED, ImagePruning
 
 SYNFLOW_ROUNDS = 100
 GRASP_TEMPERATURE = 200.0
@@ -33,7 +35,7 @@ def keep_highest(scores: Tensors, kept: int) -> Tensors:
     """
     flat = torch.cat([score.flatten() for score in scores.values()])
     if not torch.isfinite(flat).all():
-        raise WinnowError("pruning scores are not finite: the network overflows before training")
+        raise WinnowError("pruning scores are not finite: they overflow at these initial weights")
     mask = torch.zeros(len(flat), dtype=torch.bool)
     if kept > 0:
         threshold = flat.kthvalue(len(flat) - kept + 1).values
@@ -101,9 +103,16 @@ def erk(weights: Tensors, fraction: float, rng: np.random.Generator) -> Tensors:
 
 
 def layerwise(weights: Tensors, fraction: float, rng: np.random.Generator) -> Tensors:
-    """A random mask with exactly the same share of every layer."""
-    kept = {name: kept_count(weight.numel(), fraction) for name, weight in weights.items()}
-    return keep_highest_per_layer(uniforms(weights, rng), kept)
+    """A random mask of exact size with the same share of every layer, to within two weights.
+
+    A weight's score is its place by its uniform number within its layer, as a share of the layer. This one order of
+    all weights keeps the masks nested; rounding the layers' sizes by largest remainders would not.
+    """
+    scores = {}
+    for name, numbers in uniforms(weights, rng).items():
+        places = numbers.flatten().argsort(descending=True, stable=True).argsort()
+        scores[name] = -((places.double() + 0.5) / numbers.numel()).reshape(numbers.shape)
+    return keep_highest(scores, kept_count(sum(weight.numel() for weight in weights.values()), fraction))
 
 
 def shuffled(mask: Tensors, rng: np.random.Generator) -> Tensors:
@@ -119,8 +128,7 @@ def magnitude(weights: Tensors) -> Tensors:
 
 def snip(network: nn.Module, weights: Tensors, inputs: torch.Tensor, labels: torch.Tensor) -> Tensors:
     """|theta * g|, g the gradient of the mean loss (Lee et al. 2019, connection sensitivity)."""
-    loss = cross_entropy(network(inputs), labels)
-    gradients = torch.autograd.grad(loss, list(weights.values()))
+    gradients = _summed(_gradients(network, weights, batch, 1.0) for batch in _batches(inputs, labels))
     return {n: (w.detach() * g).abs() for (n, w), g in zip(weights.items(), gradients, strict=True)}
 
 
@@ -128,13 +136,41 @@ def grasp(network: nn.Module, weights: Tensors, inputs: torch.Tensor, labels: to
     """theta * Hg, signed: Wang et al. (2020) remove the weights with the largest -theta * Hg.
 
     As in their software, logits are divided by a temperature. Without it (784-300-100-10, fraction 0.6) the loss after
-    pruning starts at 240 nats and does not get below 1.9.
+    pruning starts at 240 nats and does not get below 1.9. The first pass over the examples takes g, the second Hg.
     """
-    loss = cross_entropy(network(inputs) / GRASP_TEMPERATURE, labels)
-    gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
-    squared = sum((g * g.detach()).sum() for g in gradients)
-    products = torch.autograd.grad(squared, list(weights.values()))
+    of_batch = partial(_gradients, network, weights, temperature=GRASP_TEMPERATURE)
+    whole = _summed(of_batch(batch) for batch in _batches(inputs, labels))
+
+    def product(batch: tuple) -> tuple[torch.Tensor, ...]:
+        along = sum((g * w).sum() for g, w in zip(of_batch(batch, create_graph=True), whole, strict=True))
+        return torch.autograd.grad(along, list(weights.values()))
+
+    products = _summed(product(batch) for batch in _batches(inputs, labels))
     return {n: w.detach() * p for (n, w), p in zip(weights.items(), products, strict=True)}
+
+
+def _batches(inputs: torch.Tensor, labels: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
+    """The examples in batches of SCORED or a little less, all of one size or one more, with their shares."""
+    parts = math.ceil(len(inputs) / SCORED)
+    for x, y in zip(inputs.tensor_split(parts), labels.tensor_split(parts), strict=True):
+        yield x, y, len(x) / len(inputs)
+
+
+def _gradients(
+    network: nn.Module, weights: Tensors, batch: tuple, temperature: float, create_graph: bool = False
+) -> tuple[torch.Tensor, ...]:
+    """The gradient of what a batch adds to the mean loss over all examples."""
+    inputs, labels, share = batch
+    loss = share * cross_entropy(network(inputs) / temperature, labels)
+    return torch.autograd.grad(loss, list(weights.values()), create_graph=create_graph)
+
+
+def _summed(parts: Iterable[tuple[torch.Tensor, ...]]) -> list[torch.Tensor]:
+    """Tensor by tensor the sum of some lists of tensors, of which only one is in memory at a time."""
+    total = None
+    for part in parts:
+        total = list(part) if total is None else torch._foreach_add(total, part)
+    return total
 
 
 def synflow(network: nn.Module, input_shape: tuple[int, ...], kept: int, output: bool = True) -> Tensors:
@@ -171,7 +207,21 @@ def imp_level(weights: Tensors, masks: Tensors, fraction: float) -> Tensors:
     return keep_survivors(magnitude(weights), masks, kept)
 
 
+def check_level(masks: Tensors | None, weights: Tensors, fraction: float) -> None:
+    """Raise WinnowError unless masks are those that iterative magnitude pruning can have reached at a fraction."""
+    if masks is None:
+        raise WinnowError(f"--masks: missing; imp starts at fraction {fraction} from what the level below it wrote")
+    shapes, wanted = ({name: tuple(t.shape) for name, t in tensors.items()} for tensors in (masks, weights))
+    if shapes != wanted:
+        raise WinnowError(f"--masks: of another network: its layers are {shapes}, must be {wanted}")
+    total, found = sum(mask.numel() for mask in masks.values()), sum(int(mask.sum()) for mask in masks.values())
+    if found != kept_count(total, fraction):
+        kept = kept_count(total, fraction)
+        raise WinnowError(f"--masks: keep {found} of {total} weights; imp keeps {kept} at fraction {fraction}")
+
+
 RANDOM = {"bernoulli": bernoulli, "exact": exact, "layerwise": layerwise, "erk": erk}
+AFTER_TRAINING = ("imp", "shuffled_imp")
 ON_EXAMPLES = {"snip": snip, "grasp": grasp}
 
 
@@ -192,7 +242,8 @@ def draw(
     weights, method = prunable(network, pruning.prune_output), pruning.method
     if fraction == 0:
         return {name: torch.ones(weight.shape, dtype=torch.bool) for name, weight in weights.items()}
-    if method in ("imp", "shuffled_imp"):
+    if method in AFTER_TRAINING:
+        check_level(imp_mask, weights, fraction)
         return imp_mask if method == "imp" else shuffled(imp_mask, rng)
     if method in RANDOM:
         return RANDOM[method](weights, fraction, rng)
@@ -213,5 +264,43 @@ def density(masks: Tensors) -> float:
 
 
 def collapsed_layers(masks: Tensors) -> int:
-    """How many layers keep no weight at all: nothing of the input gets through such a network."""
+    """How many layers keep no weight at all."""
     return sum(not mask.any() for mask in masks.values())
+
+
+def connected_share(network: nn.Module, masks: Tensors) -> float:
+    """The share of the kept weights that lie on a path of kept weights from input to output; 0 if none is kept.
+
+    Paths lead from unit to unit, in convolutions from channel to channel (Vysogorets & Kempe 2023, effective
+    sparsity). With weights 1 where they are kept and an input of ones, a weight lies on a path where the gradient of
+    the summed output is positive. After every layer, numbers and gradients are replaced by whether they are positive,
+    so that the number of paths does not overflow. `network` is as it was built: biases 0, batch norm the identity.
+    """
+    paths = copy.deepcopy(network).double().eval()
+    for name, module in list(paths.named_modules()):
+        if isinstance(module, nn.MaxPool2d):
+            paths.set_submodule(name, nn.Identity())
+        elif isinstance(module, LAYERS):
+            kept = masks.get(f"{name}.weight", torch.ones_like(module.weight, dtype=torch.bool))
+            if isinstance(module, nn.Conv2d):
+                module.stride, module.padding = (1, 1), (0, 0)
+                kept = kept.flatten(2).any(dim=2)[:, :, None, None]
+            module.weight = nn.Parameter(kept.double())
+            module.register_forward_hook(lambda module, inputs, output: _Positive.apply(output))
+    weights = prunable(paths)
+    ones = torch.ones_like(next(iter(weights.values()))[:1])
+    gradients = torch.autograd.grad(paths(ones).sum(), [weights[name] for name in masks])
+    on_paths = sum(int((mask & (g > 0)).sum()) for g, mask in zip(gradients, masks.values(), strict=True))
+    return on_paths / max(1, sum(int(mask.sum()) for mask in masks.values()))
+
+
+class _Positive(torch.autograd.Function):
+    """Whether a number is positive, as 1 or 0, and of its gradient the same."""
+
+    @staticmethod
+    def forward(context, numbers: torch.Tensor) -> torch.Tensor:
+        return (numbers > 0).to(numbers)
+
+    @staticmethod
+    def backward(context, gradient: torch.Tensor) -> torch.Tensor:
+        return (gradient > 0).to(gradient)

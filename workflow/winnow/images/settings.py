@@ -66,7 +66,7 @@ class ImagePruning(Strict):
     prune_output: bool = True
     """Whether the output layer is pruned like the others; if not, fractions are those of the other layers."""
     score_examples: PositiveInt = 1000
-    """How many training examples `snip` and `grasp` see (all, if there are fewer)."""
+    """How many training examples `snip` and `grasp` see (all, if there are fewer), in batches of at most 64."""
 
 
 class Minibatch(Strict):

@@ -194,14 +194,15 @@ def run(
     """Prune and train one network.
 
     `streams` holds the generators of STREAMS. It is drawn and pruned on the CPU, trained on the configured device and
-    returned on the CPU. Returns the columns of the run (epoch, step, METRICS
-    and the scalars data, density, collapsed_layers, status), the trained network and its mask.
+    returned on the CPU. Returns the columns of the run (epoch, step, METRICS and the scalars data, density,
+    collapsed_layers, connected_share, status), the trained network and its mask.
     """
     pixels = data.inputs(arrays, settings.data.sigma, streams["noise"])
     splits = {s: (torch.from_numpy(pixels[s]), torch.from_numpy(arrays[f"{s}_labels"])) for s in pixels}
     device = chosen_device(settings.training)
     network = networks.build(settings.model, pixels["train"].shape[1:], CLASSES, streams["init"])
     masks = pruning.draw(settings.pruning, network, fraction, *splits["train"], streams["mask"], imp_mask)
+    connected_share = pruning.connected_share(network, masks)
     if device.type == "cuda":
         print(f"training on {torch.cuda.get_device_name()}", file=sys.stderr)
         network.to(device, memory_format=torch.channels_last)
@@ -217,6 +218,7 @@ def run(
         "data": data.name(settings.data, arrays),
         "density": pruning.density(masks),
         "collapsed_layers": pruning.collapsed_layers(masks),
+        "connected_share": connected_share,
         "status": progress.status,
     }
     return columns | scalars, network, masks
@@ -247,7 +249,7 @@ def table(
         "method": settings.pruning.method,
         "fraction": fraction,
         "seed": seed,
-    } | {key: result[key] for key in ("data", "density", "collapsed_layers", "status")}
+    } | {key: result[key] for key in ("data", "density", "collapsed_layers", "connected_share", "status")}
     constants |= {key: float(value) if settings.axis_is_number(key) else value for key, value in point.items()}
     rows = {key: list(result[key]) for key in ("step", "epoch", *METRICS)}
     return {key: [value] * len(rows["step"]) for key, value in constants.items()} | rows
@@ -264,7 +266,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--data", nargs="+", required=True, help="one npz per seed")
     parser.add_argument("--masks", nargs="*", default=[], help="one safetensors per seed: the mask reached by imp")
     parser.add_argument("--out", nargs="+", required=True, help="one parquet per seed")
-    parser.add_argument("--next-fraction", nargs="*", type=float, help="imp: the fraction of the next level, if any")
+    parser.add_argument("--next-fraction", nargs="*", type=float, default=[], help="imp: that of the next level")
     parser.add_argument("--next-masks", nargs="*", default=[], help="imp: one safetensors per seed for the next level")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -272,12 +274,26 @@ def main(arguments: list[str]) -> None:
     core.load(options.core)
     run_settings = read(options.settings, ImageSettings)
     point = dict(item.split("=", 1) for item in options.set)
+    _check_masks(options, run_settings.settings.at(point).pruning.method)
     for i, (seed, arrays, out) in enumerate(zip(options.seeds, options.data, options.out, strict=True)):
         files = {"data": arrays, "core": options.core} | ({"mask": options.masks[i]} if options.masks else {})
         network, kept = _run_one(run_settings, point, options.fraction, seed, files, out)
         if options.next_masks:
             weights = networks.prunable(network, run_settings.settings.at(point).pruning.prune_output)
             write_masks(options.next_masks[i], pruning.imp_level(weights, kept, *options.next_fraction))
+
+
+def _check_masks(options: argparse.Namespace, method: str) -> None:
+    """Raise WinnowError unless each seed has the masks that it reads and writes, and no others."""
+    for name in ("masks", "next_masks"):
+        given = len(getattr(options, name))
+        if given not in (0, len(options.seeds)):
+            key = f"--{name.replace('_', '-')}"
+            raise WinnowError(f"{key}: {given} files; must be one for each of the {len(options.seeds)} seeds")
+    if options.masks and (method not in pruning.AFTER_TRAINING or options.fraction == 0):
+        raise WinnowError(f"--masks: {method} starts from none at fraction {options.fraction}; must not be given")
+    if options.next_masks and (method != "imp" or len(options.next_fraction) != 1):
+        raise WinnowError("--next-masks: only imp writes them, and needs the one --next-fraction that they are for")
 
 
 def _run_one(
@@ -304,6 +320,8 @@ def _run_one(
         print(f"warning: {where}: the loss is not finite any more; {last}", file=sys.stderr)
     if result["collapsed_layers"]:
         print(f"warning: {where}: {result['collapsed_layers']} layers keep no weight at all", file=sys.stderr)
+    elif not result["connected_share"]:
+        print(f"warning: {where}: no kept weight lies on a path from input to output", file=sys.stderr)
     write_table(out, table(run_settings, point, fraction, seed, result))
     checkpoint.remove()
     return network, masks
