@@ -41,7 +41,9 @@ def _table(name: str, points: list[tuple[dict, list[dict]]], settings: Settings)
     for point, evaluations in points:
         folders = "/".join(f"{key}-{value}" for key, value in point.items() if key != "seed")
         run = f"results/{name}/runs/{folders}/seed-{point['seed']}.parquet"
-        rows += [{"experiment": name, "run": run} | point | evaluation for evaluation in evaluations]
+        rows += [
+            {"experiment": name, "run": run, "status": "max_steps"} | point | evaluation for evaluation in evaluations
+        ]
     table = pd.DataFrame(rows)
     table.attrs["settings"] = settings
     return table
@@ -72,7 +74,7 @@ def images(name: str, data: str = "mnist-5k", fractions: tuple[float, ...] = (0.
     points = []
     for point in _grid(name, fractions):
         ends = point["fraction"] / 10 + point["seed"] / 1000 + point.get("sigma", 0) / 10
-        measured = {"data": data, "train_error": point["fraction"] / 20, "status": "max_steps"}
+        measured = {"data": data, "train_error": point["fraction"] / 20}
         errors = {0: ends + 0.5, 9: ends}
         points.append((point, [measured | {"epoch": epoch, "test_error": e} for epoch, e in errors.items()]))
     return _table(name, points, ImageSettings(kind="images"))

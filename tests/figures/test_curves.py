@@ -10,7 +10,7 @@ from winnow.figures import curves, style
 def rows(values: dict[tuple[float, int], float]) -> pd.DataFrame:
     """One row a (fraction, seed)."""
     points = [{"fraction": f, "seed": s, "value": v, "run": f"{f:g}/seed-{s}"} for (f, s), v in values.items()]
-    return pd.DataFrame(points)
+    return pd.DataFrame(points).assign(status="max_steps")
 
 
 def test_a_point_is_a_mean_over_seeds_and_knows_its_runs():
@@ -26,12 +26,24 @@ def test_a_point_is_a_mean_over_seeds_and_knows_its_runs():
         curves.over_seeds(pd.concat([table, table]), "value")
 
 
+def test_a_diverged_run_is_in_no_mean_and_is_counted():
+    table = rows({(f, s): 10 * f + s for f in (0.5, 0.8, 0.9) for s in range(4)})
+    table.loc[(table.fraction == 0.8) & (table.seed == 3) | (table.fraction == 0.9), "status"] = "diverged"
+    data = curves.over_seeds(table, "value")
+    assert data.x.to_list() == [0.5, 0.8, 0.9]
+    assert data.y.to_list()[:2] == [6.5, 9] and np.isnan(data.y[2])
+    assert data.n.to_list() == [4, 3, 0]
+    assert data.diverged.to_list() == [0, 1, 4]
+    assert data.runs[1] == [f"0.8/seed-{s}" for s in range(3)]
+    assert curves.seeds(data) == "n = 0 to 4, \u2264 4 diverged"
+
+
 def test_a_mean_over_training_is_taken_at_the_steps_of_all_runs():
     """Run a stops at step 20, below a milestone at 7; run b goes on to 40."""
     steps = {"a": [0, 7, 10, 20], "b": [0, 10, 20, 40]}
     table = pd.DataFrame(
         [{"run": r, "seed": "ab".index(r), "step": s, "loss": 100.0 - s} for r in steps for s in steps[r]]
-    )
+    ).assign(status="max_steps")
     data = curves.over_seeds(curves.at_shared_steps(table), "loss", "step")
     assert data.x.to_list() == [0, 10, 20, 40]
     assert data.y.to_list() == [100, 90, 80, (80 + 60) / 2]  # a keeps its last value
@@ -40,7 +52,7 @@ def test_a_mean_over_training_is_taken_at_the_steps_of_all_runs():
 
 def test_points_of_fewer_seeds_are_hollow_and_named():
     _, axes = style.new_figure()
-    data = pd.DataFrame({"x": [0.0, 1.0], "y": 1.0, "low": 0.9, "high": 1.1, "n": [40, 4]})
+    data = pd.DataFrame({"x": [0.0, 1.0], "y": 1.0, "low": 0.9, "high": 1.1, "n": [40, 4], "diverged": 0})
     curves.line_with_interval(axes, data, "loss", "C0")
     assert axes.lines[0].get_label() == "loss (n = 4 to 40)"
     assert axes.lines[1].get_xdata() == [1]

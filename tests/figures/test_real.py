@@ -1,8 +1,10 @@
 import made_up
+import numpy as np
 import pytest
 from matplotlib.collections import PathCollection
+from matplotlib.legend import Legend
 
-from winnow.figures import real
+from winnow.figures import FIGURES, real
 
 
 def test_fig3a_shows_accuracies_in_percent_and_the_paper_only_over_the_whole_of_mnist():
@@ -39,6 +41,28 @@ def test_gains_are_paired_with_the_dense_network():
     assert data[data.x == 0.9].y.to_list() == pytest.approx([-9, -9])
     assert data.dense.unique() == pytest.approx([99.85, 94.85])
     assert len(figure.axes[0].get_legend().get_texts()) == 2
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning", "ignore:Precision loss occurred")
+@pytest.mark.parametrize("name", [name for name, figure in FIGURES.items() if figure.module == "real"])
+@pytest.mark.parametrize(("fraction", "seeds"), [(0.36, [2]), (0, [0, 1]), (0.9, range(4)), (0, range(4))])
+def test_diverged_runs_are_in_no_mean_and_are_counted(name, fraction, seeds):
+    """Their last finite evaluation would look like any other; of a gain, either run may be the one that diverged."""
+    draw, tables = getattr(real, name.replace("-", "_")), made_up.tables(name)
+    whole, _ = draw(tables)
+    bad = (tables[name].fraction == fraction) & tables[name].seed.isin(seeds)
+    tables[name].loc[bad, "status"] = "diverged"
+    data, figure = draw(tables)
+    of_pairs = data.metric.str.endswith("gain") if "metric" in data else data.x > 0
+    hit = np.isclose(data.x, fraction) | (of_pairs & (fraction == 0))
+    assert (data.diverged[hit] == len(seeds)).all() and (data.diverged[~hit] == 0).all()
+    assert (data.n + data.diverged == 4).all()
+    assert data.y[~hit].to_numpy() == pytest.approx(whole.y[~hit].to_numpy())
+    assert data.y.isna().to_list() == (data.n == 0).to_list()
+    written = [
+        text.get_text() for legend in figure.findobj(Legend) for text in [legend.get_title(), *legend.get_texts()]
+    ]
+    assert any(f"\u2264 {len(seeds)} diverged" in text for text in written)
 
 
 def test_a_marker_is_filled_where_its_bar_excludes_zero():

@@ -82,7 +82,7 @@ def _points(name: str, table: pd.DataFrame) -> pd.DataFrame:
         for fraction, runs in rows.groupby("fraction"):
             race, kept = _predictors(settings, 1 - fraction)
             found = {"fraction": fraction, "value": value, "accuracy": 1 - runs.test_error, "race": race, "kept": kept}
-            found |= {name: runs[name] for name in ("seed", "run", "reached")}
+            found |= {name: runs[name] for name in ("seed", "run", "status", "reached")}
             found |= {"chance": 1 / settings.data.classes}
             parts.append(pd.DataFrame(found))
     return pd.concat(parts, ignore_index=True).assign(experiment=name, swept=key)

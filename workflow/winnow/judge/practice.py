@@ -2,6 +2,9 @@
 
 The unit is the seed and every comparison is paired: a pruned network against the dense network of the same seed (the
 same images held out, the same initial weights, the same order of examples). Accuracies are in percent.
+
+A run that diverged has no accuracy: it is in no mean. To the claims a pruned network that diverged is one that guesses;
+where the dense one did, nothing can be compared with it, and its seed is left out.
 """
 
 import math
@@ -17,35 +20,48 @@ WITHIN = 0.5  # points of accuracy: "as good as dense" and "has dropped" (our ch
 NETWORKS = {"fig3a": "", "fig3b": "-vgg", "fig4": "-resnet"}  # what the names of their claims end in
 PAPER_SPARSITY = {"fig3a": 0.79, "fig3b": 0.36}  # below it random pruning "stays competitive" (p. 13)
 RANDOM = "bernoulli"
+GUESSING = 10.0  # per cent of ten classes
 
 
 def final(table: pd.DataFrame) -> pd.DataFrame:
-    """The last evaluation of every run, with train_accuracy and test_accuracy in percent."""
+    """The last evaluation of every run, with train_accuracy and test_accuracy in percent, NaN if it diverged."""
     axes = [key for key in ("method", "sigma", "fraction", "seed") if key in table]
     last = table.groupby(axes, sort=False).tail(1)
-    return last.assign(train_accuracy=100 * (1 - last.train_error), test_accuracy=100 * (1 - last.test_error))
+    ended = last[["train_error", "test_error"]].where(last.status != "diverged")
+    return last.assign(train_accuracy=100 * (1 - ended.train_error), test_accuracy=100 * (1 - ended.test_error))
 
 
-def by_seed(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """A metric as [seed, fraction], only seeds that have every fraction."""
-    return rows.pivot(index="seed", columns="fraction", values=metric).sort_index(axis=1).dropna()
+def to_judge(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `final` as the claims see them: a pruned network that diverged guesses."""
+    rows = final(table)
+    failed = (rows.status == "diverged") & (rows.fraction > 0)
+    return rows.assign(
+        **{metric: rows[metric].mask(failed, GUESSING) for metric in ("train_accuracy", "test_accuracy")}
+    )
 
 
 def with_dense(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """A metric as [seed, fraction], fraction 0 among them; rows are of one method.
+    """A metric as [seed, fraction], fraction 0 among them, NaN where a run diverged; rows are of one method.
 
-    Raises WinnowError when no seed has the dense network.
+    Raises WinnowError when there is no dense network.
     """
-    wide = by_seed(rows, metric)
-    if 0.0 not in wide or wide.empty:
+    wide = rows.pivot(index="seed", columns="fraction", values=metric).sort_index(axis=1)
+    if 0.0 not in wide:
         raise WinnowError("fractions: 0 must be one of them, gains are over the dense network of the same seed")
     return wide
+
+
+def whole(wide: pd.DataFrame) -> pd.DataFrame:
+    """The seeds that have every value. Raises WinnowError when none has."""
+    if wide.dropna().empty:
+        raise WinnowError("needs a dense network that did not diverge")
+    return wide.dropna()
 
 
 def gains(rows: pd.DataFrame, metric: str = "test_accuracy") -> pd.DataFrame:
     """Pruned minus dense of the same seed, in points, as [seed, fraction > 0]; rows are of one method.
 
-    Raises WinnowError when no seed has the dense network.
+    NaN where one of the two diverged. Raises WinnowError when there is no dense network.
     """
     wide = with_dense(rows, metric)
     return wide.drop(columns=0.0).sub(wide[0.0], axis=0)
@@ -83,7 +99,7 @@ def comparisons(rows: pd.DataFrame) -> pd.DataFrame:
     """
     parts = []
     for method, part in rows.groupby("method", sort=False):
-        wide = gains(part)
+        wide = whole(gains(part))
         low, high = stats.mean_interval(wide.to_numpy())
         better, worse = zip(*(stats.one_sided(column) for column in wide.to_numpy().T), strict=True)
         means = wide.mean().to_numpy()
@@ -104,16 +120,16 @@ def real_data_claims(tables: dict[str, pd.DataFrame]) -> list[dict]:
         *judged(["practice-random", "practice-knee"], "fig3a", lambda: network_claims(tables, "fig3a")),
         *judged(["practice-random-vgg", "practice-knee-vgg"], "fig3b", lambda: cifar10_claims(tables, "fig3b")),
         *judged(["practice-knee-resnet"], "fig4", lambda: cifar10_claims(tables, "fig4")),
-        *judged(["practice-boost"], "methods", lambda: [boost_claim(final(experiment(tables, "methods", "data")))]),
+        *judged(["practice-boost"], "methods", lambda: [boost_claim(to_judge(experiment(tables, "methods", "data")))]),
         *judged(
-            ["practice-noise"], "noisy", lambda: [noise_claim(final(experiment(tables, "noisy", "data", "sigma")))]
+            ["practice-noise"], "noisy", lambda: [noise_claim(to_judge(experiment(tables, "noisy", "data", "sigma")))]
         ),
     ]
 
 
 def network_claims(tables: dict[str, pd.DataFrame], figure: str) -> list[dict]:
     """The claims on random pruning of one of the NETWORKS."""
-    table = final(experiment(tables, figure, "data"))
+    table = to_judge(experiment(tables, figure, "data"))
     random = table[table.method == RANDOM]
     return [*([competitive_claim(random, figure)] if figure in PAPER_SPARSITY else []), knee_claim(random, figure)]
 
@@ -122,7 +138,7 @@ def cifar10_claims(tables: dict[str, pd.DataFrame], figure: str) -> list[dict]:
     """The same; where they were not measured, for want of data and a GPU, they say what would have been."""
     if figure in tables:
         return network_claims(tables, figure)
-    nothing = pd.DataFrame({"data": ["cifar10"]})
+    nothing = pd.DataFrame({"data": ["cifar10"], "status": [""]})
     unknown = (math.nan, math.nan, math.nan, 0, math.nan, math.nan)
     rows = [_competitive_row(nothing, figure, PAPER_SPARSITY[figure], unknown)] if figure in PAPER_SPARSITY else []
     rows.append(_knee_row(nothing, figure, unknown))
@@ -131,7 +147,7 @@ def cifar10_claims(tables: dict[str, pd.DataFrame], figure: str) -> list[dict]:
 
 def competitive_claim(random: pd.DataFrame, figure: str) -> dict:
     """Random pruning is competitive up to the paper's sparsity; the estimate is how far it is here."""
-    wide = gains(random)
+    wide = whole(gains(random))
     fractions = wide.columns.to_numpy(float)
     estimate = competitive_sparsity(wide.mean().to_numpy(), fractions)
     draws = _resampled(wide.to_numpy(), lambda means: competitive_sparsity(means, fractions))
@@ -156,7 +172,7 @@ def _competitive_row(rows: pd.DataFrame, figure: str, tested: float, found: tupl
 
 def knee_claim(random: pd.DataFrame, figure: str) -> dict:
     """The training error decreases later than the testing error (p. 13)."""
-    train, test = (with_dense(random, f"{split}_accuracy") for split in ("train", "test"))
+    train, test = (whole(with_dense(random, f"{split}_accuracy")) for split in ("train", "test"))
     return _knee_row(random, figure, _mean(knees(train) - knees(test)))
 
 
@@ -190,9 +206,10 @@ def boost_claim(rows: pd.DataFrame) -> dict:
 def noise_claim(rows: pd.DataFrame) -> dict:
     """Pruning removes noise (section 3), so it should help more where the pixels are noisier."""
     slopes = []
-    wide = pd.concat({sigma: gains(part) for sigma, part in rows.groupby("sigma")}, names=["sigma"])
+    wide = pd.concat({sigma: whole(gains(part)) for sigma, part in rows.groupby("sigma")}, names=["sigma"])
     for _, part in wide.groupby("seed"):
-        slopes.append(np.polyfit(part.index.get_level_values("sigma"), part.mean(axis=1), 1)[0])
+        if len(part) > 1:
+            slopes.append(np.polyfit(part.index.get_level_values("sigma"), part.mean(axis=1), 1)[0])
     return _row(
         "practice-noise",
         rows,
@@ -222,6 +239,9 @@ def _row(name: str, rows: pd.DataFrame, statement: str, statistic: str, test: st
     evidence = dict(
         zip(keys, (float(v) if k != "n" else int(v) for k, v in zip(keys, found, strict=True)), strict=True)
     )
+    diverged = int((rows.status == "diverged").sum())
+    if diverged:
+        statistic += f" ({diverged} of {len(rows)} runs diverged: pruned ones guess, dense ones leave their seeds out)"
     return {
         "id": name,
         "regime": str(rows["data"].iloc[0]),

@@ -47,19 +47,21 @@ def score(figure: str, data: pd.DataFrame) -> list[dict]:
     if "metric" not in data:  # a series is a metric, or a curve of test errors
         data = data.assign(metric=data.series.where(data.series.str.contains("_"), "test_error"))
     for (series, metric), rows in data.groupby(["series", "metric"], sort=False):
-        ours, paper = (rows[rows.source == source].sort_values("x") for source in ("winnow", "paper"))
+        ours, paper = (
+            rows[rows.source == source].dropna(subset="y").sort_values("x") for source in ("winnow", "paper")
+        )
         if ours.empty or paper.empty:
             continue
         near = paper[(paper.x >= ours.x.min() - 1e-9) & (paper.x <= ours.x.max() + 1e-9)]
-        at = {key: np.interp(near.x, ours.x, ours[key]) for key in ("y", "low", "high")}
+        at = {key: np.interp(near.x, ours.x, ours[key]) for key in ("y", "low", "high", "n")}
         value, half, n = near.y.to_numpy(), ((near.high - near.low) / 2).to_numpy(), near.n.to_numpy()
         ours_error = (at["high"] - at["low"]) / (2 * AGREES)
-        error = standard_error(value, np.fmax(half, ours_error * np.sqrt(ours.n.iloc[0])), n, metric)
+        error = standard_error(value, np.fmax(half, ours_error * np.sqrt(at["n"])), n, metric)
         far = at["y"] - value
         z = far / np.hypot(ours_error, error)
         inside = [None if np.isnan(bar) else bool(abs(d) <= bar) for d, bar in zip(far, half, strict=True)]
         table = pd.DataFrame({"figure": figure, "series": series, "metric": metric, "x": near.x, "ours": at["y"]})
-        table = table.assign(ours_low=at["low"], ours_high=at["high"], ours_n=int(ours.n.iloc[0]), published=value)
+        table = table.assign(ours_low=at["low"], ours_high=at["high"], ours_n=at["n"].astype(int), published=value)
         table = table.assign(half_bar=half, published_n=n, z=z, agrees=np.abs(z) <= AGREES, inside_bar=inside)
         points += table.replace({np.nan: None}).to_dict("records")
     return points

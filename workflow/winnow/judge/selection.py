@@ -40,8 +40,10 @@ def split_regimes(name: str, table: pd.DataFrame, settings: TwoLayerSettings, ax
 
 
 def first_below(table: pd.DataFrame, eps: float) -> pd.DataFrame:
-    """One row a run: its first evaluation with train loss <= eps (`reached`), or its last one if there is none."""
-    reached = table[table.train_loss <= eps].groupby(RUN, as_index=False).head(1).assign(reached=True)
+    """One row a run: its first evaluation with train loss <= eps (`reached`: it converged, whatever came later), or its
+    last one if there is none."""
+    reached = table[table.train_loss <= eps].groupby(RUN, as_index=False).head(1)
+    reached = reached.assign(reached=True, status="converged")
     last = table.groupby(RUN, as_index=False).tail(1).assign(reached=False)
     rows = pd.concat([reached, last]).drop_duplicates(RUN)
     return rows.sort_values(RUN, ignore_index=True)
