@@ -11,6 +11,7 @@ from pydantic import model_validator
 from .. import paths
 from ..config.base import canonical
 from ..config.grid import Grid
+from . import memory
 from .settings import ImageSettings
 
 
@@ -28,9 +29,9 @@ class Stage:
     run: str
     masks: list[str]
     """The masks that `imp` reached at this fraction, if the runs start from them."""
-    next_fraction: list[str]
     below: list[str]
     """The runs that these masks come out of: those of the level of `imp` below."""
+    next_fraction: list[str]
     next_masks: list[str]
     """The masks that the runs of the next level of `imp` start from."""
     constraints: dict[str, str]
@@ -57,12 +58,20 @@ class ImagesExperiment(Grid, ImageSettings):
         return self.grid.get("method", [self.pruning.method])
 
     @property
-    def resources(self) -> dict[str, int]:
+    def resources(self) -> dict[str, int | Callable]:
         """What a training job asks for: memory (MB), time (minutes; all of MNIST takes hours), and a GPU if it will use
-        one, so that `--resources gpu=N` runs N at a time."""
+        one, so that `--resources gpu=N` runs N at a time. A job that is tried again asks for more memory and time."""
         device = self.training.device
         gpu = {"gpu": 1} if device == "cuda" or (device == "auto" and shutil.which("nvidia-smi")) else {}
-        return {"mem_mb": 2000, "runtime": 240} | gpu
+        needs = [(point, memory.training_mb(self.settings.at(point))) for point in self.points()]
+
+        def mem_mb(wildcards: Mapping[str, str], attempt: int) -> int:
+            return attempt * max(mb for point, mb in needs if all(wildcards.get(k, v) == v for k, v in point.items()))
+
+        def runtime(wildcards: Mapping[str, str], attempt: int) -> int:
+            return 240 * attempt
+
+        return {"mem_mb": mem_mb, "runtime": runtime} | gpu
 
     def stages(self, name: str) -> list[Stage]:
         """The rules that train this experiment.

@@ -1,0 +1,124 @@
+import itertools
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from winnow.config.base import RunSettings
+from winnow.config.load import load
+from winnow.files import write_arrays
+from winnow.images import data, memory, networks
+from winnow.images.settings import ImageNetwork, ImageSettings
+
+WORKFLOW = Path(__file__).resolve().parents[2] / "workflow"
+PAPER = yaml.safe_load((WORKFLOW.parent / "config/paper.yaml").read_text())
+RESNET, VGG, MLP = ({"architecture": name} for name in ("resnet", "vgg", "mlp"))
+
+
+@pytest.mark.parametrize(
+    "model", [MLP | {"hidden": [7, 5]}, *(VGG | {"depth": d, "width": 3} for d in (11, 19)), RESNET | {"depth": 14}]
+)
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (1, 28, 28), (2, 9, 13)])
+def test_the_layers_are_those_of_the_networks(model, shape):
+    network = networks.build(ImageNetwork(**model), shape, 10, np.random.default_rng(0))
+    found = []
+    for module in network.modules():
+        if isinstance(module, networks.LAYERS):
+            module.register_forward_hook(lambda m, _, output: found.append((m.weight.numel(), output.numel())))
+    network.eval()(torch.zeros(1, *shape))
+    assert Counter(memory.layers(ImageNetwork(**model), shape)) == Counter(found)
+
+
+def test_the_images_are_those_of_the_sources():
+    for source, (_, _, _, n, side, _) in data.PACKAGED.items():
+        assert memory.IMAGES[source] == (n, (1, side, side))
+    assert memory.IMAGES["mnist"][0] == sum(map(sum, data.MNIST_COUNTS))
+    assert memory.IMAGES["cifar10"] == (sum(map(sum, data.CIFAR10_COUNTS)), data.CIFAR10_SHAPE)
+    assert {"idx", "cifar10"} == set(data.OWN_TEST_SET) <= set(memory.IMAGES)
+
+
+def peak(folder: Path, *arguments: str) -> float:
+    """The most memory that a process of this Python held, MB."""
+    log = (os.POSIX_SPAWN_OPEN, 2, str(folder / "log"), os.O_CREAT | os.O_WRONLY, 0o644)
+    child = os.posix_spawn(sys.executable, [sys.executable, *arguments], os.environ, file_actions=[log])
+    _, status, used = os.wait4(child, 0)
+    assert status == 0, (folder / "log").read_text()
+    return used.ru_maxrss * 1024 / 1e6
+
+
+@pytest.mark.parametrize(
+    ("source", "model"),
+    [("digits", RESNET | {"depth": 8, "width": 16}), ("mnist-5k", VGG | {"depth": 11, "width": 32})],
+)
+def test_a_job_takes_no_more_than_it_asks_for_and_at_least_half(tmp_path, library, source, model):
+    """One epoch of a real job on a block of random images, of a size that is evaluated at once."""
+    settings = ImageSettings(
+        kind="images", data={"source": source}, model=model, training={"epochs": 1, "batch_size": 128, "momentum": 0.9}
+    )
+    n, (_, shape) = min(memory.EVALUATED, memory.IMAGES[source][0] - 1000), memory.IMAGES[source]
+    images = np.random.default_rng(0).integers(256, size=(n, *shape), dtype=np.uint8)
+    arrays = {f"{split}_images": images for split in ("train", "test")}
+    write_arrays(tmp_path / "data.npz", **arrays, **{f"{s}_labels": np.arange(n) % 10 for s in ("train", "test")})
+    run = RunSettings(experiment="x", root_seed=0, settings=settings)
+    (tmp_path / "experiment.json").write_text(run.model_dump_json())
+    files = {"settings": "experiment.json", "core": library, "data": "data.npz", "out": "run.parquet"}
+    named = itertools.chain(*((f"--{key}", str(tmp_path / name)) for key, name in files.items()))
+    taken = peak(tmp_path, str(WORKFLOW), "train-images", *named, "--fraction", "0.5", "--seeds", "0")
+    assert taken < memory.training_mb(settings) < 2 * taken
+
+
+def test_a_request_follows_architecture_data_and_attempt():
+    def asked(point, attempt=1, **changes):
+        tree = {"kind": "images", "fractions": [0], "seeds": 1} | changes
+        chosen = load({"experiments": {"x": tree}, "figures": []}).experiments["x"]
+        return chosen.resources["mem_mb"](point, attempt)
+
+    widths = {"model": RESNET | {"depth": 8}, "axes": {"width": [8, 128]}}
+    narrow, wide = (asked({"width": width}, **widths) for width in ("8", "128"))
+    assert narrow < 0.5 * wide
+    assert asked({"width": "8"}, attempt=3, **widths) == 3 * narrow
+    assert asked({}, **widths) == wide  # a rule of which the width is no wildcard may run either
+    assert asked({}, data={"source": "digits"}) < asked({}) < asked({}, data={"source": "idx:data/mnist"})
+    whole = {"data": {"source": "cifar10"}, "model": RESNET | {"depth": 20, "width": 128}}
+    assert asked({}, **whole) < asked({}, **whole, pruning={"method": "synflow"})
+    assert load(PAPER).experiments["fig4"].resources["mem_mb"]({}, 1) == asked({}, **whole)
+
+
+SCORE = """
+import sys
+import numpy as np, torch
+from winnow.images import networks, pruning
+from winnow.images.settings import ImageNetwork, ImagePruning
+torch.set_num_threads(1)
+rng, n = np.random.default_rng(0), int(sys.argv[2])
+network = networks.build(ImageNetwork(architecture="resnet", depth=8, width=16), (1, 28, 28), 10, rng)
+method = ImagePruning(method=sys.argv[1], score_examples=n)
+pruning.draw(method, network, 0.5, torch.randn(n, 1, 28, 28), torch.arange(n) % 10, rng)
+"""
+
+
+@pytest.mark.parametrize("method", ["snip", "grasp"])
+def test_the_memory_of_scoring_does_not_grow_with_the_examples(tmp_path, monkeypatch, method):
+    monkeypatch.setenv("PYTHONPATH", str(WORKFLOW))
+    few, many = (peak(tmp_path, "-c", SCORE, method, str(n)) for n in (64, 256))
+    assert many < 1.15 * few
+
+
+INPUTS = """
+import numpy as np
+from winnow.images import data
+rng = np.random.default_rng(0)
+sizes = {"train": 50_000, "test": 10_000}
+arrays = {f"{split}_images": rng.integers(256, size=(n, 3, 32, 32), dtype=np.uint8) for split, n in sizes.items()}
+data.inputs(arrays, 0.0, rng)
+"""
+
+
+def test_the_pixels_of_cifar10_are_seen_in_little_more_memory_than_they_fill(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(WORKFLOW))
+    assert peak(tmp_path, "-c", INPUTS) < 1100

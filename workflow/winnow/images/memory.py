@@ -1,0 +1,70 @@
+"""How much memory a training job takes, which its rule asks for: plain arithmetic, as planning imports no torch."""
+
+import itertools
+import math
+
+from .settings import CLASSES, EVALUATED, SCORED, VGG_CONVOLUTIONS, ImageNetwork, ImageSettings
+
+# How many images a source has, train and test, and their shape; a folder is taken to hold all of MNIST or CIFAR-10.
+IMAGES = {
+    "mnist-5k": (5_000, (1, 28, 28)),
+    "digits": (1_797, (1, 8, 8)),
+    "mnist": (70_000, (1, 28, 28)),
+    "idx": (70_000, (1, 28, 28)),
+    "cifar10": (60_000, (3, 32, 32)),
+}
+# Bytes, rounded up from measured peaks.
+START = 450e6  # the interpreter with torch and pyarrow
+PIXEL = 7  # stored as one byte, seen as four
+WEIGHT = {"layerwise": 44, "synflow": 74}  # sorting its places; double precision
+ANY_WEIGHT = 32  # its value, gradient, momentum and copies, its score
+STEP = 13  # of every output of a layer that is pruned, for every image of a step
+SCORING = {"snip": STEP, "grasp": 2 * STEP}  # likewise; a second derivative keeps twice as much
+EVALUATION = 17  # of every output of the largest layer, for every image evaluated at once
+
+
+def training_mb(settings: ImageSettings) -> int:
+    """What a job that trains one network at a time takes, MB."""
+    images, shape = IMAGES[settings.data.source.partition(":")[0]]
+    method, sizes = settings.pruning.method, layers(settings.model, shape)
+    weights, outputs = (sum(numbers) for numbers in zip(*sizes, strict=True))
+    step = STEP * min(settings.training.batch_size, images) * outputs
+    scoring = SCORING.get(method, 0) * min(SCORED, images) * outputs
+    evaluation = EVALUATION * min(EVALUATED, images) * max(output for _, output in sizes)
+    kept = PIXEL * images * math.prod(shape) + WEIGHT.get(method, ANY_WEIGHT) * weights
+    return math.ceil((START + kept + max(step, scoring, evaluation)) / 1e6)
+
+
+def layers(model: ImageNetwork, shape: tuple[int, int, int]) -> list[tuple[int, int]]:
+    """The layers of a network that can be pruned: how many weights each has, and how many outputs for one image."""
+    if model.architecture == "mlp":
+        return [(a * b, b) for a, b in itertools.pairwise([math.prod(shape), *model.hidden, CLASSES])]
+    convolutions = _vgg(model, *shape) if model.architecture == "vgg" else _resnet(model, *shape)
+    channels = model.width * (8 if model.architecture == "vgg" else 4)
+    return [*convolutions, (channels * CLASSES, CLASSES)]
+
+
+def _vgg(model: ImageNetwork, channels: int, *sides: int) -> list[tuple[int, int]]:
+    found = []
+    for stage, convolutions in enumerate(VGG_CONVOLUTIONS[model.depth]):
+        if stage > 0 and min(sides) >= 4:
+            sides = [side // 2 for side in sides]
+        for _ in range(convolutions):
+            width = model.width * min(2**stage, 8)
+            found.append((9 * channels * width, width * math.prod(sides)))
+            channels = width
+    return found
+
+
+def _resnet(model: ImageNetwork, channels: int, *sides: int) -> list[tuple[int, int]]:
+    width = model.width
+    found = [(9 * channels * width, width * math.prod(sides))]
+    channels = width
+    for stage, _ in itertools.product(range(3), range((model.depth - 2) // 6)):
+        width = model.width * 2**stage
+        if width != channels:
+            sides = [math.ceil(side / 2) for side in sides]
+            found.append((channels * width, width * math.prod(sides)))
+        found += [(9 * inputs * width, width * math.prod(sides)) for inputs in (channels, width)]
+        channels = width
+    return found
