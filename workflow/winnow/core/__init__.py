@@ -28,8 +28,8 @@ from .linear import LANES, Pattern, masked_linear
 __all__ = ["Examples", "Network", "Pattern", "Trace", "descend", "evaluate", "isa", "load"]
 __all__ += ["masked_linear", "padded", "preactivations"]
 
-OPERATORS = ("descend", "evaluate", "forward", "coordinate_major", "matmul", "backward", "expand", "collect")
-OPERATORS += ("isa",)
+OPERATORS = ("descend", "evaluate", "forward", "isa", "coordinate_major", "batch_major", "multiply", "backward")
+OPERATORS += ("dense_multiply", "dense_backward", "expand", "collect", "shift", "unshift", "cross_entropy", "update")
 LOSSES = {"cross_entropy": 0, "logistic": 1}
 REDUCTIONS = ("mean", "sum")
 STATUS = ("running", "below", "diverged")

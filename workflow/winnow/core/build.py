@@ -17,8 +17,8 @@ HERE = Path(__file__).parent
 # GCC contracts a * b + c differently on different instruction sets: that is off, and fused operations are written out.
 FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno"]
 FLAGS += ["-fno-trapping-math"]
-# One object per instruction set, of which op.cpp chooses at run time. v3 and v4 are empty on other machines.
-SOURCES = {"op": [], "plain": [], "v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4"]}
+# The operators, and one object per instruction set; they choose at run time. v3 and v4 are empty on other machines.
+SOURCES = {"op": [], "layers": [], "plain": [], "v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4"]}
 
 
 def build(target: Path) -> None:
@@ -32,7 +32,7 @@ def build(target: Path) -> None:
     for source in sorted(HERE.glob("*.[chi]*")):
         used(source)
     site = Path(torch.__file__).parent
-    # torch's stable interface as of 2.10, the oldest version that has what op.cpp needs.
+    # torch's stable interface as of 2.10, the oldest version that has what the operators need.
     include = [f"-isystem{site / 'include'}", "-DTORCH_TARGET_VERSION=0x020a000000000000"]
     target = Path(target).resolve()
     # A job that outlives its workflow may still be writing: the process id keeps the two apart.
@@ -41,7 +41,7 @@ def build(target: Path) -> None:
     try:
         commands = []
         for name, march in SOURCES.items():
-            special = include if name == "op" else march if platform.machine() == "x86_64" else []
+            special = include if name in ("op", "layers") else march if platform.machine() == "x86_64" else []
             commands.append([*compiler, *FLAGS, *special, "-c", f"{name}.cpp", "-o", str(scratch / f"{name}.o")])
         _run(*commands)
         objects = [str(scratch / f"{name}.o") for name in SOURCES]

@@ -1,4 +1,4 @@
-// The C face between the torch operator (op.cpp) and the kernels, which are compiled once per instruction set.
+// The C face between the torch operators (op.cpp, layers.cpp) and the kernels, which are compiled once per instruction set.
 // Raw pointers only: a shared std template would become a weak symbol, and the linker could then hand a
 // caller on an older processor the AVX-512 copy of it.
 #pragma once
@@ -32,6 +32,16 @@ struct Mask {
   int64_t rows, columns;
   const int64_t* starts;     // [rows + 1], first kept weight of a row
   const uint16_t* bits;      // [rows, chunks], a bit per column, lowest first; 0 behind the last column
+};
+
+// A dense matrix a(i, k) = values[i * row_step + k * term_step].
+struct Dense {
+  const float* values;
+  int64_t rows, terms, row_step, term_step;
+};
+
+struct Update {
+  float rate, momentum, decay;
 };
 
 // Columns of the inputs, coordinate-major: a row of `chunks` chunks per coordinate.
@@ -103,9 +113,22 @@ struct Kernels {
   void (*assess)(const Examples&, const float* sums, int64_t sums_chunks, Score&);
   // gradient[j] += <slope[neuron of j], input row of j> and, unless z is null, z = W X; `chunks` is the stride of both.
   void (*backward)(const Weights&, const Columns&, const float* slope, float* z, int64_t chunks);
+  // The same on a dense matrix: z = A X, and to [rows, columns] = G X^T, which `add_to` adds to what is there.
+  void (*product)(const Dense&, const Columns&, float* z, int64_t z_chunks);
+  void (*outer)(const Columns& g, int64_t rows, const Columns& x, int64_t columns, bool add_to, float* to);
+  // Around the product of a layer (layer.inc).
+  void (*shift)(int64_t rows, int64_t columns, const float* bias, bool rectify, float* z, int64_t z_chunks);
+  void (*unshift)(int64_t rows, int64_t columns, const float* active, int64_t active_chunks, float* g,
+                  int64_t g_chunks, float* to_bias);
+  void (*update)(const Update&, int64_t count, const float* gradient, float* velocity, float* weights);
   // The dense matrix of the kept weights, and back.
   void (*expand)(const Mask&, const float* weights, float* dense);
   void (*collect)(const Mask&, const float* dense, float* weights);
+};
+
+// What a dense product holds in registers: rows x chunks of a product, outer_rows x sums of an outer product.
+struct Block {
+  int rows, chunks, outer_rows, sums;
 };
 
 // One chunk of a dense row from its kept weights, and back; both return how many it keeps. Static, so that every

@@ -10,6 +10,7 @@ struct Chunk {
 };
 
 constexpr int kResident = 1;
+constexpr Block kBlock = {4, 1, 1, 1};
 
 // a * b + c with a single rounding. Without the instruction: the product of two floats is exact in double, and
 // rounding its sum with c to odd before the final rounding to float makes the double rounding harmless.
@@ -45,6 +46,7 @@ inline Chunk load(const float* p) {
 inline void store(float* p, const Chunk& a) {
   for (int i = 0; i < kLanes; ++i) p[i] = a.v[i];
 }
+inline const Chunk& held(const Chunk& a) { return a; }
 inline Chunk add(const Chunk& a, const Chunk& b) {
   return each([&](int i) { return a.v[i] + b.v[i]; });
 }

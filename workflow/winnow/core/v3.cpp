@@ -12,6 +12,7 @@ struct Chunk {
 
 // Sixteen registers hold three chunks of slopes and three of preactivations.
 constexpr int kResident = 3;
+constexpr Block kBlock = {6, 1, 1, 2};
 
 inline Chunk zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 inline Chunk fill(float a) { return {_mm256_set1_ps(a), _mm256_set1_ps(a)}; }
@@ -20,6 +21,7 @@ inline void store(float* p, Chunk a) {
   _mm256_store_ps(p, a.lo);
   _mm256_store_ps(p + 8, a.hi);
 }
+inline Chunk held(Chunk a) { return a; }
 inline Chunk add(Chunk a, Chunk b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
 inline Chunk mul(Chunk a, Chunk b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
 inline Chunk fma(Chunk a, Chunk b, Chunk c) {

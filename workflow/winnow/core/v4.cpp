@@ -12,11 +12,17 @@ struct Chunk {
 
 // 14 chunks of slopes and 14 of preactivations leave four registers for the sums and the weight.
 constexpr int kResident = 14;
+constexpr Block kBlock = {6, 4, 3, 4};
 
 inline Chunk zero() { return {_mm512_setzero_ps()}; }
 inline Chunk fill(float a) { return {_mm512_set1_ps(a)}; }
 inline Chunk load(const float* p) { return {_mm512_load_ps(p)}; }
 inline void store(float* p, Chunk a) { _mm512_store_ps(p, a.v); }
+// Keeps a loaded chunk in its register: GCC else loads it again for every use.
+inline Chunk held(Chunk a) {
+  __asm__("" : "+v"(a.v));
+  return a;
+}
 inline Chunk add(Chunk a, Chunk b) { return {_mm512_add_ps(a.v, b.v)}; }
 inline Chunk mul(Chunk a, Chunk b) { return {_mm512_mul_ps(a.v, b.v)}; }
 inline Chunk fma(Chunk a, Chunk b, Chunk c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
@@ -30,6 +36,19 @@ inline float sum(Chunk a) {
   __m128 c = _mm_add_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
   c = _mm_add_ps(c, _mm_movehl_ps(c, c));
   return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
+}
+
+// Four chunks at once, each by the tree of sum().
+inline __m512 fold(__m512 p, __m512 q) {
+  return _mm512_add_ps(_mm512_shuffle_f32x4(p, q, 0x44), _mm512_shuffle_f32x4(p, q, 0xee));
+}
+inline void sum_each(const Chunk (&p)[4], float* to) {
+  const __m512 a = fold(p[0].v, p[1].v), b = fold(p[2].v, p[3].v);
+  __m512 s = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+  s = _mm512_add_ps(s, _mm512_permute_ps(s, 0xee));
+  s = _mm512_add_ps(s, _mm512_movehdup_ps(s));
+  const __m512i firsts = _mm512_setr_epi32(0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
+  _mm_storeu_ps(to, _mm512_castps512_ps128(_mm512_permutexvar_ps(firsts, s)));
 }
 
 // In registers: the instructions that expand and compress in memory take a hundred cycles on some processors.
