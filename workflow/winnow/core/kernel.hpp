@@ -1,4 +1,4 @@
-// The C face between the torch operators (op.cpp, layers.cpp) and the kernels, which are compiled once per instruction set.
+// The C face between the torch operators (op.cpp, layers.cpp) and the kernels, compiled once per instruction set.
 // Raw pointers only: a shared std template would become a weak symbol, and the linker could then hand a
 // caller on an older processor the AVX-512 copy of it.
 #pragma once

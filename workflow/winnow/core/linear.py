@@ -14,7 +14,7 @@ LANES = 16  # kernel.hpp
 
 @dataclass(eq=False)
 class Pattern:
-    """The kept entries of a [rows, columns] matrix, by rows; the same entries by columns are derived from it.
+    """The kept entries of a [rows, columns] matrix, by rows.
 
     Raises ValueError if the three do not fit together.
     """
@@ -22,11 +22,10 @@ class Pattern:
     shape: tuple[int, int]
     pointers: Tensor  # int64 [rows + 1]: row r keeps coordinates[pointers[r] : pointers[r + 1]]
     coordinates: Tensor  # int32 [kept], ascending within a row, each once
-    by_column: tuple[Tensor, Tensor, Tensor] = field(init=False, repr=False)  # pointers, rows, place among the kept
     _flat: dict = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self):
-        """Check once what the operators then rely on, and order the entries by column."""
+        """Check once what the operators then rely on."""
         rows, columns = self.shape
         ends = self.pointers[[0, -1]].tolist()
         kept = len(self.coordinates)
@@ -34,11 +33,23 @@ class Pattern:
             raise ValueError(f"the pointers are not {rows + 1} ascending numbers from 0 to {kept}")
         if kept and (int(self.coordinates.min()) < 0 or int(self.coordinates.max()) >= columns):
             raise ValueError(f"a coordinate is outside [0, {columns})")
+
+    @cached_property
+    def by_column(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The same entries by columns: pointers int64 [columns + 1], rows int32 [kept], place among the kept int32."""
+        rows, columns = self.shape
         row = torch.repeat_interleave(torch.arange(rows, dtype=torch.int32), self.pointers.diff())
         order = self.coordinates.argsort(stable=True)
         starts = torch.zeros(columns + 1, dtype=torch.int64)
         starts[1:] = torch.bincount(self.coordinates, minlength=columns).cumsum(0)
-        self.by_column = starts, row[order], order.to(torch.int32)
+        return starts, row[order], order.to(torch.int32)
+
+    @classmethod
+    def of(cls, mask: Tensor) -> "Pattern":
+        """The pattern of a bool mask [rows, columns], True where an entry is kept."""
+        pointers = torch.zeros(len(mask) + 1, dtype=torch.int64)
+        pointers[1:] = mask.sum(1).cumsum(0)
+        return cls(tuple(mask.shape), pointers, mask.nonzero()[:, 1].to(torch.int32))
 
     @property
     def density(self) -> float:
@@ -167,9 +178,7 @@ def crossover() -> float:
     """
     size, batch = 512, 128
     kept = torch.arange(size * size).view(size, size) % 7 % 2 == 0  # 4 of 7
-    pointers = torch.zeros(size + 1, dtype=torch.int64)
-    pointers[1:] = kept.sum(1).cumsum(0)
-    pattern = Pattern((size, size), pointers, kept.nonzero()[:, 1].to(torch.int32))
+    pattern = Pattern.of(kept)
     x, g = (coordinate_major(torch.ones(batch, size)) for _ in range(2))
     weights = torch.ones(len(pattern.coordinates))
     times = {}
