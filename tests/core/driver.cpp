@@ -70,11 +70,11 @@ struct Sparse {
     for (int64_t i = 0; i < kAhead; ++i) rows.push_back(0);
   }
 
-  Weights weights() { return {neurons, 1, starts.data(), rows.data(), values.data(), gradient.data(), false}; }
+  Weights weights() { return {neurons, 1, starts.data(), rows.data(), values.data(), gradient.data(), Fetch::none, false}; }
   Mask mask() const { return {neurons, d, starts.data(), bits.data()}; }
 };
 
-void layers(const Kernels& k, int64_t rows, int64_t d, int64_t batch, int percent) {
+void layers(const Kernels& k, const LayerKernels& l, int64_t rows, int64_t d, int64_t batch, int percent) {
   const int64_t chunks = (batch + kLanes - 1) / kLanes, stride = chunks | 1;
   Sparse w(rows, d, stride, percent);
   const Columns x{matrix(d, batch, stride), chunks, stride}, g{matrix(rows, batch, stride), chunks, stride};
@@ -83,18 +83,18 @@ void layers(const Kernels& k, int64_t rows, int64_t d, int64_t batch, int percen
   k.forward(w.weights(), x, z, stride);
   report("forward", z, rows * stride * kLanes);
   const Dense a{w.dense.data(), rows, d, d, 1}, turned{w.dense.data(), d, rows, 1, d};
-  k.product(a, x, z, stride);
+  l.product(a, x, z, stride);
   report("product", z, rows * stride * kLanes);
-  k.product(turned, g, to_x, stride);
+  l.product(turned, g, to_x, stride);
   report("turned", to_x, d * stride * kLanes);
-  k.outer(g, rows, x, d, false, gradient);
-  k.outer(g, rows, x, d, true, gradient);
+  l.outer(g, rows, x, d, false, gradient);
+  l.outer(g, rows, x, d, true, gradient);
   report("outer", gradient, rows * d);
   k.backward(w.weights(), x, g.values, z, stride);
   report("backward", w.gradient.data(), int64_t(w.gradient.size()));
-  k.shift(rows, batch, bias, true, z, stride);
+  l.shift(rows, batch, bias, true, z, stride);
   report("shift", z, rows * stride * kLanes);
-  k.unshift(rows, batch, z, stride, const_cast<float*>(g.values), stride, to_bias);
+  l.unshift(rows, batch, z, stride, const_cast<float*>(g.values), stride, to_bias);
   report("unshift", g.values, rows * stride * kLanes);
   report("bias", to_bias, rows);
   k.expand(w.mask(), w.values.data(), gradient);
@@ -102,8 +102,8 @@ void layers(const Kernels& k, int64_t rows, int64_t d, int64_t batch, int percen
   k.collect(w.mask(), gradient, w.gradient.data());
   report("collect", w.gradient.data(), int64_t(w.gradient.size()));
   float *weights = matrix(1, rows * d, rows * d), *velocity = matrix(1, rows * d, rows * d);
-  k.update({0.1f, 0.9f, 0.001f}, rows * d, gradient, velocity, weights);
-  k.update({0.1f, 0.9f, 0.001f}, rows * d, gradient, nullptr, weights);
+  l.update({0.1f, 0.9f, 0.001f}, rows * d, gradient, velocity, weights);
+  l.update({0.1f, 0.9f, 0.001f}, rows * d, gradient, nullptr, weights);
   report("update", weights, rows * d);
 }
 
@@ -159,9 +159,10 @@ void descent(const Kernels& k, int64_t neurons, int64_t d, int64_t n, int64_t cl
 int main(int, char** arguments) {
   const std::string wish = arguments[1];
   const Kernels* k = wish == "plain" ? &plain : nullptr;
+  const LayerKernels* l = &plain_layers;
 #ifdef __x86_64__
-  if (wish == "v3") k = &v3;
-  if (wish == "v4") k = &v4;
+  if (wish == "v3") k = &v3, l = &v3_layers;
+  if (wish == "v4") k = &v4, l = &v4_layers;
 #endif
   if (!k) return 2;
   for (const auto& [rows, d] : {std::pair<int64_t, int64_t>{1, 1}, {3, 5}, {70, 90}, {203, 130}})
@@ -170,7 +171,7 @@ int main(int, char** arguments) {
         state = uint64_t(rows * 1000003 + d * 1009 + batch * 101 + percent);
         name_of = std::to_string(rows) + "x" + std::to_string(d) + " " + std::to_string(batch) + " " +
                   std::to_string(percent) + "%";
-        layers(*k, rows, d, batch, percent);
+        layers(*k, *l, rows, d, batch, percent);
       }
   for (const auto& [classes, power] : {std::pair<int64_t, int64_t>{3, 2}, {1, 1}, {2, 3}, {4, 4}})
     for (const int64_t n : {20, 100, 333}) {

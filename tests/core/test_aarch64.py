@@ -14,16 +14,14 @@ COMPILER, EMULATOR = "aarch64-linux-gnu-g++", "qemu-aarch64"
 HERE = Path(__file__).parent
 
 
-def driver(folder, compiler, names):
+def driver(folder, compiler, isas):
     """The driver with the kernels of some instruction sets, compiled as `build` does."""
-    objects = []
-    for name in (*names, "driver"):
-        source = HERE / "driver.cpp" if name == "driver" else build.HERE / f"{name}.cpp"
-        objects.append(str(folder / f"{name}.o"))
-        march = build.SOURCES.get(name, []) if compiler == "g++" else []
-        command = [compiler, *build.FLAGS, *march, f"-I{build.HERE}", "-c", str(source), "-o", objects[-1]]
-        subprocess.run(command, check=True)
-    subprocess.run([compiler, "-static", *objects, "-o", str(folder / "driver")], check=True)
+    objects = build.units(isas) | {"driver": [str(HERE / "driver.cpp")]}
+    made = {name: str(folder / f"{name}.o") for name in objects}
+    for name, what in objects.items():
+        command = [compiler, *build.FLAGS, f"-I{build.HERE}", "-c", *what, "-o", made[name]]
+        subprocess.run(command, check=True, cwd=build.HERE)
+    subprocess.run([compiler, "-static", *made.values(), "-o", str(folder / "driver")], check=True)
     return str(folder / "driver")
 
 
@@ -34,8 +32,8 @@ def test_an_arm_processor_computes_the_same_bytes(tmp_path):
         pytest.skip(f"{', '.join(missing)} not installed (Debian: g++-aarch64-linux-gnu, qemu-user)")
     for folder in ("x86", "arm"):
         (tmp_path / folder).mkdir()
-    here = driver(tmp_path / "x86", "g++", ["plain", "v3", "v4"])
-    there = driver(tmp_path / "arm", COMPILER, ["plain"])
+    here = driver(tmp_path / "x86", "g++", build.ISAS)
+    there = driver(tmp_path / "arm", COMPILER, {"plain": []})
     ours = subprocess.run([here, core.isa()], check=True, capture_output=True, text=True).stdout.splitlines()
     theirs = subprocess.run([EMULATOR, there, "plain"], check=True, capture_output=True, text=True).stdout.splitlines()
     assert len(ours) > 500

@@ -10,8 +10,9 @@ A step costs what the kept weights cost: in one pass each of them reads its inpu
 and adds to the next step's preactivations. `reference.py` says the same in thirty lines of dense torch.
 
 Everything is deterministic by construction: the same bits on any number of cores, on AVX2 and on AVX-512, however a run
-is cut into calls. Environment: WINNOW_ISA = v4 | v3 | plain and WINNOW_TILE = coordinates per tile (0: none) override
-the choice of instruction set and tiling; neither changes a bit of any result.
+is cut into calls. Environment: WINNOW_ISA = v4 | v3 | plain, WINNOW_TILE = coordinates per tile (0: none) and WINNOW_L2
+= bytes of the second-level cache override the choice of instruction set, tiling and fetching; none changes a bit of any
+result. docs/CORE.md says how a step works and how fast it is.
 """
 
 import mmap

@@ -16,6 +16,13 @@ constexpr int64_t kAhead = 8;
 
 enum class Loss : int64_t { cross_entropy = 0, logistic = 1 };
 
+// Where the input rows of coming weights are fetched to.
+enum class Fetch : int64_t {
+  none,    // they are in a near cache
+  first,   // the first level, every second line: the processor fetches lines in pairs
+  second,  // the second level, every line: more lines can be on their way to it
+};
+
 // The kept weights, sorted by coordinate tile, then neuron, then coordinate.
 struct Weights {
   int64_t neurons;
@@ -24,7 +31,8 @@ struct Weights {
   const uint32_t* rows;      // [nnz + kAhead], coordinate * Columns::stride
   float* values;             // [nnz]
   float* gradient;           // [nnz] or null, where a pass writes no gradients
-  bool far;                  // whether the input rows of a tile are too many for the near caches: prefetch them
+  Fetch fetch;
+  bool grouped;              // whether to work on groups of weights, as a slow third-level cache wants it
 };
 
 // Which entries of a dense [rows, columns] matrix are kept.
@@ -113,17 +121,21 @@ struct Kernels {
   void (*assess)(const Examples&, const float* sums, int64_t sums_chunks, Score&);
   // gradient[j] += <slope[neuron of j], input row of j> and, unless z is null, z = W X; `chunks` is the stride of both.
   void (*backward)(const Weights&, const Columns&, const float* slope, float* z, int64_t chunks);
-  // The same on a dense matrix: z = A X, and to [rows, columns] = G X^T, which `add_to` adds to what is there.
+  // The dense matrix of the kept weights, and back.
+  void (*expand)(const Mask&, const float* weights, float* dense);
+  void (*collect)(const Mask&, const float* dense, float* weights);
+};
+
+// Dense products in the order of the sparse ones, and what a layer does around its product.
+struct LayerKernels {
+  // z = A X, and to [rows, columns] = G X^T, which `add_to` adds to what is there.
   void (*product)(const Dense&, const Columns&, float* z, int64_t z_chunks);
   void (*outer)(const Columns& g, int64_t rows, const Columns& x, int64_t columns, bool add_to, float* to);
-  // Around the product of a layer (layer.inc).
+  // Bias, ReLU, their gradients and the update (layer.inc).
   void (*shift)(int64_t rows, int64_t columns, const float* bias, bool rectify, float* z, int64_t z_chunks);
   void (*unshift)(int64_t rows, int64_t columns, const float* active, int64_t active_chunks, float* g,
                   int64_t g_chunks, float* to_bias);
   void (*update)(const Update&, int64_t count, const float* gradient, float* velocity, float* weights);
-  // The dense matrix of the kept weights, and back.
-  void (*expand)(const Mask&, const float* weights, float* dense);
-  void (*collect)(const Mask&, const float* dense, float* weights);
 };
 
 // What a dense product holds in registers: rows x chunks of a product, outer_rows x sums of an outer product.
@@ -145,9 +157,10 @@ static inline int64_t collect_chunk(const float* dense, uint32_t bits, float* we
 }
 
 extern const Kernels plain;
+extern const LayerKernels plain_layers;
 #if defined(__x86_64__)
-extern const Kernels v3;
-extern const Kernels v4;
+extern const Kernels v3, v4;
+extern const LayerKernels v3_layers, v4_layers;
 #endif
 
 }  // namespace winnow

@@ -104,7 +104,7 @@ void dense_multiply(Tensor w, Tensor x, Tensor z) {
   check(w, "a matrix", ScalarType::Float, {rows, d});
   const Columns columns = activations(x, "x", d, batch), to = activations(z, "z", rows, batch);
   const FlushSubnormals flush;
-  kernels().product({pointer<const float>(w), rows, d, d, 1}, columns, pointer<float>(z), to.stride);
+  layer_kernels().product({pointer<const float>(w), rows, d, d, 1}, columns, pointer<float>(z), to.stride);
 }
 
 // As `backward`: gradient [rows, d] = G X^T, in the blocks of columns of the sparse pass, and to_x [d, batch] = W^T G
@@ -115,10 +115,10 @@ void dense_backward(Tensor w, Tensor x, Tensor g, Tensor gradient, std::optional
   const Columns columns = activations(x, "x", d, batch), slope = activations(g, "g", rows, batch);
   const FlushSubnormals flush;
   for (int64_t first = 0; first < slope.chunks; first += kBlockChunks)
-    kernels().outer(slope.block(first, kBlockChunks), rows, columns.block(first, kBlockChunks), d, first > 0,
+    layer_kernels().outer(slope.block(first, kBlockChunks), rows, columns.block(first, kBlockChunks), d, first > 0,
                     pointer<float>(gradient));
   if (to_x)
-    kernels().product({pointer<const float>(w), d, rows, 1, d}, slope, pointer<float>(*to_x),
+    layer_kernels().product({pointer<const float>(w), d, rows, 1, d}, slope, pointer<float>(*to_x),
                       activations(*to_x, "to_x", d, batch).stride);
 }
 
@@ -149,7 +149,7 @@ void shift(std::optional<Tensor> bias, Tensor z, bool rectify) {
   const int64_t rows = z.size(0), batch = z.size(1);
   if (bias) check(*bias, "bias", ScalarType::Float, {rows});
   const FlushSubnormals flush;
-  kernels().shift(rows, batch, bias ? pointer<const float>(*bias) : nullptr, rectify, pointer<float>(z),
+  layer_kernels().shift(rows, batch, bias ? pointer<const float>(*bias) : nullptr, rectify, pointer<float>(z),
                   padded(z, "z", batch).stride);
 }
 
@@ -159,7 +159,7 @@ void unshift(std::optional<Tensor> active, Tensor g, Tensor to_bias) {
   check(to_bias, "to_bias", ScalarType::Float, {rows});
   const int64_t stride = active ? activations(*active, "active", rows, batch).stride : 0;
   const FlushSubnormals flush;
-  kernels().unshift(rows, batch, active ? pointer<const float>(*active) : nullptr, stride, pointer<float>(g),
+  layer_kernels().unshift(rows, batch, active ? pointer<const float>(*active) : nullptr, stride, pointer<float>(g),
                     padded(g, "g", batch).stride, pointer<float>(to_bias));
 }
 
@@ -204,7 +204,7 @@ void update(Tensor weights, Tensor gradient, std::optional<Tensor> velocity, dou
   const float* const change = take(gradient, "gradient");
   float* const v = velocity ? take(*velocity, "velocity") : nullptr;
   const FlushSubnormals flush;
-  kernels().update({float(rate), float(momentum), float(decay)}, count, change, v, w);
+  layer_kernels().update({float(rate), float(momentum), float(decay)}, count, change, v, w);
 }
 
 }  // namespace

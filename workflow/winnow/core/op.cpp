@@ -8,12 +8,13 @@ namespace {
 // over them, and a neuron should have enough weights in a tile to pay for loading and storing its sums.
 int64_t tile_rows(int64_t d, int64_t stride, int64_t neurons, int64_t kept) {
   if (const char* wish = std::getenv("WINNOW_TILE")) return std::atoll(wish);
-  constexpr int64_t first_level = 52 << 10, second_level = 1 << 20;
-  constexpr double good = 32, enough = 24;  // weights of a neuron in a tile
+  const bool slow = slow_third_level();
+  const int64_t first_level = (slow ? 27 : 52) << 10, near = 1 << 20;
+  const double good = slow ? 24 : 32, enough = slow ? 8 : 24;  // weights of a neuron in a tile
   const double density = double(kept) / std::max(1.0, double(neurons) * double(d));
   const int64_t row = stride * kLanes * int64_t(sizeof(float));
   const int64_t wanted = std::max(first_level / row, int64_t(good / std::max(density, 1e-9)));
-  const int64_t rows = std::max<int64_t>(1, std::min(wanted, second_level / row));
+  const int64_t rows = std::max<int64_t>(1, std::min(wanted, near / row));
   return double(rows) * density < enough ? 0 : rows;
 }
 

@@ -68,10 +68,24 @@ inline float sum(Chunk a) {
   return a.v[0];
 }
 
+constexpr int kGroup = 1;  // weights of a neuron worked on together: there are no registers for more
+struct Group {
+  void put(int, Chunk) {}
+  void add_sums(float*) const {}
+};
+
+#ifdef WINNOW_LAYERS
+#include "layer.inc"
+#else
 #include "kernels.inc"
+#endif
 
 }  // namespace winnow::isa_plain
 
 namespace winnow {
+#ifdef WINNOW_LAYERS
+extern const LayerKernels plain_layers = isa_plain::kernels();
+#else
 extern const Kernels plain = isa_plain::kernels("plain");
+#endif
 }

@@ -14,6 +14,7 @@
 
 #ifdef __linux__
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 #ifdef __x86_64__
 #include <xmmintrin.h>
@@ -32,7 +33,12 @@ constexpr int64_t kNear = 768 << 10;   // bytes of input rows that a second-leve
 
 // ---- The processor ------------------------------------------------------------------------------------------------
 
-const Kernels& kernels() {
+struct Isa {
+  const Kernels& kernels;
+  const LayerKernels& layers;
+};
+
+Isa isa_in_use() {
   const char* wish = std::getenv("WINNOW_ISA");
   const std::string name = wish ? wish : "";
 #ifdef __x86_64__
@@ -41,13 +47,29 @@ const Kernels& kernels() {
   const bool has_v4 = has_v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl");
-  if (has_v4 && (name.empty() || name == "v4")) return v4;
-  if (has_v3 && (name.empty() || name == "v3")) return v3;
+  if (has_v4 && (name.empty() || name == "v4")) return {v4, v4_layers};
+  if (has_v3 && (name.empty() || name == "v3")) return {v3, v3_layers};
 #endif
   STD_TORCH_CHECK(name.empty() || name == "plain", "winnow: WINNOW_ISA=", name,
                   " is not one of v4, v3, plain, or this processor does not have it");
-  return plain;
+  return {plain, plain_layers};
 }
+const Kernels& kernels() { return isa_in_use().kernels; }
+const LayerKernels& layer_kernels() { return isa_in_use().layers; }
+
+// Bytes of the second-level cache. A large one stands in front of a slow third level (Intel since Sapphire Rapids: 2 MB
+// and 30 GB/s behind it), where a prototype was tuned; an AMD processor (1 MB) loses 5 to 14 % by the same. Speed depends
+// on this, no bit does; WINNOW_L2 overrides it.
+int64_t second_level() {
+  if (const char* wish = std::getenv("WINNOW_L2")) return std::atoll(wish);
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  static const int64_t bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  return bytes;
+#else
+  return 0;
+#endif
+}
+bool slow_third_level() { return second_level() >= int64_t(2) << 20; }
 
 // Subnormal numbers slow late training down up to 30 times: they are zero inside an operator.
 class FlushSubnormals {
@@ -168,7 +190,8 @@ class Layout {
     const int32_t* columns = pointer<const int32_t>(coordinates);
     std::fill_n(rows_.get() + count_, kAhead, 0);
     if (tile_rows > 0 && tile_rows < d && count_ > 0) tiles_ = (d + tile_rows - 1) / tile_rows;
-    far_ = (tiles_ > 1 ? tile_rows : d) * stride * kLanes * int64_t(sizeof(float)) > kNear;
+    const int64_t bytes = (tiles_ > 1 ? tile_rows : d) * stride * kLanes * int64_t(sizeof(float));
+    if (bytes > kNear) fetch_ = slow_third_level() && bytes > second_level() * 3 / 4 ? Fetch::second : Fetch::first;
     if (tiles_ == 1) {
       for (int64_t j = 0; j < count_; ++j) rows_[j] = uint32_t(columns[j] * stride);
       return;
@@ -189,8 +212,8 @@ class Layout {
   }
 
   Weights weights() const {
-    if (tiles_ == 1) return {neurons_, 1, starts_, rows_.get(), user_, nullptr, far_};
-    return {neurons_, tiles_, tile_starts_.get(), rows_.get(), values_.get(), nullptr, far_};
+    if (tiles_ == 1) return {neurons_, 1, starts_, rows_.get(), user_, nullptr, fetch_, slow_third_level()};
+    return {neurons_, tiles_, tile_starts_.get(), rows_.get(), values_.get(), nullptr, fetch_, slow_third_level()};
   }
 
   void write_back() const {
@@ -213,7 +236,7 @@ class Layout {
   }
 
   int64_t neurons_, count_, tiles_ = 1;
-  bool far_;
+  Fetch fetch_ = Fetch::none;
   const int64_t* starts_;
   float* user_;
   Buffer<uint32_t> rows_;

@@ -42,11 +42,25 @@ inline float sum(Chunk a) {
   return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
 }
 
+constexpr int kGroup = 1;  // weights of a neuron worked on together: there are no registers for more
+struct Group {
+  void put(int, Chunk) {}
+  void add_sums(float*) const {}
+};
+
+#ifdef WINNOW_LAYERS
+#include "layer.inc"
+#else
 #include "kernels.inc"
+#endif
 
 }  // namespace winnow::isa_v3
 
 namespace winnow {
+#ifdef WINNOW_LAYERS
+extern const LayerKernels v3_layers = isa_v3::kernels();
+#else
 extern const Kernels v3 = isa_v3::kernels("v3");
+#endif
 }
 #endif
