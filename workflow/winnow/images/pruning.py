@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from ..errors import WinnowError
-from .networks import Tensors, apply_masks, prunable
+from .networks import Tensors, apply_masks, perceptron, prunable
 from .settings import ImagePruning
 
 SYNFLOW_ROUNDS = 100
@@ -119,8 +119,11 @@ def magnitude(weights: Tensors) -> Tensors:
 
 def snip(network: nn.Module, weights: Tensors, inputs: torch.Tensor, labels: torch.Tensor) -> Tensors:
     """|theta * g|, g the gradient of the mean loss (Lee et al. 2019, connection sensitivity)."""
-    loss = cross_entropy(network(inputs), labels)
-    gradients = torch.autograd.grad(loss, list(weights.values()))
+    if own := perceptron(network):
+        found = own.gradients(inputs.flatten(1), labels)[1][::2]  # without those of the biases
+        gradients = [g.view_as(w) for g, w in zip(found, weights.values(), strict=False)]
+    else:
+        gradients = torch.autograd.grad(cross_entropy(network(inputs), labels), list(weights.values()))
     return {n: (w.detach() * g).abs() for (n, w), g in zip(weights.items(), gradients, strict=True)}
 
 
@@ -128,20 +131,28 @@ def grasp(network: nn.Module, weights: Tensors, inputs: torch.Tensor, labels: to
     """theta * Hg, signed: Wang et al. (2020) remove the weights with the largest -theta * Hg.
 
     As in their software, logits are divided by a temperature. Without it (784-300-100-10, fraction 0.6) the loss after
-    pruning starts at 240 nats and does not get below 1.9.
+    pruning starts at 240 nats and does not get below 1.9. Scores are computed in double precision.
     """
-    loss = cross_entropy(network(inputs) / GRASP_TEMPERATURE, labels)
-    gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+    exact = copy.deepcopy(network).double()
+    doubles = {name: weight for name, weight in prunable(exact).items() if name in weights}
+    loss = cross_entropy(exact(inputs.double()) / GRASP_TEMPERATURE, labels)
+    gradients = torch.autograd.grad(loss, list(doubles.values()), create_graph=True)
     squared = sum((g * g.detach()).sum() for g in gradients)
-    products = torch.autograd.grad(squared, list(weights.values()))
-    return {n: w.detach() * p for (n, w), p in zip(weights.items(), products, strict=True)}
+    products = torch.autograd.grad(squared, list(doubles.values()))
+    return {n: w.detach() * p for (n, w), p in zip(doubles.items(), products, strict=True)}
+
+
+def ranked(scores: Tensors) -> Tensors:
+    """The scores over the largest one, as float32: what processors round differently in double ranks nothing."""
+    largest = max(float(score.abs().max()) for score in scores.values())
+    return {name: (score / (largest or 1.0)).float() for name, score in scores.items()}
 
 
 def synflow(network: nn.Module, input_shape: tuple[int, ...], kept: int, output: bool = True) -> Tensors:
     """The mask of SynFlow (Tanaka et al. 2020): no data, pruned in 100 rounds to an exponentially falling size.
 
     Each round scores |theta * dR/dtheta| for R = the summed output of the network with |parameters| on an input of
-    ones, in double precision and evaluation mode.
+    ones, in double precision and evaluation mode, ranked in single.
     """
     linear = copy.deepcopy(network).double().eval()
     with torch.no_grad():
@@ -154,7 +165,7 @@ def synflow(network: nn.Module, input_shape: tuple[int, ...], kept: int, output:
     for k in range(1, SYNFLOW_ROUNDS + 1):
         gradients = torch.autograd.grad(linear(ones).sum(), list(weights.values()))
         scores = {n: (w.detach() * g).abs() for (n, w), g in zip(weights.items(), gradients, strict=True)}
-        masks = keep_survivors(scores, masks, round(total * (kept / total) ** (k / SYNFLOW_ROUNDS)))
+        masks = keep_survivors(ranked(scores), masks, round(total * (kept / total) ** (k / SYNFLOW_ROUNDS)))
         apply_masks(linear, masks)
     return masks
 
@@ -204,7 +215,7 @@ def draw(
     chosen = torch.from_numpy(rng.permutation(len(inputs))[: pruning.score_examples])
     scored = copy.deepcopy(network)  # its batch norm takes note of the examples
     weights = prunable(scored, pruning.prune_output)
-    return keep_highest(ON_EXAMPLES[method](scored, weights, inputs[chosen], labels[chosen]), kept)
+    return keep_highest(ranked(ON_EXAMPLES[method](scored, weights, inputs[chosen], labels[chosen])), kept)
 
 
 def density(masks: Tensors) -> float:
