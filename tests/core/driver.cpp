@@ -50,6 +50,7 @@ struct Sparse {
   std::vector<int64_t> starts{0};
   std::vector<uint32_t> rows;
   std::vector<float> values, gradient, dense;
+  std::vector<int32_t> order;
   std::vector<uint16_t> bits;
   int64_t neurons, d;
 
@@ -67,10 +68,13 @@ struct Sparse {
       starts.push_back(int64_t(values.size()));
     }
     gradient.resize(values.size());
+    for (size_t j = 0; j < values.size(); ++j) order.push_back(int32_t(values.size() - 1 - j));
     for (int64_t i = 0; i < kAhead; ++i) rows.push_back(0);
   }
 
-  Weights weights() { return {neurons, 1, starts.data(), rows.data(), values.data(), gradient.data(), Fetch::none, false}; }
+  Weights weights() {
+    return {neurons, 1, starts.data(), rows.data(), values.data(), gradient.data(), order.data(), Fetch::none, false};
+  }
   Mask mask() const { return {neurons, d, starts.data(), bits.data()}; }
 };
 

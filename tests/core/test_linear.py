@@ -44,7 +44,7 @@ def isa(request, monkeypatch):
 @pytest.mark.parametrize("density", [0, 0.02, 0.3, 0.7, 2])
 @pytest.mark.parametrize("rows,columns", [(1, 1), (3, 5), (70, 90), (203, 130)])
 def test_dense_and_sparse_products_have_the_same_bits(isa, monkeypatch, density, rows, columns):
-    monkeypatch.setattr(linear, "crossover", lambda: -1.0)
+    monkeypatch.setattr(linear, "dense_pays", lambda density: True)
     mask, pattern, dense, bias = layer(density, rows, columns)
     by_column = pattern.by_column
     for batch in (1, 16, 33, 100, 128, 215, 300):
@@ -61,8 +61,12 @@ def test_dense_and_sparse_products_have_the_same_bits(isa, monkeypatch, density,
             assert torch.equal(a, b), (batch, (a - b).abs().max())
 
 
-def test_the_crossover_is_a_density(isa):
-    assert 0 < linear.crossover.__wrapped__() < 5
+def test_the_crossover_is_timed_only_where_it_depends_on_the_processor(monkeypatch):
+    assert 0 < linear.crossover.__wrapped__() < 3
+    monkeypatch.setattr(linear, "crossover", lambda: 0.4)
+    assert [linear.dense_pays(d) for d in (0.35, 0.45)] == [False, True]
+    monkeypatch.setattr(linear, "crossover", None)
+    assert [linear.dense_pays(d) for d in (0.1, 0.3, 0.61, 1)] == [False, False, True, True]
 
 
 def test_without_bias_and_with_more_axes():

@@ -31,6 +31,7 @@ struct Weights {
   const uint32_t* rows;      // [nnz + kAhead], coordinate * Columns::stride
   float* values;             // [nnz]
   float* gradient;           // [nnz] or null, where a pass writes no gradients
+  const int32_t* order;      // [nnz] where values and gradient of a weight lie, for `backward`; null elsewhere
   Fetch fetch;
   bool grouped;              // whether to work on groups of weights, as a slow third-level cache wants it
 };

@@ -84,18 +84,14 @@ void backward(Tensor pointers, Tensor coordinates, Tensor order, Tensor weights,
                   "winnow: to_x is not laid out as x");
   const FlushSubnormals flush;
   const Layout layout(pointers, coordinates, weights, g.size(0), columns.stride, Coordinates::trusted);
-  const auto values = room<float>(count), slopes = zeros<float>(count);
-  const int32_t* const from = pointer<const int32_t>(order);
-  float* const to = pointer<float>(gradient);
   Weights w = layout.weights();
-  for (int64_t j = 0; j < count; ++j) values[j] = w.values[from[j]];
-  w.values = values.get();
-  w.gradient = slopes.get();
+  w.order = pointer<const int32_t>(order);
+  w.gradient = pointer<float>(gradient);
+  std::fill_n(w.gradient, count, 0.0f);
   float* const z = to_x ? pointer<float>(*to_x) : nullptr;
   for (int64_t first = 0; first < columns.chunks; first += kBlockChunks)
     kernels().backward(w, columns.block(first, kBlockChunks), slope.values + first * kLanes,
                        z ? z + first * kLanes : nullptr, slope.stride);
-  for (int64_t j = 0; j < count; ++j) to[from[j]] = slopes[j];
 }
 
 // z [rows, batch] = W X for a dense W [rows, d]

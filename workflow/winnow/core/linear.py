@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 LANES = 16  # kernel.hpp
+BETWEEN = 0.3, 0.6  # densities between which it depends on the processor whether dense products are faster
 
 
 @dataclass(eq=False)
@@ -75,8 +76,8 @@ class Pattern:
 def masked_linear(x: Tensor, weights: Tensor, pattern: Pattern, bias: Tensor | None = None) -> Tensor:
     """y = x W^T + bias for x [..., columns], kept weights [kept] in the order of the pattern, bias [rows]; float32.
 
-    Differentiable in x, weights and bias. On a CPU the cost follows the kept weights up to the density `crossover` and
-    is that of a dense layer above it; the bits are the same on both sides and on every CPU. On a GPU it is the compiled
+    Differentiable in x, weights and bias. On a CPU the cost follows the kept weights until `dense_pays`, and is that
+    of a dense layer then; the bits are the same on both sides and on every CPU. On a GPU it is the compiled
     dense layer.
     """
     if x.device.type != "cpu":
@@ -136,7 +137,7 @@ def dense_matrix(weights: Tensor, pattern: Pattern) -> Tensor | None:
     """The matrix of the kept weights if dense products are faster here, else None."""
     if pattern.density == 1:
         return weights.detach().view(pattern.shape)
-    if pattern.density <= crossover():
+    if not dense_pays(pattern.density):
         return None
     matrix = torch.empty(pattern.shape)
     torch.ops.winnow.expand(pattern.pointers, pattern.bits, weights, matrix)
@@ -170,24 +171,29 @@ def gradients(
     return to_weights, to_x
 
 
+def dense_pays(density: float) -> bool:
+    """Whether dense products of a layer are faster on this machine: a matter of speed alone."""
+    lowest, highest = BETWEEN
+    return density > highest or (density > lowest and density > crossover())
+
+
 @cache
 def crossover() -> float:
-    """The density above which dense products are faster on this machine: timed once a process, some 30 ms.
+    """The density from which they are, timed once in a process that needs to know it, in a quarter of a second.
 
-    It is a matter of speed alone. A processor with a slow third-level cache has it at .3, one with a fast one at .5.
+    The time is that of this thread and the least of three, because other jobs run beside it.
     """
-    size, batch = 512, 128
-    kept = torch.arange(size * size).view(size, size) % 7 % 2 == 0  # 4 of 7
-    pattern = Pattern.of(kept)
+    size, batch = 1024, 128  # smaller layers leave the input rows of the sparse kernels in nearer caches
+    pattern = Pattern.of(torch.arange(size * size).view(size, size) % 7 % 2 == 0)  # 4 of 7
     x, g = (coordinate_major(torch.ones(batch, size)) for _ in range(2))
     weights = torch.ones(len(pattern.coordinates))
-    times = {}
+    times = {True: [], False: []}
     for _ in range(3):
         for matrix in (None, torch.ones(size, size)):
-            begin = time.perf_counter()
+            begin = time.thread_time()
             multiply(x, weights, pattern, matrix)
             gradients(x, weights, pattern, matrix, g, True)
-            times.setdefault(matrix is None, []).append(time.perf_counter() - begin)
+            times[matrix is None].append(time.thread_time() - begin)
     return pattern.density * min(times[False]) / min(times[True])
 
 

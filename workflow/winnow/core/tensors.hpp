@@ -212,8 +212,9 @@ class Layout {
   }
 
   Weights weights() const {
-    if (tiles_ == 1) return {neurons_, 1, starts_, rows_.get(), user_, nullptr, fetch_, slow_third_level()};
-    return {neurons_, tiles_, tile_starts_.get(), rows_.get(), values_.get(), nullptr, fetch_, slow_third_level()};
+    const bool grouped = slow_third_level();
+    if (tiles_ == 1) return {neurons_, 1, starts_, rows_.get(), user_, nullptr, nullptr, fetch_, grouped};
+    return {neurons_, tiles_, tile_starts_.get(), rows_.get(), values_.get(), nullptr, nullptr, fetch_, grouped};
   }
 
   void write_back() const {
