@@ -65,6 +65,24 @@ def test_many_columns_too(choose):
         assert len({value for (_, m, _), value in runs.items() if m == n}) == 1
 
 
+@pytest.mark.parametrize("density", [0.005, 0.05, 0.4])
+@pytest.mark.parametrize("columns", [17, 100, 205])
+def test_what_is_tuned_to_the_caches_changes_no_bit(choose, monkeypatch, density, columns):
+    mask, w, output, inputs, patches, labels = problem(3, 12, 5000, 3, columns - 3, density, power=2, std=0.3)
+    run = dict(steps=4, learning_rate=0.3, loss="cross_entropy", reduction="mean")
+    found = set()
+    for isa, tile in (("v4", 0), ("v4", None), ("v3", None), ("plain", 0)):
+        if choose(isa, tile):
+            if tile is None:
+                monkeypatch.delenv("WINNOW_TILE")
+            for second_level in (1 << 20, 2 << 20, 4 << 20):
+                monkeypatch.setenv("WINNOW_L2", str(second_level))
+                network = compressed(mask, w, output, 2)
+                trace = core.descend(network, core.Examples(inputs, patches, labels), **run)
+                found.add((trace.losses.numpy().tobytes(), network.weights.numpy().tobytes()))
+    assert len(found) == 1
+
+
 def test_an_unknown_instruction_set_is_refused(monkeypatch):
     monkeypatch.setenv("WINNOW_ISA", "v5")
     with pytest.raises(RuntimeError, match="WINNOW_ISA=v5"):

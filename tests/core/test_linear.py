@@ -32,6 +32,43 @@ def test_forward_and_gradients_are_those_of_the_dense_layer(density, batch):
         assert (a - b).norm() <= 1e-5 * b.norm()
 
 
+@pytest.fixture(params=["v4", "v3", "plain"])
+def isa(request, monkeypatch):
+    monkeypatch.setenv("WINNOW_ISA", request.param)
+    try:
+        return core.isa()
+    except RuntimeError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("density", [0, 0.02, 0.3, 0.7, 2])
+@pytest.mark.parametrize("rows,columns", [(1, 1), (3, 5), (70, 90), (203, 130)])
+def test_dense_and_sparse_products_have_the_same_bits(isa, monkeypatch, density, rows, columns):
+    monkeypatch.setattr(linear, "dense_pays", lambda density: True)
+    mask, pattern, dense, bias = layer(density, rows, columns)
+    by_column = pattern.by_column
+    for batch in (1, 16, 33, 100, 128, 215, 300):
+        x, push = torch.randn(batch, columns).requires_grad_(), torch.randn(batch, rows)
+        kept = dense[mask].requires_grad_()
+        y = core.masked_linear(x, kept, pattern, bias)
+        found = [y, *torch.autograd.grad(y, (x, kept), push)]
+        across, g = linear.coordinate_major(x.detach()), linear.coordinate_major(push)
+        z, to_x, to_kept = linear.room(rows, batch), linear.room(columns, batch), torch.empty(len(kept))
+        torch.ops.winnow.multiply(pattern.pointers, pattern.coordinates, kept, across, z)
+        torch.ops.winnow.shift(bias, z, False)
+        torch.ops.winnow.backward(*by_column, kept, across, g, to_kept, to_x)
+        for a, b in zip(found, (linear.batch_major(z), linear.batch_major(to_x), to_kept), strict=True):
+            assert torch.equal(a, b), (batch, (a - b).abs().max())
+
+
+def test_the_crossover_is_timed_only_where_it_depends_on_the_processor(monkeypatch):
+    assert 0 < linear.crossover.__wrapped__() < 3
+    monkeypatch.setattr(linear, "crossover", lambda: 0.4)
+    assert [linear.dense_pays(d) for d in (0.35, 0.45)] == [False, True]
+    monkeypatch.setattr(linear, "crossover", None)
+    assert [linear.dense_pays(d) for d in (0.1, 0.3, 0.61, 1)] == [False, False, True, True]
+
+
 def test_without_bias_and_with_more_axes():
     mask, pattern, dense, _ = layer(0.2)
     x = torch.randn(4, 5, 90).transpose(0, 1)
@@ -62,14 +99,8 @@ def test_a_pattern_that_does_not_fit_is_refused():
         core.Pattern((1, 4), torch.tensor([0, 2]), torch.tensor([3], dtype=torch.int32))
 
 
-@pytest.mark.parametrize("isa", ["v4", "v3", "plain"])
 @pytest.mark.parametrize("columns", [1, 16, 90, 96])
-def test_dense_and_back_on_every_instruction_set(monkeypatch, isa, columns):
-    monkeypatch.setenv("WINNOW_ISA", isa)
-    try:
-        core.isa()
-    except RuntimeError as error:
-        pytest.skip(str(error))
+def test_dense_and_back_on_every_instruction_set(isa, columns):
     mask, pattern, dense, _ = layer(0.6, columns=columns)
     whole, kept = torch.full_like(dense, torch.nan), torch.full((int(mask.sum()),), torch.nan)
     torch.ops.winnow.expand(pattern.pointers, pattern.bits, dense[mask], whole)

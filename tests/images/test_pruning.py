@@ -1,3 +1,4 @@
+import copy
 import itertools
 
 import numpy as np
@@ -11,6 +12,8 @@ from torch.nn.functional import cross_entropy
 from winnow.errors import WinnowError
 from winnow.images import networks, pruning
 from winnow.images.settings import ImageNetwork, ImagePruning
+
+pytestmark = pytest.mark.usefixtures("library")
 
 ALL_AT_START = ("bernoulli", "exact", "layerwise", "erk", "magnitude", "snip", "grasp", "synflow")
 
@@ -148,6 +151,26 @@ def test_snip_is_the_effect_of_scaling_one_connection(small):
                     losses.append(cross_entropy(network(inputs), labels).item())
                     weight[index] = value
             assert computed[name][index].item() == pytest.approx(abs(losses[1] - losses[0]) / 2e-5, abs=1e-8)
+
+
+def test_what_processors_round_differently_in_double_decides_no_rank():
+    scores = {"a": torch.tensor([0.5, 1e200, 1e200 * (1 + 1e-15)], dtype=torch.float64), "b": torch.zeros(1).double()}
+    ranked = pruning.ranked(scores)
+    assert all(score.dtype == torch.float32 for score in ranked.values())
+    assert pruning.keep_highest(ranked, 1)["a"].tolist() == [False, True, False]
+    assert pruning.ranked({"a": torch.zeros(2).double()})["a"].tolist() == [0, 0]
+
+
+def test_snip_on_the_core_is_that_of_autograd():
+    network = networks.build(ImageNetwork(hidden=[12, 9]), (1, 4, 4), 10, np.random.default_rng(0))
+    inputs, labels = torch.randn(50, 1, 4, 4), torch.arange(50) % 10
+    for output in (True, False):
+        computed = pruning.snip(network, networks.prunable(network, output), inputs, labels)
+        weights = networks.prunable(exact := copy.deepcopy(network).double(), output)
+        expected = pruning.snip(exact, weights, inputs.double(), labels)  # the core has no double precision
+        assert list(computed) == list(expected)
+        for name, score in expected.items():
+            torch.testing.assert_close(computed[name].double(), score, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("temperature", [1, 200])

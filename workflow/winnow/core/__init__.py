@@ -10,8 +10,9 @@ A step costs what the kept weights cost: in one pass each of them reads its inpu
 and adds to the next step's preactivations. `reference.py` says the same in thirty lines of dense torch.
 
 Everything is deterministic by construction: the same bits on any number of cores, on AVX2 and on AVX-512, however a run
-is cut into calls. Environment: WINNOW_ISA = v4 | v3 | plain and WINNOW_TILE = coordinates per tile (0: none) override
-the choice of instruction set and tiling; neither changes a bit of any result.
+is cut into calls. Environment: WINNOW_ISA = v4 | v3 | plain, WINNOW_TILE = coordinates per tile (0: none) and WINNOW_L2
+= bytes of the second-level cache override the choice of instruction set, tiling and fetching; none changes a bit of any
+result. docs/CORE.md says how a step works and how fast it is.
 """
 
 import mmap
@@ -28,8 +29,8 @@ from .linear import LANES, Pattern, masked_linear
 __all__ = ["Examples", "Network", "Pattern", "Trace", "descend", "evaluate", "isa", "load"]
 __all__ += ["masked_linear", "padded", "preactivations"]
 
-OPERATORS = ("descend", "evaluate", "forward", "coordinate_major", "matmul", "backward", "expand", "collect")
-OPERATORS += ("isa",)
+OPERATORS = ("descend", "evaluate", "forward", "isa", "coordinate_major", "batch_major", "multiply", "backward")
+OPERATORS += ("dense_multiply", "dense_backward", "expand", "collect", "shift", "unshift", "cross_entropy", "update")
 LOSSES = {"cross_entropy": 0, "logistic": 1}
 REDUCTIONS = ("mean", "sum")
 STATUS = ("running", "below", "diverged")

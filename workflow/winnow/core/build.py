@@ -17,8 +17,17 @@ HERE = Path(__file__).parent
 # GCC contracts a * b + c differently on different instruction sets: that is off, and fused operations are written out.
 FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno"]
 FLAGS += ["-fno-trapping-math"]
-# One object per instruction set, of which op.cpp chooses at run time. v3 and v4 are empty on other machines.
-SOURCES = {"op": [], "plain": [], "v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4"]}
+# The operators choose among the instruction sets at run time; v3 and v4 are empty on other machines.
+ISAS = {"plain": [], "v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4"]}
+
+
+def units(isas: dict[str, list[str]]) -> dict[str, list[str]]:
+    """What the compiler is told for each object of the kernels: two an instruction set, both from its one source.
+
+    Layers are apart because the compiler inlines less of the other kernels in a larger unit.
+    """
+    parts = {"": [], "_layers": ["-DWINNOW_LAYERS"]}
+    return {isa + part: [f"{isa}.cpp", *march, *more] for isa, march in isas.items() for part, more in parts.items()}
 
 
 def build(target: Path) -> None:
@@ -32,21 +41,19 @@ def build(target: Path) -> None:
     for source in sorted(HERE.glob("*.[chi]*")):
         used(source)
     site = Path(torch.__file__).parent
-    # torch's stable interface as of 2.10, the oldest version that has what op.cpp needs.
+    # torch's stable interface as of 2.10, the oldest version that has what the operators need.
     include = [f"-isystem{site / 'include'}", "-DTORCH_TARGET_VERSION=0x020a000000000000"]
     target = Path(target).resolve()
     # A job that outlives its workflow may still be writing: the process id keeps the two apart.
     scratch = target.with_name(f".{target.name}.{os.getpid()}")
     scratch.mkdir(parents=True)
     try:
-        commands = []
-        for name, march in SOURCES.items():
-            special = include if name == "op" else march if platform.machine() == "x86_64" else []
-            commands.append([*compiler, *FLAGS, *special, "-c", f"{name}.cpp", "-o", str(scratch / f"{name}.o")])
-        _run(*commands)
-        objects = [str(scratch / f"{name}.o") for name in SOURCES]
+        here = ISAS if platform.machine() == "x86_64" else {isa: [] for isa in ISAS}
+        objects = {name: [f"{name}.cpp", *include] for name in ("op", "layers")} | units(here)
+        made = {name: str(scratch / f"{name}.o") for name in objects}
+        _run(*([*compiler, *FLAGS, "-c", *what, "-o", made[name]] for name, what in objects.items()))
         library = scratch / "library"
-        _run([*compiler, "-shared", "-o", str(library), *objects, f"-L{site / 'lib'}", "-ltorch_cpu"])
+        _run([*compiler, "-shared", "-o", str(library), *made.values(), f"-L{site / 'lib'}", "-ltorch_cpu"])
         os.replace(library, target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -1,4 +1,4 @@
-// The C face between the torch operator (op.cpp) and the kernels, which are compiled once per instruction set.
+// The C face between the torch operators (op.cpp, layers.cpp) and the kernels, compiled once per instruction set.
 // Raw pointers only: a shared std template would become a weak symbol, and the linker could then hand a
 // caller on an older processor the AVX-512 copy of it.
 #pragma once
@@ -16,6 +16,13 @@ constexpr int64_t kAhead = 8;
 
 enum class Loss : int64_t { cross_entropy = 0, logistic = 1 };
 
+// Where the input rows of coming weights are fetched to.
+enum class Fetch : int64_t {
+  none,    // they are in a near cache
+  first,   // the first level, every second line: the processor fetches lines in pairs
+  second,  // the second level, every line: more lines can be on their way to it
+};
+
 // The kept weights, sorted by coordinate tile, then neuron, then coordinate.
 struct Weights {
   int64_t neurons;
@@ -24,7 +31,9 @@ struct Weights {
   const uint32_t* rows;      // [nnz + kAhead], coordinate * Columns::stride
   float* values;             // [nnz]
   float* gradient;           // [nnz] or null, where a pass writes no gradients
-  bool far;                  // whether the input rows of a tile are too many for the near caches: prefetch them
+  const int32_t* order;      // [nnz] where values and gradient of a weight lie, for `backward`; null elsewhere
+  Fetch fetch;
+  bool grouped;              // whether to work on groups of weights, as a slow third-level cache wants it
 };
 
 // Which entries of a dense [rows, columns] matrix are kept.
@@ -32,6 +41,16 @@ struct Mask {
   int64_t rows, columns;
   const int64_t* starts;     // [rows + 1], first kept weight of a row
   const uint16_t* bits;      // [rows, chunks], a bit per column, lowest first; 0 behind the last column
+};
+
+// A dense matrix a(i, k) = values[i * row_step + k * term_step].
+struct Dense {
+  const float* values;
+  int64_t rows, terms, row_step, term_step;
+};
+
+struct Update {
+  float rate, momentum, decay;
 };
 
 // Columns of the inputs, coordinate-major: a row of `chunks` chunks per coordinate.
@@ -108,6 +127,23 @@ struct Kernels {
   void (*collect)(const Mask&, const float* dense, float* weights);
 };
 
+// Dense products in the order of the sparse ones, and what a layer does around its product.
+struct LayerKernels {
+  // z = A X, and to [rows, columns] = G X^T, which `add_to` adds to what is there.
+  void (*product)(const Dense&, const Columns&, float* z, int64_t z_chunks);
+  void (*outer)(const Columns& g, int64_t rows, const Columns& x, int64_t columns, bool add_to, float* to);
+  // Bias, ReLU, their gradients and the update (layer.inc).
+  void (*shift)(int64_t rows, int64_t columns, const float* bias, bool rectify, float* z, int64_t z_chunks);
+  void (*unshift)(int64_t rows, int64_t columns, const float* active, int64_t active_chunks, float* g,
+                  int64_t g_chunks, float* to_bias);
+  void (*update)(const Update&, int64_t count, const float* gradient, float* velocity, float* weights);
+};
+
+// What a dense product holds in registers: rows x chunks of a product, outer_rows x sums of an outer product.
+struct Block {
+  int rows, chunks, outer_rows, sums;
+};
+
 // One chunk of a dense row from its kept weights, and back; both return how many it keeps. Static, so that every
 // instruction set has its own; v4 puts a faster pair in front of it.
 static inline int64_t expand_chunk(const float* weights, uint32_t bits, int64_t lanes, float* dense) {
@@ -122,9 +158,10 @@ static inline int64_t collect_chunk(const float* dense, uint32_t bits, float* we
 }
 
 extern const Kernels plain;
+extern const LayerKernels plain_layers;
 #if defined(__x86_64__)
-extern const Kernels v3;
-extern const Kernels v4;
+extern const Kernels v3, v4;
+extern const LayerKernels v3_layers, v4_layers;
 #endif
 
 }  // namespace winnow

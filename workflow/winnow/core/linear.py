@@ -1,5 +1,6 @@
 """A pruned linear layer for minibatches: it stores, multiplies and trains the kept weights only."""
 
+import time
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 
@@ -9,14 +10,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 LANES = 16  # kernel.hpp
-
-# Above this density the dense GEMM is used. Measured once and fixed: the choice decides the bits of a result.
-CROSSOVER = 0.45
+BETWEEN = 0.3, 0.6  # densities between which it depends on the processor whether dense products are faster
 
 
 @dataclass(eq=False)
 class Pattern:
-    """The kept entries of a [rows, columns] matrix, by rows; the same entries by columns are derived from it.
+    """The kept entries of a [rows, columns] matrix, by rows.
 
     Raises ValueError if the three do not fit together.
     """
@@ -24,11 +23,10 @@ class Pattern:
     shape: tuple[int, int]
     pointers: Tensor  # int64 [rows + 1]: row r keeps coordinates[pointers[r] : pointers[r + 1]]
     coordinates: Tensor  # int32 [kept], ascending within a row, each once
-    by_column: tuple[Tensor, Tensor, Tensor] = field(init=False, repr=False)  # pointers, rows, place among the kept
     _flat: dict = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self):
-        """Check once what the operators then rely on, and order the entries by column."""
+        """Check once what the operators then rely on."""
         rows, columns = self.shape
         ends = self.pointers[[0, -1]].tolist()
         kept = len(self.coordinates)
@@ -36,11 +34,23 @@ class Pattern:
             raise ValueError(f"the pointers are not {rows + 1} ascending numbers from 0 to {kept}")
         if kept and (int(self.coordinates.min()) < 0 or int(self.coordinates.max()) >= columns):
             raise ValueError(f"a coordinate is outside [0, {columns})")
+
+    @cached_property
+    def by_column(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The same entries by columns: pointers int64 [columns + 1], rows int32 [kept], place among the kept int32."""
+        rows, columns = self.shape
         row = torch.repeat_interleave(torch.arange(rows, dtype=torch.int32), self.pointers.diff())
         order = self.coordinates.argsort(stable=True)
         starts = torch.zeros(columns + 1, dtype=torch.int64)
         starts[1:] = torch.bincount(self.coordinates, minlength=columns).cumsum(0)
-        self.by_column = starts, row[order], order.to(torch.int32)
+        return starts, row[order], order.to(torch.int32)
+
+    @classmethod
+    def of(cls, mask: Tensor) -> "Pattern":
+        """The pattern of a bool mask [rows, columns], True where an entry is kept."""
+        pointers = torch.zeros(len(mask) + 1, dtype=torch.int64)
+        pointers[1:] = mask.sum(1).cumsum(0)
+        return cls(tuple(mask.shape), pointers, mask.nonzero()[:, 1].to(torch.int32))
 
     @property
     def density(self) -> float:
@@ -66,77 +76,125 @@ class Pattern:
 def masked_linear(x: Tensor, weights: Tensor, pattern: Pattern, bias: Tensor | None = None) -> Tensor:
     """y = x W^T + bias for x [..., columns], kept weights [kept] in the order of the pattern, bias [rows]; float32.
 
-    Differentiable in x, weights and bias. On a CPU the cost follows the kept weights up to a density of CROSSOVER and
-    is that of a dense layer above it; on a GPU it is the compiled dense layer. Above the crossover and on a GPU the
-    bits are those of torch on that machine; below it they are the same everywhere.
+    Differentiable in x, weights and bias. On a CPU the cost follows the kept weights until `dense_pays`, and is that
+    of a dense layer then; the bits are the same on both sides and on every CPU. On a GPU it is the compiled
+    dense layer.
     """
     if x.device.type != "cpu":
         return _compiled_dense()(x, weights, pattern.flat(weights.device), pattern.shape, bias)
-    function = _Dense if pattern.density > CROSSOVER else _Sparse
-    y = function.apply(x.reshape(-1, pattern.shape[1]).contiguous(), weights, bias, pattern)
+    y = _Masked.apply(x.reshape(-1, pattern.shape[1]).contiguous(), weights, bias, pattern)
     return y.reshape(*x.shape[:-1], pattern.shape[0])
 
 
-def _coordinate_major(x: Tensor) -> Tensor:
-    """x^T [d, batch] of x [batch, d], laid out as `core.padded` does."""
-    stride = LANES * (-(-len(x) // LANES) | 1)
-    across = x.new_empty(x.shape[1], stride)[:, : len(x)]
+class _Masked(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, weights, bias, pattern):
+        across = coordinate_major(x)
+        matrix = dense_matrix(weights, pattern)
+        ctx.pattern = pattern
+        ctx.save_for_backward(across, weights, matrix)
+        z = multiply(across, weights, pattern, matrix)
+        torch.ops.winnow.shift(bias, z, False)
+        return batch_major(z)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, g):
+        (across, weights, matrix), pattern = ctx.saved_tensors, ctx.pattern
+        g_across = coordinate_major(g.contiguous())
+        needs_x, _, needs_bias = ctx.needs_input_grad[:3]
+        to_weights, to_x = gradients(across, weights, pattern, matrix, g_across, needs_x)
+        to_bias = None
+        if needs_bias:
+            to_bias = g.new_empty(pattern.shape[0])
+            torch.ops.winnow.unshift(None, g_across, to_bias)
+        return batch_major(to_x) if needs_x else None, to_weights, to_bias, None
+
+
+# ---- On coordinate-major batches, laid out as `core.padded` does -----------------------------------------------------
+
+
+def room(rows: int, batch: int) -> Tensor:
+    """A coordinate-major matrix [rows, batch], not filled."""
+    return torch.empty(rows, LANES * (-(-batch // LANES) | 1))[:, :batch]
+
+
+def coordinate_major(x: Tensor) -> Tensor:
+    """x^T [d, batch] of x [batch, d]."""
+    across = room(x.shape[1], len(x))
     torch.ops.winnow.coordinate_major(x, across)
     return across
 
 
-class _Sparse(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, weights, bias, pattern):
-        across = _coordinate_major(x)
-        ctx.pattern = pattern
-        ctx.save_for_backward(across, weights)
-        y = x.new_empty(len(x), pattern.shape[0])
-        torch.ops.winnow.matmul(pattern.pointers, pattern.coordinates, weights, across, y)
-        return y if bias is None else y.add_(bias)
+def batch_major(x: Tensor) -> Tensor:
+    """x^T [batch, d] of a coordinate-major x [d, batch]."""
+    y = torch.empty(x.shape[1], x.shape[0])
+    torch.ops.winnow.batch_major(x, y)
+    return y
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, g):
-        (across, weights), pattern = ctx.saved_tensors, ctx.pattern
+
+def dense_matrix(weights: Tensor, pattern: Pattern) -> Tensor | None:
+    """The matrix of the kept weights if dense products are faster here, else None."""
+    if pattern.density == 1:
+        return weights.detach().view(pattern.shape)
+    if not dense_pays(pattern.density):
+        return None
+    matrix = torch.empty(pattern.shape)
+    torch.ops.winnow.expand(pattern.pointers, pattern.bits, weights, matrix)
+    return matrix
+
+
+def multiply(x: Tensor, weights: Tensor, pattern: Pattern, matrix: Tensor | None) -> Tensor:
+    """z = W x [rows, batch] for x [columns, batch]; `matrix` is what `dense_matrix` gave."""
+    z = room(pattern.shape[0], x.shape[1])
+    if matrix is None:
+        torch.ops.winnow.multiply(pattern.pointers, pattern.coordinates, weights, x, z)
+    else:
+        torch.ops.winnow.dense_multiply(matrix, x, z)
+    return z
+
+
+def gradients(
+    x: Tensor, weights: Tensor, pattern: Pattern, matrix: Tensor | None, g: Tensor, needs_x: bool
+) -> tuple[Tensor, Tensor | None]:
+    """(to_weights [kept], to_x [columns, batch] if needed) of z = W x, given g = d loss / d z [rows, batch]."""
+    to_weights = torch.empty(len(pattern.coordinates))
+    to_x = room(*x.shape) if needs_x else None
+    if matrix is None:
         pointers, rows, order = pattern.by_column
-        to_weights = torch.empty_like(weights)
-        to_x = g.new_empty(len(g), pattern.shape[1]) if ctx.needs_input_grad[0] else None
-        g_across = _coordinate_major(g.contiguous())
-        torch.ops.winnow.backward(pointers, rows, order, weights, across, g_across, to_weights, to_x)
-        to_bias = g.sum(0) if ctx.needs_input_grad[2] else None
-        return to_x, to_weights, to_bias, None
+        torch.ops.winnow.backward(pointers, rows, order, weights, x, g, to_weights, to_x)
+        return to_weights, to_x
+    everywhere = to_weights.view(pattern.shape) if pattern.density == 1 else torch.empty(pattern.shape)
+    torch.ops.winnow.dense_backward(matrix, x, g, everywhere, to_x)
+    if pattern.density < 1:
+        torch.ops.winnow.collect(pattern.pointers, pattern.bits, everywhere, to_weights)
+    return to_weights, to_x
 
 
-class _Dense(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, weights, bias, pattern):
-        if pattern.density == 1:
-            matrix = weights.view(pattern.shape)
-        else:
-            matrix = weights.new_empty(pattern.shape)
-            torch.ops.winnow.expand(pattern.pointers, pattern.bits, weights, matrix)
-        ctx.pattern = pattern
-        ctx.save_for_backward(x, matrix)
-        return torch.nn.functional.linear(x, matrix, bias)
+def dense_pays(density: float) -> bool:
+    """Whether dense products of a layer are faster on this machine: a matter of speed alone."""
+    lowest, highest = BETWEEN
+    return density > highest or (density > lowest and density > crossover())
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, g):
-        (x, matrix), pattern = ctx.saved_tensors, ctx.pattern
-        to_x = to_weights = to_bias = None
-        if ctx.needs_input_grad[0]:
-            to_x = g @ matrix
-        if ctx.needs_input_grad[1]:
-            everywhere = (g.T @ x).contiguous()
-            if pattern.density == 1:
-                to_weights = everywhere.view(-1)
-            else:
-                to_weights = x.new_empty(len(pattern.coordinates))
-                torch.ops.winnow.collect(pattern.pointers, pattern.bits, everywhere, to_weights)
-        if ctx.needs_input_grad[2]:
-            to_bias = g.sum(0)
-        return to_x, to_weights, to_bias, None
+
+@cache
+def crossover() -> float:
+    """The density from which they are, timed once in a process that needs to know it, in a quarter of a second.
+
+    The time is that of this thread and the least of three, because other jobs run beside it.
+    """
+    size, batch = 1024, 128  # smaller layers leave the input rows of the sparse kernels in nearer caches
+    pattern = Pattern.of(torch.arange(size * size).view(size, size) % 7 % 2 == 0)  # 4 of 7
+    x, g = (coordinate_major(torch.ones(batch, size)) for _ in range(2))
+    weights = torch.ones(len(pattern.coordinates))
+    times = {True: [], False: []}
+    for _ in range(3):
+        for matrix in (None, torch.ones(size, size)):
+            begin = time.thread_time()
+            multiply(x, weights, pattern, matrix)
+            gradients(x, weights, pattern, matrix, g, True)
+            times[matrix is None].append(time.thread_time() - begin)
+    return pattern.density * min(times[False]) / min(times[True])
 
 
 def _dense(x, weights, flat, shape, bias):

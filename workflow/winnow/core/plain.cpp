@@ -10,6 +10,7 @@ struct Chunk {
 };
 
 constexpr int kResident = 1;
+constexpr Block kBlock = {4, 1, 1, 1};
 
 // a * b + c with a single rounding. Without the instruction: the product of two floats is exact in double, and
 // rounding its sum with c to odd before the final rounding to float makes the double rounding harmless.
@@ -45,6 +46,7 @@ inline Chunk load(const float* p) {
 inline void store(float* p, const Chunk& a) {
   for (int i = 0; i < kLanes; ++i) p[i] = a.v[i];
 }
+inline const Chunk& held(const Chunk& a) { return a; }
 inline Chunk add(const Chunk& a, const Chunk& b) {
   return each([&](int i) { return a.v[i] + b.v[i]; });
 }
@@ -66,10 +68,24 @@ inline float sum(Chunk a) {
   return a.v[0];
 }
 
+constexpr int kGroup = 1;  // weights of a neuron worked on together: there are no registers for more
+struct Group {
+  void put(int, Chunk) {}
+  void add_sums(float*) const {}
+};
+
+#ifdef WINNOW_LAYERS
+#include "layer.inc"
+#else
 #include "kernels.inc"
+#endif
 
 }  // namespace winnow::isa_plain
 
 namespace winnow {
+#ifdef WINNOW_LAYERS
+extern const LayerKernels plain_layers = isa_plain::kernels();
+#else
 extern const Kernels plain = isa_plain::kernels("plain");
+#endif
 }

@@ -12,6 +12,7 @@ struct Chunk {
 
 // Sixteen registers hold three chunks of slopes and three of preactivations.
 constexpr int kResident = 3;
+constexpr Block kBlock = {6, 1, 1, 2};
 
 inline Chunk zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 inline Chunk fill(float a) { return {_mm256_set1_ps(a), _mm256_set1_ps(a)}; }
@@ -20,6 +21,7 @@ inline void store(float* p, Chunk a) {
   _mm256_store_ps(p, a.lo);
   _mm256_store_ps(p + 8, a.hi);
 }
+inline Chunk held(Chunk a) { return a; }
 inline Chunk add(Chunk a, Chunk b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
 inline Chunk mul(Chunk a, Chunk b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
 inline Chunk fma(Chunk a, Chunk b, Chunk c) {
@@ -40,11 +42,25 @@ inline float sum(Chunk a) {
   return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
 }
 
+constexpr int kGroup = 1;  // weights of a neuron worked on together: there are no registers for more
+struct Group {
+  void put(int, Chunk) {}
+  void add_sums(float*) const {}
+};
+
+#ifdef WINNOW_LAYERS
+#include "layer.inc"
+#else
 #include "kernels.inc"
+#endif
 
 }  // namespace winnow::isa_v3
 
 namespace winnow {
+#ifdef WINNOW_LAYERS
+extern const LayerKernels v3_layers = isa_v3::kernels();
+#else
 extern const Kernels v3 = isa_v3::kernels("v3");
+#endif
 }
 #endif

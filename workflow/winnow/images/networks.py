@@ -4,12 +4,14 @@ What the rest needs to know of a network is only `prunable`: the weights that ma
 """
 
 import itertools
+from functools import cache
 
 import numpy as np
 import torch
 from torch import nn
 
 from ..core import Pattern, masked_linear
+from ..core.perceptron import Layer, Perceptron
 from ..errors import WinnowError
 from .settings import VGG_CONVOLUTIONS, ImageNetwork
 
@@ -121,10 +123,7 @@ class MaskedLinear(nn.Module):
 
     def __init__(self, layer: nn.Linear, mask: torch.Tensor):
         super().__init__()
-        pointers = torch.zeros(len(mask) + 1, dtype=torch.int64)
-        pointers[1:] = mask.sum(dim=1).cumsum(dim=0)
-        coordinates = mask.nonzero()[:, 1].to(torch.int32)
-        self.pattern = Pattern(tuple(mask.shape), pointers, coordinates)
+        self.pattern = Pattern.of(mask)
         self.kept = nn.Parameter(layer.weight.detach()[mask])
         self.bias = nn.Parameter(layer.bias.detach().clone())
 
@@ -138,6 +137,27 @@ class MaskedLinear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map [n, inputs] to [n, outputs]."""
         return masked_linear(x, self.kept, self.pattern, self.bias)
+
+
+def perceptron(network: nn.Module) -> Perceptron | None:
+    """A fully connected float32 network on a CPU as the core trains it, with the same tensors; None for all others."""
+    modules = list(network) if isinstance(network, nn.Sequential) else [network]
+    known = (nn.Flatten, nn.ReLU, nn.Linear, MaskedLinear)
+    ours = all(p.device.type == "cpu" and p.dtype == torch.float32 for p in network.parameters())
+    if not ours or not all(isinstance(module, known) for module in modules):
+        return None
+    layers = []
+    for module in modules:
+        if isinstance(module, MaskedLinear):
+            layers.append(Layer(module.kept.detach(), module.bias.detach(), module.pattern))
+        elif isinstance(module, nn.Linear):
+            layers.append(Layer(module.weight.detach(), module.bias.detach(), _whole(tuple(module.weight.shape))))
+    return Perceptron(layers)
+
+
+@cache
+def _whole(shape: tuple[int, int]) -> Pattern:
+    return Pattern.of(torch.ones(shape, dtype=torch.bool))
 
 
 def prunable(network: nn.Module, output: bool = True) -> Tensors:

@@ -15,8 +15,9 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from ..core.perceptron import Perceptron
 from ..errors import WinnowError
-from .networks import LAYERS, Tensors, apply_masks, prunable
+from .networks import LAYERS, Tensors, apply_masks, perceptron, prunable
 from .settings import SCORED, ImagePruning
 
 SYNFLOW_ROUNDS = 100
@@ -128,8 +129,10 @@ def magnitude(weights: Tensors) -> Tensors:
 
 def snip(network: nn.Module, weights: Tensors, inputs: torch.Tensor, labels: torch.Tensor) -> Tensors:
     """|theta * g|, g the gradient of the mean loss (Lee et al. 2019, connection sensitivity)."""
-    gradients = _summed(_gradients(network, weights, batch, 1.0) for batch in _batches(inputs, labels))
-    return {n: (w.detach() * g).abs() for (n, w), g in zip(weights.items(), gradients, strict=True)}
+    own = perceptron(network)
+    of_batch = partial(_perceptron_gradients, own) if own else partial(_gradients, network, weights, temperature=1.0)
+    gradients = _summed(of_batch(batch) for batch in _batches(inputs, labels))[: len(weights)]
+    return {n: (w.detach() * g.view_as(w)).abs() for (n, w), g in zip(weights.items(), gradients, strict=True)}
 
 
 def grasp(network: nn.Module, weights: Tensors, inputs: torch.Tensor, labels: torch.Tensor) -> Tensors:
@@ -137,7 +140,12 @@ def grasp(network: nn.Module, weights: Tensors, inputs: torch.Tensor, labels: to
 
     As in their software, logits are divided by a temperature. Without it (784-300-100-10, fraction 0.6) the loss after
     pruning starts at 240 nats and does not get below 1.9. The first pass over the examples takes g, the second Hg.
+    Fully connected networks are scored in double precision, as what processors round differently there ranks nothing;
+    for convolutions that would take twice the memory.
     """
+    if perceptron(network):
+        network, inputs = copy.deepcopy(network).double(), inputs.double()
+        weights = {name: weight for name, weight in prunable(network).items() if name in weights}
     of_batch = partial(_gradients, network, weights, temperature=GRASP_TEMPERATURE)
     whole = _summed(of_batch(batch) for batch in _batches(inputs, labels))
 
@@ -147,6 +155,12 @@ def grasp(network: nn.Module, weights: Tensors, inputs: torch.Tensor, labels: to
 
     products = _summed(product(batch) for batch in _batches(inputs, labels))
     return {n: w.detach() * p for (n, w), p in zip(weights.items(), products, strict=True)}
+
+
+def ranked(scores: Tensors) -> Tensors:
+    """The scores over the largest one, as float32: what processors round differently in double ranks nothing."""
+    largest = max(float(score.abs().max()) for score in scores.values())
+    return {name: (score / (largest or 1.0)).float() for name, score in scores.items()}
 
 
 def _batches(inputs: torch.Tensor, labels: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
@@ -165,6 +179,13 @@ def _gradients(
     return torch.autograd.grad(loss, list(weights.values()), create_graph=create_graph)
 
 
+def _perceptron_gradients(network: Perceptron, batch: tuple) -> list[torch.Tensor]:
+    """The same for the weights of a fully connected network, on the core's arithmetic."""
+    inputs, labels, share = batch
+    _, gradients = network.gradients(inputs.flatten(1), labels)
+    return [share * gradient for gradient in gradients[::2]]  # without those of the biases
+
+
 def _summed(parts: Iterable[tuple[torch.Tensor, ...]]) -> list[torch.Tensor]:
     """Tensor by tensor the sum of some lists of tensors, of which only one is in memory at a time."""
     total = None
@@ -177,7 +198,7 @@ def synflow(network: nn.Module, input_shape: tuple[int, ...], kept: int, output:
     """The mask of SynFlow (Tanaka et al. 2020): no data, pruned in 100 rounds to an exponentially falling size.
 
     Each round scores |theta * dR/dtheta| for R = the summed output of the network with |parameters| on an input of
-    ones, in double precision and evaluation mode.
+    ones, in double precision and evaluation mode, ranked in single.
     """
     linear = copy.deepcopy(network).double().eval()
     with torch.no_grad():
@@ -190,7 +211,7 @@ def synflow(network: nn.Module, input_shape: tuple[int, ...], kept: int, output:
     for k in range(1, SYNFLOW_ROUNDS + 1):
         gradients = torch.autograd.grad(linear(ones).sum(), list(weights.values()))
         scores = {n: (w.detach() * g).abs() for (n, w), g in zip(weights.items(), gradients, strict=True)}
-        masks = keep_survivors(scores, masks, round(total * (kept / total) ** (k / SYNFLOW_ROUNDS)))
+        masks = keep_survivors(ranked(scores), masks, round(total * (kept / total) ** (k / SYNFLOW_ROUNDS)))
         apply_masks(linear, masks)
     return masks
 
@@ -255,7 +276,7 @@ def draw(
     chosen = torch.from_numpy(rng.permutation(len(inputs))[: pruning.score_examples])
     scored = copy.deepcopy(network)  # its batch norm takes note of the examples
     weights = prunable(scored, pruning.prune_output)
-    return keep_highest(ON_EXAMPLES[method](scored, weights, inputs[chosen], labels[chosen]), kept)
+    return keep_highest(ranked(ON_EXAMPLES[method](scored, weights, inputs[chosen], labels[chosen])), kept)
 
 
 def density(masks: Tensors) -> float:

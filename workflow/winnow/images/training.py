@@ -48,14 +48,15 @@ def train(
 
     `splits` maps train and test to (inputs, labels). A run that diverges ends with the weights and the row of its
     last evaluation. The order of the examples and their augmentation depend on the streams of that name alone, so a
-    resumed run sees what an uninterrupted one sees. On a GPU the network is compiled and computes in bfloat16 where
-    that is safe; weights and their updates stay float32.
+    resumed run sees what an uninterrupted one sees. A fully connected network on a CPU is trained by the core. On a GPU
+    the network is compiled and computes in bfloat16 where that is safe; weights and their updates stay float32.
     """
     inputs, labels = splits["train"]
     steps = math.ceil(len(inputs) / training.batch_size)
     on_gpu = inputs.device.type == "cuda"
     forward = torch.compile(network, dynamic=False) if on_gpu else network
     precision = torch.autocast("cuda", torch.bfloat16, enabled=on_gpu)
+    own = networks.perceptron(network)
     velocities = {f"velocity.{n}": torch.zeros_like(p) for n, p in network.named_parameters() if training.momentum}
     after_epoch = checkpoint(network.state_dict() | velocities, progress)
     epochs = examples(streams, len(inputs), training, inputs.device)
@@ -70,6 +71,10 @@ def train(
         total = 0.0
         for batch, moves in next(epochs):
             seen = inputs[batch] if moves is None else augmented(inputs[batch], moves)
+            if own:
+                more = (rate, training.momentum, training.weight_decay, list(velocities.values()))
+                total += own.descend(seen.flatten(1), labels[batch], *more)
+                continue
             with precision:
                 loss = cross_entropy(forward(seen), labels[batch])
             total += descend(loss, network, list(velocities.values()), training, rate).double()
@@ -162,6 +167,8 @@ def measure(network: nn.Module, splits: Splits, rows: int = EVALUATED) -> tuple:
 
     Batch norm uses its running statistics.
     """
+    if own := networks.perceptron(network):
+        return tuple(value for s in ("train", "test") for value in own.evaluate(splits[s][0].flatten(1), splits[s][1]))
     values = []
     network.eval()
     for split in ("train", "test"):

@@ -1,0 +1,186 @@
+// Runs every kernel on small problems without torch and prints a hash of each result: the same on every processor.
+// Usage: driver plain|v3|v4
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "kernel.hpp"
+
+using namespace winnow;
+
+uint64_t state;
+
+uint32_t draw() {
+  state = state * 6364136223846793005u + 1442695040888963407u;
+  return uint32_t(state >> 33);
+}
+
+// Uniform in [-1/2, 1/2): exact on every processor.
+float number() { return float(int32_t(draw() >> 7)) / float(1 << 24) - 0.5f; }
+
+template <class T>
+T* aligned(int64_t count) {
+  const size_t bytes = (size_t(count) * sizeof(T) + 64) / 64 * 64;
+  void* p = std::aligned_alloc(64, bytes);
+  std::memset(p, 0, bytes);
+  return static_cast<T*>(p);
+}
+
+// rows x columns random numbers, `chunks` chunks a row, zeros behind the last column.
+float* matrix(int64_t rows, int64_t columns, int64_t chunks, float scale = 1.0f) {
+  float* const m = aligned<float>(rows * chunks * kLanes);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < columns; ++c) m[r * chunks * kLanes + c] = number() * scale;
+  return m;
+}
+
+std::string name_of;
+
+template <class T>
+void report(const char* what, const T* values, int64_t count) {
+  uint64_t hash = 1469598103934665603u;
+  const auto* bytes = reinterpret_cast<const unsigned char*>(values);
+  for (size_t i = 0; i < size_t(count) * sizeof(T); ++i) hash = (hash ^ bytes[i]) * 1099511628211u;
+  std::printf("%s %s %016llx\n", name_of.c_str(), what, static_cast<unsigned long long>(hash));
+}
+
+struct Sparse {
+  std::vector<int64_t> starts{0};
+  std::vector<uint32_t> rows;
+  std::vector<float> values, gradient, dense;
+  std::vector<int32_t> order;
+  std::vector<uint16_t> bits;
+  int64_t neurons, d;
+
+  Sparse(int64_t neurons, int64_t d, int64_t stride, int percent) : dense(neurons * d), neurons(neurons), d(d) {
+    const int64_t groups = (d + kLanes - 1) / kLanes;
+    bits.resize(neurons * groups);
+    for (int64_t r = 0; r < neurons; ++r) {
+      for (int64_t j = 0; j < d; ++j) {
+        if (int(draw() % 100) >= percent) continue;
+        rows.push_back(uint32_t(j * stride));
+        values.push_back(number());
+        dense[r * d + j] = values.back();
+        bits[r * groups + j / kLanes] |= uint16_t(1u << (j % kLanes));
+      }
+      starts.push_back(int64_t(values.size()));
+    }
+    gradient.resize(values.size());
+    for (size_t j = 0; j < values.size(); ++j) order.push_back(int32_t(values.size() - 1 - j));
+    for (int64_t i = 0; i < kAhead; ++i) rows.push_back(0);
+  }
+
+  Weights weights() {
+    return {neurons, 1, starts.data(), rows.data(), values.data(), gradient.data(), order.data(), Fetch::none, false};
+  }
+  Mask mask() const { return {neurons, d, starts.data(), bits.data()}; }
+};
+
+void layers(const Kernels& k, const LayerKernels& l, int64_t rows, int64_t d, int64_t batch, int percent) {
+  const int64_t chunks = (batch + kLanes - 1) / kLanes, stride = chunks | 1;
+  Sparse w(rows, d, stride, percent);
+  const Columns x{matrix(d, batch, stride), chunks, stride}, g{matrix(rows, batch, stride), chunks, stride};
+  float *z = aligned<float>(rows * stride * kLanes), *to_x = aligned<float>(d * stride * kLanes);
+  float *gradient = aligned<float>(rows * d), *bias = matrix(1, rows, rows), *to_bias = aligned<float>(rows);
+  k.forward(w.weights(), x, z, stride);
+  report("forward", z, rows * stride * kLanes);
+  const Dense a{w.dense.data(), rows, d, d, 1}, turned{w.dense.data(), d, rows, 1, d};
+  l.product(a, x, z, stride);
+  report("product", z, rows * stride * kLanes);
+  l.product(turned, g, to_x, stride);
+  report("turned", to_x, d * stride * kLanes);
+  l.outer(g, rows, x, d, false, gradient);
+  l.outer(g, rows, x, d, true, gradient);
+  report("outer", gradient, rows * d);
+  k.backward(w.weights(), x, g.values, z, stride);
+  report("backward", w.gradient.data(), int64_t(w.gradient.size()));
+  l.shift(rows, batch, bias, true, z, stride);
+  report("shift", z, rows * stride * kLanes);
+  l.unshift(rows, batch, z, stride, const_cast<float*>(g.values), stride, to_bias);
+  report("unshift", g.values, rows * stride * kLanes);
+  report("bias", to_bias, rows);
+  k.expand(w.mask(), w.values.data(), gradient);
+  report("expand", gradient, rows * d);
+  k.collect(w.mask(), gradient, w.gradient.data());
+  report("collect", w.gradient.data(), int64_t(w.gradient.size()));
+  float *weights = matrix(1, rows * d, rows * d), *velocity = matrix(1, rows * d, rows * d);
+  l.update({0.1f, 0.9f, 0.001f}, rows * d, gradient, velocity, weights);
+  l.update({0.1f, 0.9f, 0.001f}, rows * d, gradient, nullptr, weights);
+  report("update", weights, rows * d);
+}
+
+void descent(const Kernels& k, int64_t neurons, int64_t d, int64_t n, int64_t classes, int64_t power) {
+  const int64_t columns = n + classes, chunks = (columns + kLanes - 1) / kLanes, length = chunks * kLanes;
+  const bool logistic = classes == 1;
+  constexpr int64_t steps = 40;
+  Sparse w(neurons, d, chunks, 40);
+  const Columns x{matrix(d, columns, chunks), chunks, chunks};
+  std::vector<int64_t> starts{0}, of, labels;
+  std::vector<float> output;
+  std::vector<int32_t> patches;
+  for (int64_t r = 0; r < neurons; ++r) {
+    for (int64_t c = 0; c < classes; ++c) of.push_back(c), output.push_back(number());
+    starts.push_back(int64_t(of.size()));
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    labels.push_back(logistic ? int64_t(draw() % 2) * 2 - 1 : int64_t(draw() % classes));
+    patches.push_back(int32_t(n));
+    patches.push_back(int32_t(i));
+  }
+  const auto doubles = [](int64_t count) { return aligned<double>(count); };
+  const Score score{doubles(classes * n), doubles(classes * n), doubles(2 * n), doubles(length), 0.0, 0.0};
+  double *losses = doubles(steps + 1), *errors = doubles(steps + 1);
+  float* const coefficients = aligned<float>(neurons * length);
+  Descent run{w.weights(),
+              x,
+              {starts.data(), of.data(), output.data()},
+              {n, 2, classes, patches.data(), labels.data(), logistic ? Loss::logistic : Loss::cross_entropy},
+              score,
+              power,
+              steps,
+              0.2 / double(n),
+              -1.0,
+              true,
+              aligned<float>(neurons * length),
+              aligned<float>(length),
+              aligned<float>(classes * length),
+              aligned<float>(classes * length),
+              coefficients,
+              losses,
+              errors};
+  int64_t taken = 0;
+  k.descend(run, &taken);
+  report("losses", losses, taken + 1);
+  report("errors", errors, taken + 1);
+  report("weights", w.values.data(), int64_t(w.values.size()));
+  report("output", output.data(), int64_t(output.size()));
+  report("coefficients", coefficients, neurons * length);
+  report("logits", run.score.logits, classes * n);
+}
+
+int main(int, char** arguments) {
+  const std::string wish = arguments[1];
+  const Kernels* k = wish == "plain" ? &plain : nullptr;
+  const LayerKernels* l = &plain_layers;
+#ifdef __x86_64__
+  if (wish == "v3") k = &v3, l = &v3_layers;
+  if (wish == "v4") k = &v4, l = &v4_layers;
+#endif
+  if (!k) return 2;
+  for (const auto& [rows, d] : {std::pair<int64_t, int64_t>{1, 1}, {3, 5}, {70, 90}, {203, 130}})
+    for (const int64_t batch : {1, 16, 33, 100, 128})
+      for (const int percent : {0, 30, 100}) {
+        state = uint64_t(rows * 1000003 + d * 1009 + batch * 101 + percent);
+        name_of = std::to_string(rows) + "x" + std::to_string(d) + " " + std::to_string(batch) + " " +
+                  std::to_string(percent) + "%";
+        layers(*k, *l, rows, d, batch, percent);
+      }
+  for (const auto& [classes, power] : {std::pair<int64_t, int64_t>{3, 2}, {1, 1}, {2, 3}, {4, 4}})
+    for (const int64_t n : {20, 100, 333}) {
+      state = uint64_t(classes * 1000 + n);
+      name_of = "descent " + std::to_string(classes) + " " + std::to_string(power) + " " + std::to_string(n);
+      descent(*k, 10, 150, n, classes, power);
+    }
+}

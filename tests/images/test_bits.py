@@ -1,0 +1,105 @@
+"""Run tables of fully connected networks are byte-identical on every processor: one factor at a time."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from winnow.config.base import RunSettings
+from winnow.core.build import build
+from winnow.files import write_arrays
+from winnow.images import data, settings
+from winnow.randomness import generator
+
+METHODS = ("bernoulli", "exact", "layerwise", "erk", "magnitude", "snip", "grasp", "synflow", "imp", "shuffled_imp")
+CODE = """
+import sys
+from winnow.images import training
+folder, library = sys.argv[1:3]
+def run(method, fraction, sigma, *more):
+    out = f"{folder}/{method}-{fraction}-{sigma}.parquet"
+    training.main(["--settings", "experiment.json", "--core", library, "--set", f"method={method}", f"sigma={sigma}",
+        "--fraction", fraction, "--seeds", "0", "--data", "seed-0.npz", "--out", out, *more])
+masks = f"{folder}/imp.safetensors"
+run("imp", "0", "0", "--next-fraction", "0.7", "--next-masks", masks)
+for method in sys.argv[3:]:
+    run(method, "0.7", "0", *(["--masks", masks] if "imp" in method else []))
+run("bernoulli", "0.7", "0.5")
+"""
+# What changes the arithmetic or the choice of instructions of the core, torch, oneDNN and numpy.
+FACTORS = {
+    "core v3": {"WINNOW_ISA": "v3"},
+    "core plain": {"WINNOW_ISA": "plain"},
+    "torch without vectors": {"ATEN_CPU_CAPABILITY": "default"},
+    "torch avx2": {"ATEN_CPU_CAPABILITY": "avx2"},
+    "torch avx512": {"ATEN_CPU_CAPABILITY": "avx512"},
+    "onednn sse41": {"ONEDNN_MAX_CPU_ISA": "SSE41"},
+    "onednn avx2": {"ONEDNN_MAX_CPU_ISA": "AVX2"},
+    "onednn avx512": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"},
+    "numpy without vectors": {"NPY_DISABLE_CPU_FEATURES": ""},
+}
+
+
+def tables(folder, library, name, **environment):
+    """sha256 of every table and mask that the runs write in a process of its own."""
+    made = folder / name
+    made.mkdir()
+    paths = os.pathsep.join([str(Path(settings.__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-c", CODE, str(made), str(library), *METHODS]
+    done = subprocess.run(
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": paths} | environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(made.iterdir())}
+
+
+@pytest.fixture(scope="module")
+def expected(library, tmp_path_factory):
+    """(folder, tables) of this processor as it is."""
+    folder = tmp_path_factory.mktemp("bits")
+    tree = {
+        "kind": "images",
+        "data": {"source": "digits", "n_test": 1300},
+        "model": {"hidden": [40, 24]},
+        "pruning": {"score_examples": 100},
+        "training": {"epochs": 3, "batch_size": 48, "evaluate_every": 1, "momentum": 0.5, "weight_decay": 0.001},
+    }
+    experiment = RunSettings[settings.ImageSettings](
+        experiment="x", root_seed=1, settings=settings.ImageSettings(**tree)
+    )
+    (folder / "experiment.json").write_text(experiment.model_dump_json())
+    write_arrays(folder / "seed-0.npz", **data.draw(experiment.settings.data, generator(1, "x", 0, "data")))
+    found = tables(folder, library, "as it is")
+    assert len(found) == len(METHODS) + 3 and len(set(found.values())) == len(found)
+    return folder, found
+
+
+def numpy_features():
+    """The vector instructions that numpy found beyond those that it is built for."""
+    from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
+
+    return " ".join(name for name in __cpu_dispatch__ if __cpu_features__[name])
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_the_instructions_of_a_processor_change_no_byte(expected, library, factor):
+    environment = dict(FACTORS[factor])
+    if "NPY_DISABLE_CPU_FEATURES" in environment:
+        environment["NPY_DISABLE_CPU_FEATURES"] = numpy_features()
+    if environment.get("WINNOW_ISA") == "v3" and "avx2" not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("this processor has no AVX2")
+    folder, found = expected
+    assert tables(folder, library, factor, **environment) == found
+
+
+def test_another_compiler_changes_no_byte(expected, monkeypatch, tmp_path):
+    if shutil.which("clang++") is None:
+        pytest.skip("clang++ is not installed")
+    monkeypatch.setenv("CXX", "clang++")
+    build(tmp_path / "clang.so")
+    folder, found = expected
+    assert tables(folder, tmp_path / "clang.so", "clang") == found

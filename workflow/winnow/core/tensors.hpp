@@ -1,0 +1,256 @@
+// What the operators share: the choice of the instruction set, memory, checked tensors, the layout of the kept weights.
+#pragma once
+
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
+#ifdef __x86_64__
+#include <xmmintrin.h>
+#endif
+
+#include "kernel.hpp"
+
+namespace {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+using namespace winnow;
+
+constexpr int64_t kBlockChunks = 13;  // columns of a pass at a time
+constexpr int64_t kNear = 768 << 10;   // bytes of input rows that a second-level cache serves without prefetching
+
+// ---- The processor ------------------------------------------------------------------------------------------------
+
+struct Isa {
+  const Kernels& kernels;
+  const LayerKernels& layers;
+};
+
+Isa isa_in_use() {
+  const char* wish = std::getenv("WINNOW_ISA");
+  const std::string name = wish ? wish : "";
+#ifdef __x86_64__
+  __builtin_cpu_init();
+  const bool has_v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool has_v4 = has_v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512vl");
+  if (has_v4 && (name.empty() || name == "v4")) return {v4, v4_layers};
+  if (has_v3 && (name.empty() || name == "v3")) return {v3, v3_layers};
+#endif
+  STD_TORCH_CHECK(name.empty() || name == "plain", "winnow: WINNOW_ISA=", name,
+                  " is not one of v4, v3, plain, or this processor does not have it");
+  return {plain, plain_layers};
+}
+const Kernels& kernels() { return isa_in_use().kernels; }
+const LayerKernels& layer_kernels() { return isa_in_use().layers; }
+
+// Bytes of the second-level cache. A large one stands in front of a slow third level (Intel since Sapphire Rapids: 2 MB
+// and 30 GB/s behind it), where a prototype was tuned; an AMD processor (1 MB) loses 5 to 14 % by the same. Speed depends
+// on this, no bit does; WINNOW_L2 overrides it.
+int64_t second_level() {
+  if (const char* wish = std::getenv("WINNOW_L2")) return std::atoll(wish);
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  static const int64_t bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  return bytes;
+#else
+  return 0;
+#endif
+}
+bool slow_third_level() { return second_level() >= int64_t(2) << 20; }
+
+// Subnormal numbers slow late training down up to 30 times: they are zero inside an operator.
+class FlushSubnormals {
+ public:
+#ifdef __x86_64__
+  FlushSubnormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040); }
+  ~FlushSubnormals() { _mm_setcsr(before_); }
+
+ private:
+  unsigned before_;
+#else
+  FlushSubnormals() {}
+#endif
+};
+
+// ---- Memory -------------------------------------------------------------------------------------------------------
+
+struct Free {
+  void operator()(void* p) const { std::free(p); }
+};
+template <class T>
+using Buffer = std::unique_ptr<T[], Free>;
+
+// Room for `count` values, aligned for a chunk; much of it on huge pages, which the scattered reads of a pass need.
+template <class T>
+Buffer<T> room(int64_t count) {
+  const size_t huge = size_t(1) << 21, wanted = std::max<size_t>(size_t(count) * sizeof(T), 1);
+  const size_t alignment = wanted >= huge ? huge : 64, bytes = (wanted + alignment - 1) / alignment * alignment;
+  void* p = std::aligned_alloc(alignment, bytes);
+  STD_TORCH_CHECK(p != nullptr, "winnow: no memory for ", bytes, " bytes");
+#ifdef MADV_HUGEPAGE
+  if (wanted >= huge) madvise(p, bytes, MADV_HUGEPAGE);
+#endif
+  return Buffer<T>(static_cast<T*>(p));
+}
+
+template <class T>
+Buffer<T> zeros(int64_t count) {
+  Buffer<T> values = room<T>(count);
+  std::fill_n(values.get(), count, T(0));
+  return values;
+}
+
+// ---- Tensors ------------------------------------------------------------------------------------------------------
+
+template <class T>
+T* pointer(const Tensor& tensor) {
+  return static_cast<T*>(tensor.data_ptr());
+}
+
+void check(const Tensor& t, const char* name, ScalarType type, std::initializer_list<int64_t> shape) {
+  STD_TORCH_CHECK(t.is_cpu() && t.is_contiguous() && t.scalar_type() == type, "winnow: ", name,
+                  " is not a contiguous CPU tensor of the documented type");
+  bool same = t.dim() == int64_t(shape.size());
+  int64_t axis = 0;
+  for (int64_t size : shape) {
+    same = same && t.size(axis) == size;
+    ++axis;
+  }
+  STD_TORCH_CHECK(same, "winnow: ", name, " has the wrong shape");
+}
+
+template <class T>
+void check_range(const Tensor& t, const char* name, int64_t low, int64_t high) {
+  const T* const values = pointer<const T>(t);
+  const int64_t count = t.numel();
+  const T least = T(low), most = T(high - 1);
+  bool outside = false;
+  for (int64_t i = 0; i < count; ++i) outside |= (values[i] < least) | (values[i] > most);
+  STD_TORCH_CHECK(!outside, "winnow: ", name, " outside [", low, ", ", high, ")");
+}
+
+enum class Coordinates { check, trusted };
+
+// Checks compressed rows over d columns and returns their number. The coordinates of a core.Pattern were checked when
+// it was made: at high density that would cost a minibatch layer 4 % of its time.
+int64_t check_rows(const Tensor& pointers, const Tensor& coordinates, const Tensor& values, int64_t d,
+                   Coordinates which) {
+  const int64_t rows = pointers.numel() - 1, count = coordinates.numel();
+  check(pointers, "pointers", ScalarType::Long, {rows + 1});
+  check(coordinates, "coordinates", ScalarType::Int, {count});
+  check(values, "weights", ScalarType::Float, {count});
+  const int64_t* starts = pointer<const int64_t>(pointers);
+  STD_TORCH_CHECK(rows >= 0 && starts[0] == 0 && starts[rows] == count && std::is_sorted(starts, starts + rows + 1),
+                  "winnow: pointers do not ascend from 0 to the number of weights");
+  if (which == Coordinates::check) {
+    check_range<int32_t>(coordinates, "coordinates", 0, d);
+    const int32_t* const columns = pointer<const int32_t>(coordinates);
+    bool falls = false;
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t j = starts[r] + 1; j < starts[r + 1]; ++j) falls |= columns[j] <= columns[j - 1];
+    STD_TORCH_CHECK(!falls, "winnow: the coordinates of a neuron do not ascend");
+  }
+  return rows;
+}
+
+int64_t chunks_of(int64_t columns) { return (columns + kLanes - 1) / kLanes; }
+
+// A matrix whose rows start on a multiple of 64 bytes (core.padded makes them).
+Columns padded(const Tensor& t, const char* name, int64_t columns) {
+  STD_TORCH_CHECK(t.is_cpu() && t.scalar_type() == ScalarType::Float && t.dim() == 2 && t.size(1) == columns &&
+                      (columns == 1 || t.stride(1) == 1) && t.stride(0) % kLanes == 0 && t.stride(0) >= columns &&
+                      reinterpret_cast<uintptr_t>(t.data_ptr()) % 64 == 0,
+                  "winnow: ", name, " is not a padded float32 matrix with ", columns, " columns (core.padded)");
+  return {pointer<const float>(t), chunks_of(columns), t.stride(0) / kLanes};
+}
+
+// The kept weights in the order of the pass, and the way back.
+class Layout {
+ public:
+  // d input rows, `stride` chunks apart
+  Layout(const Tensor& pointers, const Tensor& coordinates, const Tensor& values, int64_t d, int64_t stride,
+         Coordinates which, int64_t tile_rows = 0)
+      : neurons_(check_rows(pointers, coordinates, values, d, which)), count_(coordinates.numel()),
+        starts_(pointer<const int64_t>(pointers)), user_(pointer<float>(values)),
+        rows_(room<uint32_t>(count_ + kAhead)) {
+    STD_TORCH_CHECK(d * stride < int64_t(1) << 32, "winnow: the inputs are too large (", d, " coordinates)");
+    const int32_t* columns = pointer<const int32_t>(coordinates);
+    std::fill_n(rows_.get() + count_, kAhead, 0);
+    if (tile_rows > 0 && tile_rows < d && count_ > 0) tiles_ = (d + tile_rows - 1) / tile_rows;
+    const int64_t bytes = (tiles_ > 1 ? tile_rows : d) * stride * kLanes * int64_t(sizeof(float));
+    if (bytes > kNear) fetch_ = slow_third_level() && bytes > second_level() * 3 / 4 ? Fetch::second : Fetch::first;
+    if (tiles_ == 1) {
+      for (int64_t j = 0; j < count_; ++j) rows_[j] = uint32_t(columns[j] * stride);
+      return;
+    }
+    tile_starts_ = zeros<int64_t>(tiles_ * neurons_ + 1);
+    each_tile(columns, tile_rows, [&](int64_t tile, int64_t r, int64_t begin, int64_t end) {
+      tile_starts_[tile * neurons_ + r + 1] = end - begin;
+    });
+    for (int64_t i = 0; i < tiles_ * neurons_; ++i) tile_starts_[i + 1] += tile_starts_[i];
+    values_ = room<float>(count_);
+    each_tile(columns, tile_rows, [&](int64_t tile, int64_t r, int64_t begin, int64_t end) {
+      const int64_t shift = tile_starts_[tile * neurons_ + r] - begin;
+      for (int64_t j = begin; j < end; ++j) rows_[j + shift] = uint32_t(columns[j] * stride);
+      std::copy(user_ + begin, user_ + end, &values_[begin + shift]);
+    });
+    columns_ = columns;
+    tile_rows_ = tile_rows;
+  }
+
+  Weights weights() const {
+    const bool grouped = slow_third_level();
+    if (tiles_ == 1) return {neurons_, 1, starts_, rows_.get(), user_, nullptr, nullptr, fetch_, grouped};
+    return {neurons_, tiles_, tile_starts_.get(), rows_.get(), values_.get(), nullptr, nullptr, fetch_, grouped};
+  }
+
+  void write_back() const {
+    if (tiles_ > 1)
+      each_tile(columns_, tile_rows_, [&](int64_t tile, int64_t r, int64_t begin, int64_t end) {
+        std::copy_n(&values_[tile_starts_[tile * neurons_ + r]], end - begin, user_ + begin);
+      });
+  }
+
+ private:
+  // Calls visit(tile, neuron, begin, end) for the user's weights begin..end of every neuron in every tile it has any in.
+  template <class Visit>
+  void each_tile(const int32_t* columns, int64_t tile_rows, Visit visit) const {
+    for (int64_t r = 0; r < neurons_; ++r)
+      for (int64_t j = starts_[r], end = j; j < starts_[r + 1]; j = end) {
+        const int64_t tile = columns[j] / tile_rows, last = (tile + 1) * tile_rows;
+        while (end < starts_[r + 1] && columns[end] < last) ++end;
+        visit(tile, r, j, end);
+      }
+  }
+
+  int64_t neurons_, count_, tiles_ = 1;
+  Fetch fetch_ = Fetch::none;
+  const int64_t* starts_;
+  float* user_;
+  Buffer<uint32_t> rows_;
+  const int32_t* columns_ = nullptr;
+  int64_t tile_rows_ = 0;
+  Buffer<int64_t> tile_starts_;
+  Buffer<float> values_;
+};
+
+// z = W X, in blocks of columns
+void forward_blocks(const Weights& w, const Columns& x, float* z, int64_t z_chunks) {
+  for (int64_t first = 0; first < x.chunks; first += kBlockChunks)
+    kernels().forward(w, x.block(first, kBlockChunks), z + first * kLanes, z_chunks);
+}
+
+}  // namespace
