@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import worlds
 
+from winnow.errors import WinnowError
 from winnow.figures import regimes
 from winnow.judge import selection
 
@@ -34,6 +35,10 @@ def test_the_gap_weighs_classes_alike_and_may_be_negative():
     rows = pd.DataFrame({"train_loss": [9.0, 9], "test_loss": [0.0, 0]})
     rows = rows.assign(train_loss_balanced=[0.1, 0.2], test_loss_balanced=[0.3, 0.1])
     assert selection.gap(rows).tolist() == pytest.approx([0.2, -0.1])
+    with pytest.raises(WinnowError, match=r"training\.milestones: 0\.01 and 0\.001 must be among them"):
+        selection.gap(rows.assign(train_loss_balanced=[0.1, math.nan]))
+    diverged = rows.assign(train_loss=[9.0, math.nan], train_loss_balanced=[0.1, math.nan])
+    assert np.isnan(selection.gap(diverged).iloc[1])
 
 
 def test_crossings_are_interpolated_in_logarithms():

@@ -35,7 +35,7 @@ def run(library):
     network = build(SETTINGS, pattern, rng)
     train, test = (examples(SETTINGS, arrays, split) for split in ("train", "test"))
     tracker = decomposition.Tracker(network, train, test, SETTINGS)
-    before = tracker.measure(core.evaluate(network, test, loss="cross_entropy")[2])
+    before = tracker.measure(core.evaluate(network, test, loss="cross_entropy")[2], compared=False)
     core.descend(
         network,
         train,
@@ -102,7 +102,7 @@ def test_what_is_measured_before_and_after(run):
     tracker, before, pattern, train, test = run
     assert set(before) == set(tracker.names)
     assert before["gamma_max"] == before["zeta_max"] == before["variance_learned"] == 0
-    after = tracker.measure(core.evaluate(tracker.network, test, loss="cross_entropy")[2])
+    after = tracker.measure(core.evaluate(tracker.network, test, loss="cross_entropy")[2], compared=True)
     assert after["gamma_max"] > 0
     assert after["zeta_max"] > 0
     weights, start = (dense(pattern, w) for w in (tracker.network.weights.numpy(), tracker.initial_weights))
@@ -131,7 +131,8 @@ def test_balanced_losses_do_not_change_with_the_shares_of_the_classes(run):
         split: core.evaluate(tracker.network, x, loss="cross_entropy")[2]
         for split, x in zip("ab", (train, test), strict=True)
     }
-    after = tracker.measure(logits["b"])
+    after = tracker.measure(logits["b"], compared=True)
+    assert np.isnan(tracker.measure(logits["b"], compared=False)["train_loss_balanced"])
     for split, examples_ in (("train", train), ("test", test)):
         scores, labels = logits["a" if split == "train" else "b"].numpy(), examples_.labels.numpy()
         each = np.log(np.exp(scores).sum(axis=0)) - scores[labels, np.arange(len(labels))]

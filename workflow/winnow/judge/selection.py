@@ -79,8 +79,13 @@ def at_step(table: pd.DataFrame, step: int) -> pd.DataFrame:
 def gap(rows: pd.DataFrame) -> pd.Series:
     """Test minus train loss, nats, every class weighing the same in both: about 0 where nothing is memorized.
 
-    Unweighted, chance differences of the classes' shares would be most of it.
+    Unweighted, chance differences of the classes' shares would be most of it. Raises WinnowError where a run was not
+    stopped to be compared: the balanced train loss is measured at eps, at milestones and at the last step only.
     """
+    if (rows.train_loss_balanced.isna() & rows.train_loss.notna()).any():
+        raise WinnowError(
+            f"training.milestones: {EPS:g} and {EPS / 10:g} must be among them or be eps, to judge the gap"
+        )
     return rows.test_loss_balanced - rows.train_loss_balanced
 
 

@@ -181,14 +181,17 @@ class Tracker:
         self.initial_weights = network.weights.numpy().copy()
         self.initial = initial_features(network, train, self.columns)
 
-    def measure(self, logits: torch.Tensor) -> dict[str, float]:
-        """What the network has learned so far; `logits` float64 [K, n_test] of the test examples."""
+    def measure(self, logits: torch.Tensor, compared: bool) -> dict[str, float]:
+        """What the network has learned so far; `logits` float64 [K, n_test] of the test examples.
+
+        train_loss_balanced is measured only where runs are `compared`, else nan: it costs as much as a step.
+        """
         data, loss = self.settings.data, self.settings.training.loss
         signals = data.signal_coordinates if data.signal == "coordinate" else 0  # a dense one has no place of its own
-        seen = core.evaluate(self.network, self.train, loss=loss)[2]
+        seen = core.evaluate(self.network, self.train, loss=loss)[2] if compared else None
         return (
             features(self.coefficients.numpy(), self.columns)
-            | {"train_loss_balanced": balanced_loss(self.train.labels, seen)}
+            | {"train_loss_balanced": balanced_loss(self.train.labels, seen) if compared else float("nan")}
             | {"test_loss_balanced": balanced_loss(self.test.labels, logits)}
             | noise_variances(self.initial_weights, self.network, data.sigma_n, signals)
             | fresh_noise(self.network, self.test, self.settings.model.event_threshold, logits)
