@@ -6,7 +6,6 @@ the recursions of Definition 14) is no claim here.
 """
 
 import argparse
-import math
 from typing import Annotated
 
 import pandas as pd
@@ -155,15 +154,6 @@ def _by_regime(rows: list[dict], key: str) -> list[str]:
     return [f"- {regime}: {'; '.join(f'`{item}`' for item in found)}" for regime, found in items.items() if found]
 
 
-def _finite(value):
-    """The value with every nan as None, because JSON has no nan."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def main(arguments: list[str]) -> None:
     """Judge every claim from the metrics of its experiments."""
     parser = argparse.ArgumentParser(prog="python workflow claims", description=main.__doc__)
@@ -175,6 +165,6 @@ def main(arguments: list[str]) -> None:
     runs = [read(path, Either) for path in options.settings]
     tables = {run.experiment: pd.read_parquet(used(path)) for run, path in zip(runs, options.metrics, strict=True)}
     found = claims(tables, {run.experiment: run.settings for run in runs})
-    write_json(options.json, _finite(found))
+    write_json(options.json, found)
     with atomic(options.markdown) as temporary:
         temporary.write_text(table(found))
