@@ -71,7 +71,7 @@ def test_the_signal_is_learned_when_the_last_class_has_it():
     one = regime("condition2")
     table = one.table.assign(gamma_max=1e9)  # the fastest class does not count
     again = selection.learning_times(selection.Regime("x", table, one.settings))
-    pd.testing.assert_frame_equal(again, selection.learning_times(one))
+    assert again.steps.tolist() == selection.learning_times(one).steps.tolist()
     assert again.steps.notna().all()
 
 

@@ -97,11 +97,11 @@ def without_signal(regime: Regime) -> pd.DataFrame:
 
 
 def learning_times(regime: Regime) -> pd.DataFrame:
-    """Steps until every class has max gamma >= m^(-1/q), by run of Theorem 3's range (nan: not all classes do)."""
-    model = regime.settings.model
-    rows = regime.table[regime.is_mild(regime.table)]
+    """One row a run of Theorem 3's range; `steps`: when every class has max gamma >= m^(-1/q) (nan: one never has)."""
+    model, starts = regime.settings.model, regime.starts()
     level = formulas.feature_scale(model.width, model.power)
-    return first_step_above(rows, "gamma_least", level).rename("steps").reset_index()
+    steps = first_step_above(regime.table, "gamma_least", level).rename("steps").reset_index()
+    return starts[regime.is_mild(starts)].merge(steps, on=RUN)
 
 
 def width_rows(table: pd.DataFrame, settings: TwoLayerSettings) -> pd.DataFrame:
