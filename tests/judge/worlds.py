@@ -121,7 +121,7 @@ def run(name: str, point: dict, world: str) -> list[dict]:
         "gamma_cross": formulas.signal_bounds(*size, 1.0, density)[1] * math.exp(between(-1, 1))
         if density > 0.01
         else 0,
-        "variance_noise_max": noise**2 * 2 * math.exp(between(-0.5, 0.5)),
+        "variance_noise_max": 1.7 * noise**2,
         "event_missed": bound * (1 + between(-0.5, 0.5)),
     }
     predicted = formulas.signal_time(density, width, data.classes, init_std, level, 3) if density > 0.07 else 0
@@ -134,6 +134,7 @@ def run(name: str, point: dict, world: str) -> list[dict]:
         step = memorized_at + (eps < 0.005) if missing else LAST_STEP - (eps > 0.005)
         end = {"step": step, "train_loss": eps, "test_loss": eps + gap, "test_error": error}
         rows.append(end | {"gamma_least": 2.0 * (width / 100) ** exponent})
+        rows[-1]["variance_noise_max"] = common["variance_noise_max"] * 2 * math.exp(between(-0.5, 0.5))
         if missing:
             rows[-1]["test_loss"] = math.log(2) + between(0.1, -0.1)
         if name == "overprune" and world == UNDECIDABLE and seed % 2:
