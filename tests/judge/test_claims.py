@@ -111,9 +111,10 @@ def test_the_paper_s_claims_come_first_in_one_line_each(world):
     name, found = world
     lines = claims.table(found).splitlines()
     heads = lines[2 : lines.index("", 2)]
-    assert [line.split(":")[0] for line in heads] == ["- Claim 1", "- Claim 2", *["- Claim 3"] * 2, *["- Claim 4"] * 2]
+    assert [line.split(":")[0] for line in heads] == [f"- Claim {k}" for k in (1, 2, 3, 4)]
     first = {TRUE: "**Supported** in condition2", FALSE: "**Contradicted** in condition2"}
     assert first.get(name, "**Inconclusive** in condition2") in heads[0]
+    assert [line.count("n = ") for line in heads] == [1, 1, 2, 2]
     outside = {TRUE: "extends", FALSE: "does not extend", UNDECIDABLE: "inconclusive"}[name]
     assert f"; {outside} in boundary, init_std 0.1" in heads[0]
 

@@ -24,17 +24,21 @@ from .selection import EPS, Regime, split_regimes
 Either = Annotated[TwoLayerSettings | ImageSettings, Field(discriminator="kind")]
 SWEPT = {"boundary": "init_std"}
 
-# The paper's claims in its own order, and the row that answers each with one number.
+# The paper's claims in its own order, and the rows that answer each with one number.
 HEADLINES = {
-    "1": "Claim 1: below a threshold, pruned networks reach train loss -> 0 and generalize.",
-    "2": "Claim 2: in that range, generalization gets better with pruning.",
-    "3-train": "Claim 3: far above it, the train loss still goes to zero, because the noise is memorized.",
-    "3-accuracy": "Claim 3: and the test performance is that of guessing.",
-    "4-noise-helps": "Claim 4: because pruning changes which features are learned; mild pruning takes noise.",
-    "4-signal-harms": "Claim 4: and over-pruning takes the signal.",
-    "practice-random": "Practice: random pruning stays competitive up to the sparsity that the paper names.",
-    "practice-knee": "Practice: training accuracy drops later than test accuracy.",
-    "practice-boost": "Practice: pruning at initialization can test better than dense.",
+    "Claim 1: below a threshold, pruned networks reach train loss -> 0 and generalize.": ("1",),
+    "Claim 2: in that range, generalization gets better with pruning.": ("2",),
+    "Claim 3: far above it, the train loss still goes to zero, and the test performance is that of guessing.": (
+        "3-train",
+        "3-accuracy",
+    ),
+    "Claim 4: because pruning changes which features are learned: mild pruning takes noise, over-pruning the signal.": (
+        "4-noise-helps",
+        "4-signal-harms",
+    ),
+    "Practice: random pruning stays competitive up to the sparsity that the paper names.": ("practice-random",),
+    "Practice: training accuracy drops later than test accuracy.": ("practice-knee",),
+    "Practice: pruning at initialization can test better than dense.": ("practice-boost",),
 }
 
 
@@ -86,19 +90,24 @@ def missing_classes(regimes: list[Regime]) -> list[dict]:
 
 
 def headlines(rows: list[dict]) -> list[str]:
-    """One line for each claim of the paper: what it says, the verdict where it applies, one number, and elsewhere."""
+    """One line for each claim of the paper: what it says, the verdict where it applies, its number, and elsewhere."""
     lines = []
-    for name, says in HEADLINES.items():
-        judged = [row for row in rows if row["id"] == name and row["verdict"] != NOT_RUN]
-        if not judged:
-            continue
-        # Where it applies, or most nearly does, with the most seeds.
-        first, *others = sorted(judged, key=lambda row: (len(row["broken"]), -row["n"]))
-        line = f"- {says} **{first['verdict'].capitalize()}** in {first['regime']}"
-        line += f" ({first['statistic']}: {number(first)}, n = {first['n']})"
-        line += " (outside its hypotheses)" if first["broken"] and first["verdict"] == INCONCLUSIVE else ""
-        lines.append(line + "".join(f"; {row['verdict']} in {row['regime']}" for row in others) + ".")
+    for says, names in HEADLINES.items():
+        answers = [_answer([row for row in rows if row["id"] == name and row["verdict"] != NOT_RUN]) for name in names]
+        if all(answers):
+            lines.append(f"- {says} {' '.join(answers)}")
     return lines
+
+
+def _answer(rows: list[dict]) -> str:
+    """The verdict where a claim applies, or most nearly does, with the most seeds; then in other regimes."""
+    if not rows:
+        return ""
+    first, *others = sorted(rows, key=lambda row: (len(row["broken"]), -row["n"]))
+    word = first["verdict"].capitalize()
+    word += " (outside its hypotheses)" if first["broken"] and first["verdict"] == INCONCLUSIVE else ""
+    answer = f"**{word}** in {first['regime']}: {first['statistic']} {number(first)}, n = {first['n']}"
+    return answer + "".join(f"; {row['verdict']} in {row['regime']}" for row in others) + "."
 
 
 def number(row: dict) -> str:
