@@ -64,17 +64,6 @@ def test_a_knee_is_where_the_drop_is_half_a_point():
     assert 1 - knee == pytest.approx(0.5 * 0.5**0.5)  # half way, in log density, from 0.5 to 0.25
 
 
-def test_comparisons_find_what_is_better_and_what_is_worse():
-    better = [95.0, 95.0, 96.0, 95.0, 90.0]
-    table = practice.comparisons(final(metrics({"snip": (better, FLAT), "erk": (FLAT, FLAT)})))
-    found = table.set_index(["method", "fraction"])
-    assert found.loc[("snip", 0.5), "p_better"] < 0.01
-    assert found.loc[("snip", 0.9), "p_worse"] < 0.01
-    assert found.loc[("erk", 0.9), ["p_better", "p_worse"]].min() > 0.05
-    assert found.loc[("snip", 0.5), "low"] > 0.8
-    assert (table.n == 8).all()
-
-
 def verdict(claim) -> str:
     return evidence.decide([claim])[0]["verdict"]
 

@@ -6,7 +6,7 @@ import pytest
 import worlds
 
 from winnow.errors import WinnowError
-from winnow.figures import regimes
+from winnow.figures import mechanism
 from winnow.judge import selection
 
 
@@ -77,12 +77,11 @@ def test_the_signal_is_learned_when_the_last_class_has_it():
 
 def test_runs_without_a_signal_are_counted_where_that_is_likely():
     one = regime("overprune")
-    rows = selection.without_signal(one)
+    rows = selection.without_signal(one.ends(), one.settings)
     assert set(rows.fraction) == {0.99, 0.995, 0.998}
-    early = one.table.assign(classes_missing=2)  # at smaller fractions they would be freaks
-    assert len(selection.without_signal(selection.Regime("x", early, one.settings))) == len(rows)
-    one_left = one.table.assign(classes_missing=1)
-    assert selection.without_signal(selection.Regime("x", one_left, one.settings)).empty
+    early = one.ends().assign(classes_missing=2)  # at smaller fractions they would be freaks
+    assert len(selection.without_signal(early, one.settings)) == len(rows)
+    assert selection.without_signal(early.assign(classes_missing=1), one.settings).empty
 
 
 def test_the_width_is_judged_and_drawn_on_the_same_runs():
@@ -93,7 +92,7 @@ def test_the_width_is_judged_and_drawn_on_the_same_runs():
     table.loc[(table.width == 100) & (table.seed == 3), "train_loss"] = 1.0
     fewer = selection.width_rows(table, settings)
     assert len(fewer) == len(rows) - 3
-    drawn, _ = regimes.decomposition({**drawn_tables(), "width_mild": with_settings(table, settings)})
+    drawn, _ = mechanism.decomposition({**drawn_tables(), "width_mild": with_settings(table, settings)})
     drawn = drawn[drawn.panel == "width"]
     for (fraction, width), part in fewer.groupby(["fraction", "width"]):
         point = drawn[(drawn.series == f"gamma_least, {fraction:g} pruned") & (drawn.x == width)]
@@ -114,6 +113,7 @@ def drawn_tables() -> dict:
 
 
 def with_settings(table, settings):
+    table = table.assign(run=[f"seed-{seed}" for seed in table.seed])
     table.attrs["settings"] = settings
     return table
 

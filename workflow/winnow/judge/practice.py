@@ -7,7 +7,6 @@ same images held out, the same initial weights, the same order of examples). Acc
 import numpy as np
 import pandas as pd
 
-from . import stats
 from .evidence import PAIRED, Claim, Evidence, best_evidence, mean_evidence
 from .selection import complete, final, gains
 
@@ -42,24 +41,6 @@ def knees(wide: pd.DataFrame) -> np.ndarray:
         k = below[0]
         found.append(x[k - 1] + (x[k] - x[k - 1]) * drops[k - 1] / (drops[k - 1] - drops[k]))
     return -np.expm1(-np.array(found))
-
-
-def comparisons(rows: pd.DataFrame) -> pd.DataFrame:
-    """Every method and fraction against dense: columns method, fraction, gain, low, high, n, p_better, p_worse.
-
-    Gains are means over seeds in points with a 95 % interval; the p-values, from paired one-sided t-tests, are
-    adjusted with Holm over all methods and fractions.
-    """
-    parts = []
-    for method, part in rows.groupby("method", sort=False):
-        wide = gains(part)
-        low, high = stats.mean_interval(wide.to_numpy())
-        better, worse = zip(*(stats.one_sided(column) for column in wide.to_numpy().T), strict=True)
-        means = wide.mean().to_numpy()
-        found = {"fraction": wide.columns, "gain": means, "low": low, "high": high, "n": len(wide)}
-        parts.append(pd.DataFrame({"method": method, **found, "p_better": better, "p_worse": worse}))
-    table = pd.concat(parts, ignore_index=True)
-    return table.assign(**{p: stats.holm(table[p].to_numpy()) for p in ("p_better", "p_worse")})
 
 
 def real_data_claims(tables: dict[str, pd.DataFrame]) -> list[Claim]:

@@ -89,10 +89,10 @@ def gap(rows: pd.DataFrame) -> pd.Series:
     return rows.test_loss_balanced - rows.train_loss_balanced
 
 
-def without_signal(regime: Regime) -> pd.DataFrame:
-    """Claim 3's runs: no class has a signal neuron, at fractions where that is likelier than not; compared at EPS."""
-    rows, classes = regime.ends(), regime.settings.data.classes
-    lost = formulas.class_loss_probability(1 - rows.fraction, regime.settings.model.width)
+def without_signal(rows: pd.DataFrame, settings: TwoLayerSettings) -> pd.DataFrame:
+    """Claim 3's runs: those in which no class has a signal neuron, at the fractions where that is likelier than not."""
+    classes = settings.data.classes
+    lost = formulas.class_loss_probability(1 - rows.fraction, settings.model.width)
     return rows[(rows.classes_missing == classes) & (lost**classes >= 0.5)]
 
 

@@ -241,7 +241,7 @@ def over_pruning(regime: Regime) -> list[Claim]:
     """
     settings = regime.settings
     classes, q = settings.data.classes, settings.model.power
-    rows = without_signal(regime)
+    rows = without_signal(regime.ends(), settings)
     reached = rows[rows.reached].assign(accuracy=1 - rows.test_error)
     level = formulas.feature_scale(settings.model.width, q)
     where, chance = "without a signal neuron in any class", f"1/{classes}"
