@@ -64,6 +64,16 @@ def test_a_knee_is_where_the_drop_is_half_a_point():
     assert 1 - knee == pytest.approx(0.5 * 0.5**0.5)  # half way, in log density, from 0.5 to 0.25
 
 
+def judged(tables: dict) -> dict[str, evidence.Claim]:
+    """The claims that were judged, by their id."""
+    return {claim.id: claim for claim in practice.real_data_claims(tables) if claim.found}
+
+
+def not_run(tables: dict) -> dict[str, str]:
+    """What the claims say that were not."""
+    return {claim.id: claim.statement for claim in practice.real_data_claims(tables) if not claim.found}
+
+
 def verdict(claim) -> str:
     return evidence.decide([claim])[0]["verdict"]
 
@@ -78,7 +88,7 @@ def verdict(claim) -> str:
 )
 def test_the_competitive_claim_follows_the_data(test, spread, wanted, reach):
     table = metrics({"bernoulli": (test, FLAT), "imp": (FLAT, FLAT)}, spread=spread)
-    claim = practice.real_data_claims({"fig3a": table})[0]
+    claim = judged({"fig3a": table})["practice-random"]
     assert (verdict(claim), claim.test) == (wanted, "t-test of paired seeds against -0.5")
     assert claim.statistic.startswith("pruned minus dense test accuracy at fraction 0.79")
     assert claim.found.estimate == pytest.approx(test[3] - 95, abs=0.7)
@@ -89,35 +99,35 @@ def test_the_competitive_claim_follows_the_data(test, spread, wanted, reach):
 
 def test_the_knee_claim_follows_the_data():
     late, early = [95, 95, 95, 94, 90.0], [95, 94, 93, 90, 80.0]
-    claim = practice.real_data_claims({"fig3a": metrics({"bernoulli": (early, late)})})[1]
+    claim = judged({"fig3a": metrics({"bernoulli": (early, late)})})["practice-knee"]
     assert claim.found.estimate > 0.3
     assert (verdict(claim), "last epoch" in claim.statement) == ("supported", False)
-    assert verdict(practice.real_data_claims({"fig3a": metrics({"bernoulli": (late, early)})})[1]) == "contradicted"
+    assert verdict(judged({"fig3a": metrics({"bernoulli": (late, early)})})["practice-knee"]) == "contradicted"
     same = metrics({"bernoulli": (late, late)}, spread=0.5)
-    assert verdict(practice.real_data_claims({"fig3a": same})[1]) == "inconclusive"
+    assert verdict(judged({"fig3a": same})["practice-knee"]) == "inconclusive"
 
 
 def test_the_knee_claim_says_where_training_stops_early():
     table = metrics({"bernoulli": (FALLING, FALLING)})
     late = (table.fraction >= 0.79) | (table.seed < 3)
     table["status"] = np.where(late, "max_steps", "converged")
-    claim = practice.real_data_claims({"fig3a": table})[1]
+    claim = judged({"fig3a": table})["practice-knee"]
     assert "(from fraction 0.79 on, most runs end at the last epoch" in claim.statement
 
 
 def test_the_boost_claim_follows_the_data_and_accounts_for_choosing():
     better = [95.0, 95.0, 96.0, 95.0, 90.0]
     tables = {"snip": (better, FLAT), "erk": (FALLING, FLAT)}
-    claim = practice.real_data_claims({"methods": metrics(tables)})[0]
+    claim = judged({"methods": metrics(tables)})["practice-boost"]
     assert verdict(claim) == "supported"
     assert "snip at fraction 0.5" in claim.statistic
     assert claim.test.endswith("Bonferroni over 8 methods and fractions")
     worse = [95.0, 94.0, 93.0, 92.0, 90.0]
-    claim = practice.real_data_claims({"methods": metrics({"snip": (worse, FLAT)})})[0]
+    claim = judged({"methods": metrics({"snip": (worse, FLAT)})})["practice-boost"]
     assert verdict(claim) == "contradicted"
     assert claim.found.estimate < 0
     many = metrics({f"m{i}": (FLAT, FLAT) for i in range(8)}, spread=1.0)
-    claim = practice.real_data_claims({"methods": many})[0]
+    claim = judged({"methods": many})["practice-boost"]
     assert claim.found.estimate > 0.3  # the best of 32, by chance
     assert verdict(claim) == "inconclusive"
     assert claim.found.low < 0
@@ -125,7 +135,7 @@ def test_the_boost_claim_follows_the_data_and_accounts_for_choosing():
 
 def test_pruning_after_training_is_no_pruning_at_initialization():
     better = [95.0, 95.0, 96.0, 95.0, 94.0]
-    claim = practice.real_data_claims({"methods": metrics({"imp": (better, FLAT), "erk": (FALLING, FLAT)})})[0]
+    claim = judged({"methods": metrics({"imp": (better, FLAT), "erk": (FALLING, FLAT)})})["practice-boost"]
     assert "erk" in claim.statistic
     assert verdict(claim) != "supported"
 
@@ -135,26 +145,37 @@ def test_the_noise_claim_follows_the_data():
     table = pd.concat(
         [metrics({"bernoulli": (FLAT, FLAT)}, sigma=0.0), metrics({"bernoulli": (rising, FLAT)}, sigma=1.0)]
     )
-    *clean, claim = practice.real_data_claims({"noisy": table})
-    assert [(one.id, verdict(one)) for one in clean] == [
-        ("practice-random", "supported"),
-        ("practice-knee", "inconclusive"),
-    ]
-    assert clean[0].regime == "noisy (mnist-5k)"
+    found = judged({"noisy": table})
+    claim = found["practice-noise"]
+    clean = {name: verdict(found[f"practice-{name}"]) for name in ("random", "knee")}
+    assert clean == {"random": "supported", "knee": "inconclusive"}
+    assert found["practice-random"].regime == "noisy (mnist-5k)"
     assert claim.found.estimate == pytest.approx(1, abs=0.2)
     assert verdict(claim) == "supported"
     flipped = table.assign(sigma=1 - table.sigma)
-    assert verdict(practice.real_data_claims({"noisy": flipped})[-1]) == "contradicted"
+    assert verdict(judged({"noisy": flipped})["practice-noise"]) == "contradicted"
     same = [metrics({"bernoulli": (FLAT, FLAT)}, sigma=s, spread=0.5 + s) for s in (0.0, 1.0)]
-    assert verdict(practice.real_data_claims({"noisy": pd.concat(same)})[-1]) == "inconclusive"
+    assert verdict(judged({"noisy": pd.concat(same)})["practice-noise"]) == "inconclusive"
 
 
-def test_without_the_experiments_there_are_no_rows():
-    assert practice.real_data_claims({}) == []
+def test_a_claim_without_its_experiment_says_so():
+    told = not_run({"fig3a": metrics({"bernoulli": (FLAT, FALLING)})})
+    assert told["practice-boost"] == "needs the experiment `methods`, which is not configured"
+    assert told["practice-noise"] == "needs the experiment `noisy`, which is not configured"
+    assert not {"practice-random", "practice-knee"} & set(told)
+
+
+def test_a_claim_says_what_its_experiment_lacks():
+    table = metrics({"bernoulli": (FLAT, FALLING)})
+    told = not_run({"fig4": table[table.fraction > 0]})
+    assert "0 must be one of them" in told["practice-knee-resnet"]
+    assert not_run({"noisy": table})["practice-noise"] == "needs `sigma` in the runs of `noisy`"
+    two_layer = table.drop(columns="data")
+    assert not_run({"fig3a": two_layer})["practice-random"] == "needs `data` in the runs of `fig3a`"
 
 
 def test_claims_on_cifar10_are_not_run_until_they_are():
-    claims = practice.not_run({})
+    claims = [claim for claim in practice.real_data_claims({}) if "cifar10" in claim.regime]
     assert [(claim.id, claim.figure) for claim in claims] == [
         ("practice-random-vgg", "fig3b"),
         ("practice-knee-vgg", "fig3b"),
@@ -163,9 +184,7 @@ def test_claims_on_cifar10_are_not_run_until_they_are():
     for row in evidence.decide(claims):
         assert (row["regime"], row["n"], row["verdict"]) == (f"{row['figure']} (cifar10)", 0, "not run")
         assert np.isnan(row["estimate"]) and np.isnan(row["p_value"])
-    found = {"fig3b": metrics({"bernoulli": (FLAT, FLAT)}), "fig4": metrics({"bernoulli": (FALLING, FLAT)})}
-    assert practice.not_run(found) == []
-    claims = practice.real_data_claims(found)
-    assert [claim.id for claim in claims] == ["practice-random-vgg", "practice-knee-vgg", "practice-knee-resnet"]
-    assert "up to 36% sparsity" in claims[0].statement
-    assert "at fraction 0.5" in claims[0].statistic
+    found = judged({"fig3b": metrics({"bernoulli": (FLAT, FLAT)}), "fig4": metrics({"bernoulli": (FALLING, FLAT)})})
+    assert list(found) == ["practice-random-vgg", "practice-knee-vgg", "practice-knee-resnet"]
+    assert "up to 36% sparsity" in found["practice-random-vgg"].statement
+    assert "at fraction 0.5" in found["practice-random-vgg"].statistic

@@ -101,10 +101,15 @@ def test_the_width_is_judged_and_drawn_on_the_same_runs():
 
 
 def test_a_dense_network_with_small_weights_stands_beside_the_pruned_one_of_its_norm():
-    one = {name: regime(name) for name in ("causes", "dense_signal", "small_init")}
-    rows = selection.interventions(*one.values())
-    assert set(rows) == {"all", "noise", "signal", "dense_signal", "small_init"}
-    assert sorted(set(rows["small_init"].fraction)) == pytest.approx(worlds.FRACTIONS, abs=1e-4)
+    rows = selection.as_densities(regime("small_init"), regime("causes"))
+    assert sorted(set(rows.fraction)) == pytest.approx(worlds.FRACTIONS, abs=1e-4)
+
+
+def test_coordinates_that_nobody_pruned_are_named():
+    causes = regime("causes")
+    assert set(selection.pruned_coordinates(causes, "signal").target) == {"signal"}
+    with pytest.raises(WinnowError, match="needs runs of `causes` with target none"):
+        selection.pruned_coordinates(causes, "none")
 
 
 def drawn_tables() -> dict:

@@ -10,17 +10,17 @@ from matplotlib.figure import Figure
 from ..judge.selection import (
     EPS,
     Regime,
+    as_densities,
     exponents,
-    interventions,
     last,
     learning_times,
+    pruned_coordinates,
     width_rows,
     without_signal,
 )
 from ..judge.stats import mean_interval
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
-from . import FIGURES
 from .curves import density_axis, line_with_interval, over_density, over_seeds, seeds
 from .regimes import LARGE_INIT, named, regime, three_fractions
 from .style import GUIDE, SMALL, legend_below, letter_panels, new_figure
@@ -246,18 +246,18 @@ def _densities(found: Regime) -> np.ndarray:
 
 def causes(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Test error when only some coordinates are pruned, with a dense signal, and with a smaller init instead."""
-    found = [Regime(name, tables[name], tables[name].attrs["settings"]) for name in FIGURES["causes"].experiments]
-    rows, settings = interventions(*found), found[0].settings
+    base, dense_signal, small_init = (regime(tables, name) for name in tables)
+    pruned = {target: pruned_coordinates(base, target) for target in ("all", "noise", "signal")}
     panels = {
         "target": {
-            "all coordinates": rows["all"],
-            "noise coordinates only": rows["noise"],
-            "signal coordinates only": rows["signal"],
+            "all coordinates": pruned["all"],
+            "noise coordinates only": pruned["noise"],
+            "signal coordinates only": pruned["signal"],
         },
         "control": {
-            "pruned": rows["all"],
-            "pruned, dense signal": rows["dense_signal"],
-            r"dense, $\sigma_0 \sqrt{\mathrm{density}}$": rows["small_init"],
+            "pruned": pruned["all"],
+            "pruned, dense signal": dense_signal.ends(),
+            r"dense, $\sigma_0 \sqrt{\mathrm{density}}$": as_densities(small_init, base),
         },
     }
     figure, grid = new_figure(2, 1, aspect=0.75, sharey=True)
@@ -267,8 +267,8 @@ def causes(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
             part = over_seeds(ends, "test_error").assign(series=label, panel=panel)
             line_with_interval(axes, over_density(part), label, f"C{number}", "osD"[number])
             parts.append(part)
-        axes.axhline(1 - 1 / settings.data.classes, **GUIDE)
-        density_axis(axes, found[0].table.fraction.unique())
+        axes.axhline(1 - 1 / base.settings.data.classes, **GUIDE)
+        density_axis(axes, base.table.fraction.unique())
         axes.set(ylim=(-0.03, 0.93))
         axes.set_title({"target": "which coordinates are pruned", "control": "what else may do it"}[panel], loc="left")
         legend_below(axes)

@@ -6,6 +6,8 @@ the recursions of Definition 14) is no claim here.
 """
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import pandas as pd
@@ -18,11 +20,17 @@ from ..images.settings import ImageSettings
 from ..two_layer.settings import TwoLayerSettings
 from . import mechanism, theorems
 from .evidence import INCONCLUSIVE, NOT_RUN, Claim, decide
-from .practice import not_run, real_data_claims
+from .missing import experiment, judged
+from .practice import real_data_claims
 from .selection import EPS, Regime, split_regimes
 
 Either = Annotated[TwoLayerSettings | ImageSettings, Field(discriminator="kind")]
-SWEPT = {"boundary": "init_std"}
+Find = Callable[[str], list[Regime]]  # the regimes of an experiment, by its name
+
+# The claims that each rule answers, for the lines of those that cannot be judged.
+MILD = ("1", "2", "2-eps/10", "4-zeta", "4-cross")
+OVER = ("3-train", "3-zeta", "3-accuracy", "3-loss", "4-time-noise")
+LEMMA_4 = ("lemma-4-noise", "lemma-4-signal")
 
 # The paper's claims in its own order, and the rows that answer each with one number.
 HEADLINES = {
@@ -43,49 +51,69 @@ HEADLINES = {
 
 
 def claims(tables: dict[str, pd.DataFrame], settings: dict[str, TwoLayerSettings]) -> dict:
-    """All claims, decided, and the table of missing classes; those from practice as far as their tables are given."""
-    regimes = {name: split_regimes(name, tables[name], settings[name], SWEPT.get(name)) for name in CLAIMS}
-    found = theory_claims(regimes) + real_data_claims(tables)
-    named = regimes["condition2"] + regimes["boundary"] + regimes["overprune"]
-    return {"claims": decide([*found, *not_run(tables)]), "missing_classes": missing_classes(named)}
+    """All claims, decided, and the table of missing classes; a claim that lacks an experiment is `not run`."""
+    find = partial(_regimes, tables, settings)
+    found = [*theory_claims(find), *real_data_claims(tables)]
+    found.sort(key=lambda claim: claim.found is None)
+    counted = ("condition2", "boundary", "overprune")
+    counts = [row for name in counted for row in judged([], name, partial(_each, find, name, missing_classes))]
+    return {"claims": decide(found), "missing_classes": counts}
 
 
-def theory_claims(regimes: dict[str, list[Regime]]) -> list[Claim]:
-    """The claims about the theory's own model, in the paper's order."""
-    condition2, boundary = regimes["condition2"][0], regimes["boundary"]
-    one = {name: found[0] for name, found in regimes.items()}
-    mild = [condition2, *boundary]
-    return [
-        *(theorems.success(regime) for regime in mild),
-        *(claim for regime in mild for claim in theorems.generalization_gap(regime)),
-        theorems.gap_at_fixed_steps(one["trajectories"]),
-        *(theorems.best_improvement(regime) for regime in boundary),  # in `condition2` dense has no error to improve on
-        *theorems.over_pruning(one["overprune"]),
-        *(claim for regime in mild for claim in theorems.noise_coefficients(regime)),
-        theorems.time_to_learn(condition2),
-        theorems.width(one["width_mild"]),
-        *mechanism.causal_claims(one["causes"], one["dense_signal"], one["small_init"]),
-        *mechanism.initial_correlations(one["lemma4"]),
-        *(mechanism.noise_variance(regime) for regime in (condition2, boundary[-1])),
-        mechanism.noise_event(one["event"]),
+def _regimes(tables: dict[str, pd.DataFrame], settings: dict[str, TwoLayerSettings], name: str) -> list[Regime]:
+    """An experiment of the theory as regimes. Raises WinnowError where it is not configured, or of another model."""
+    axis = CLAIMS[name]
+    table = experiment(tables, name, "classes_missing", *([axis] if axis else []))
+    return split_regimes(name, table, settings[name], axis if name == "boundary" else None)
+
+
+def _each(find: Find, name: str, *rules: Callable) -> list:
+    """What some rules, each of a regime, say about every regime of an experiment."""
+    found = [rule(regime) for regime in find(name) for rule in rules]
+    return [item for part in found for item in (part if isinstance(part, list) else [part])]
+
+
+def theory_claims(find: Find) -> list[Claim]:
+    """The claims about the theory's own model, in the paper's order; `find` gives an experiment's regimes."""
+
+    def causal(rule: Callable, name: str) -> list[Claim]:
+        return [rule(find("causes")[0], find(name)[0])]
+
+    mild = (theorems.success, theorems.generalization_gap, theorems.noise_coefficients)
+    # `condition2` has no 2-error: its dense networks make no error to improve on.
+    found = [
+        *judged(MILD, "condition2", partial(_each, find, "condition2", *mild)),
+        *judged([*MILD, "2-error"], "boundary", partial(_each, find, "boundary", *mild, theorems.best_improvement)),
+        *judged(["2-steps"], "trajectories", partial(_each, find, "trajectories", theorems.gap_at_fixed_steps)),
+        *judged(OVER, "overprune", partial(_each, find, "overprune", theorems.over_pruning)),
+        *judged(["4-time-signal"], "condition2", partial(_each, find, "condition2", theorems.time_to_learn)),
+        *judged(["4-gamma"], "width_mild", partial(_each, find, "width_mild", theorems.width)),
+        *judged(["4-noise-helps", "4-signal-harms"], "causes", partial(_each, find, "causes", mechanism.target_claims)),
+        *judged(["4-dense-signal"], "dense_signal", partial(causal, mechanism.dense_signal_claim, "dense_signal")),
+        *judged(["4-not-init"], "small_init", partial(causal, mechanism.small_init_claim, "small_init")),
+        *judged(LEMMA_4, "lemma4", partial(_each, find, "lemma4", mechanism.initial_correlations)),
+        *judged(["lemma-8"], "condition2", partial(_each, find, "condition2", mechanism.noise_variance)),
+        *judged(["lemma-8"], "boundary", lambda: [mechanism.noise_variance(find("boundary")[-1])]),
+        *judged(["lemma-8-event"], "event", partial(_each, find, "event", mechanism.noise_event)),
     ]
+    order = {"1": 1, "2": 2, "3": 3, "4": 4}
+    return sorted(found, key=lambda claim: order.get(claim.id[0], 5))
 
 
-def missing_classes(regimes: list[Regime]) -> list[dict]:
-    """Runs by regime and number of classes without a signal neuron: how many, how many reach EPS, how they test."""
+def missing_classes(regime: Regime) -> list[dict]:
+    """Runs by number of classes without a signal neuron: how many, how many reach EPS, how they test."""
     rows = []
-    for regime in regimes:
-        for missing, part in regime.ends().groupby("classes_missing"):
-            rows.append(
-                {
-                    "regime": regime.name,
-                    "classes_missing": int(missing),
-                    "runs": len(part),
-                    "reached": int(part.reached.sum()),
-                    "test_accuracy": float(1 - part.test_error.mean()),
-                    "test_loss": float(part.test_loss.mean()),
-                }
-            )
+    for missing, part in regime.ends().groupby("classes_missing"):
+        rows.append(
+            {
+                "regime": regime.name,
+                "classes_missing": int(missing),
+                "runs": len(part),
+                "reached": int(part.reached.sum()),
+                "test_accuracy": float(1 - part.test_error.mean()),
+                "test_loss": float(part.test_loss.mean()),
+            }
+        )
     return rows
 
 

@@ -46,7 +46,7 @@ class Claim:
     statement: str
     statistic: str
     test: str
-    figure: str
+    figure: str | None
     found: Evidence | None
     """None where the experiment was not run."""
     broken: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ class Claim:
         row = {key: getattr(self, key) for key in said} | asdict(self.found or Evidence())
         row |= {"p_value": self.p_value, "p_adjusted": p, "verdict": self.verdict(p)}
         row |= {"broken": list(self.broken), "condition2_violations": list(self.violations)}
-        return row | {"data": f"results/figures/{self.figure}.data.parquet"}
+        return row | {"data": self.figure and f"results/figures/{self.figure}.data.parquet"}
 
 
 def decide(claims: list[Claim]) -> list[dict]:

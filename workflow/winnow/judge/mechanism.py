@@ -17,7 +17,7 @@ from .evidence import (
     mean_evidence,
     share_evidence,
 )
-from .selection import RUN, Regime, by_seed, interventions
+from .selection import RUN, Regime, as_densities, by_seed, pruned_coordinates
 from .theorems import THEOREM_3, claim
 
 LIKELY = 0.95  # "with high probability"
@@ -26,26 +26,18 @@ BOUND_RANGE = (0.001, 0.5)  # where Lemma 8's bound can be told from 0 and from 
 LEMMA = ("m >= log d",)  # d large enough for the concentration that the lemmas use
 
 
-def causal_claims(causes: Regime, dense_signal: Regime, small_init: Regime) -> list[Claim]:
-    """Claim 4: which coordinates are pruned, what the signal looks like, how large the initial weights are.
-
-    The targets of `causes` share their seeds. The other two are experiments of their own, with random streams of
-    their own: their seeds are compared as independent samples.
-    """
-    rows = interventions(causes, dense_signal, small_init)
-    mild = lambda t: t[causes.is_mild(t) & (t.fraction > 0)]  # noqa: E731
-    over = lambda t: t[~causes.is_mild(t)]  # noqa: E731
-    error = lambda t: by_seed(t, "test_error")  # noqa: E731
-    gain = lambda t: (error(t[t.fraction == 0]) - error(mild(t))).dropna()  # noqa: E731
-    harm = lambda some: (error(some(rows["signal"])) - error(some(rows["noise"]))).dropna()  # noqa: E731
-    helps = "mild pruning helps by what it removes of the noise: pruning only the noise coordinates does better than"
+def target_claims(causes: Regime) -> list[Claim]:
+    """Claim 4: which coordinates are pruned; the three targets share their seeds."""
+    noise, signal = (pruned_coordinates(causes, target) for target in ("noise", "signal"))
+    mild, over = ((_error(where(signal, causes)) - _error(where(noise, causes))).dropna() for where in (_mild, _over))
     return [
         claim(
             "4-noise-helps",
             causes,
             THEOREM_3,
-            mean_evidence(harm(mild)),
-            statement=f"{helps} pruning only the signal coordinates",
+            mean_evidence(mild),
+            statement="mild pruning helps by what it removes of the noise: pruning only the noise coordinates does"
+            " better than pruning only the signal coordinates",
             statistic="test error, signal only minus noise only, mean over mild fractions",
             test=PAIRED,
             figure="causes",
@@ -54,33 +46,57 @@ def causal_claims(causes: Regime, dense_signal: Regime, small_init: Regime) -> l
             "4-signal-harms",
             causes,
             THEOREM_3,
-            mean_evidence(harm(over)),
+            mean_evidence(over),
             statement="over-pruning harms by what it removes of the signal",
             statistic="test error, signal only minus noise only, mean over sparser fractions",
             test=PAIRED,
             figure="causes",
         ),
-        claim(
-            "4-dense-signal",
-            dense_signal,
-            THEOREM_3,
-            difference_evidence(gain(rows["all"]), gain(rows["dense_signal"])),
-            statement="a dense signal of the same length gains less from mild pruning (p. 6)",
-            statistic="gain in test error over dense, coordinate signal minus dense signal",
-            test=WELCH,
-            figure="causes",
-        ),
-        claim(
-            "4-not-init",
-            small_init,
-            THEOREM_3,
-            difference_evidence(error(mild(rows["small_init"])), error(mild(rows["all"]))),
-            statement="mild pruning is more than a smaller initialization",
-            statistic="test error, dense with sigma_0 sqrt(density) minus pruned, mean over mild fractions",
-            test=WELCH,
-            figure="causes",
-        ),
     ]
+
+
+def dense_signal_claim(causes: Regime, dense_signal: Regime) -> Claim:
+    """Claim 4: what the signal looks like. Two experiments with random streams of their own are two samples."""
+    gains = []
+    for rows in (pruned_coordinates(causes, "all"), dense_signal.ends()):
+        gains.append((_error(rows[rows.fraction == 0]) - _error(_mild(rows, causes))).dropna())
+    return claim(
+        "4-dense-signal",
+        dense_signal,
+        THEOREM_3,
+        difference_evidence(*gains),
+        statement="a dense signal of the same length gains less from mild pruning (p. 6)",
+        statistic="gain in test error over dense, coordinate signal minus dense signal",
+        test=WELCH,
+        figure="causes",
+    )
+
+
+def small_init_claim(causes: Regime, small_init: Regime) -> Claim:
+    """Claim 4: how large the initial weights are; two samples as well."""
+    pruned, small = pruned_coordinates(causes, "all"), as_densities(small_init, causes)
+    return claim(
+        "4-not-init",
+        small_init,
+        THEOREM_3,
+        difference_evidence(_error(_mild(small, causes)), _error(_mild(pruned, causes))),
+        statement="mild pruning is more than a smaller initialization",
+        statistic="test error, dense with sigma_0 sqrt(density) minus pruned, mean over mild fractions",
+        test=WELCH,
+        figure="causes",
+    )
+
+
+def _mild(rows: pd.DataFrame, causes: Regime) -> pd.DataFrame:
+    return rows[causes.is_mild(rows) & (rows.fraction > 0)]
+
+
+def _over(rows: pd.DataFrame, causes: Regime) -> pd.DataFrame:
+    return rows[~causes.is_mild(rows)]
+
+
+def _error(rows: pd.DataFrame) -> pd.Series:
+    return by_seed(rows, "test_error")
 
 
 def initial_correlations(regime: Regime) -> list[Claim]:

@@ -111,14 +111,21 @@ def width_rows(table: pd.DataFrame, settings: TwoLayerSettings) -> pd.DataFrame:
     return rows[rows.reached & (1 - rows.fraction >= mild - 1e-9)]
 
 
-def interventions(causes: Regime, dense_signal: Regime, small_init: Regime) -> dict[str, pd.DataFrame]:
-    """Runs compared at EPS by what is done to them: pruning `all`, `noise` or `signal` coordinates, `dense_signal`, and
-    `small_init`: dense networks, each at the fraction whose pruned network starts with the same norm.
+def pruned_coordinates(causes: Regime, target: str) -> pd.DataFrame:
+    """Runs in which `all`, `noise` or `signal` coordinates were pruned, compared at EPS.
+
+    Raises WinnowError if there are none.
     """
-    rows = {target: first_below(part, EPS) for target, part in causes.table.groupby("target")}
+    rows = causes.table[causes.table.target == target]
+    if rows.empty:
+        raise WinnowError(f"needs runs of `{causes.name}` with target {target}")
+    return first_below(rows, EPS)
+
+
+def as_densities(small_init: Regime, causes: Regime) -> pd.DataFrame:
+    """Dense networks with small initial weights, each at the fraction whose pruned network starts with that norm."""
     fraction = (1 - (small_init.table.init_std / causes.settings.model.init_std) ** 2).round(6)
-    rows["small_init"] = first_below(small_init.table.assign(fraction=fraction), EPS)
-    return rows | {"dense_signal": dense_signal.ends()}
+    return first_below(small_init.table.assign(fraction=fraction), EPS)
 
 
 def first_step_above(table: pd.DataFrame, column: str, level: float) -> pd.Series:
@@ -168,9 +175,15 @@ def final(table: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(train_accuracy=100 * (1 - rows.train_error), test_accuracy=100 * (1 - rows.test_error))
 
 
-def complete(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """A metric as [seed, fraction], only seeds that have every fraction."""
-    return rows.pivot(index="seed", columns="fraction", values=metric).sort_index(axis=1).dropna()
+def with_dense(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """A metric as [seed, fraction], fraction 0 among them, only seeds that have every fraction; rows are of one method.
+
+    Raises WinnowError when no seed has the dense network.
+    """
+    wide = rows.pivot(index="seed", columns="fraction", values=metric).sort_index(axis=1).dropna()
+    if 0.0 not in wide or wide.empty:
+        raise WinnowError("fractions: 0 must be one of them, gains are over the dense network of the same seed")
+    return wide
 
 
 def gains(rows: pd.DataFrame, metric: str = "test_accuracy") -> pd.DataFrame:
@@ -178,7 +191,5 @@ def gains(rows: pd.DataFrame, metric: str = "test_accuracy") -> pd.DataFrame:
 
     Raises WinnowError when no seed has the dense network.
     """
-    wide = complete(rows, metric)
-    if 0.0 not in wide or wide.empty:
-        raise WinnowError("fractions: 0 must be one of them, gains are over the dense network of the same seed")
+    wide = with_dense(rows, metric)
     return wide.drop(columns=0.0).sub(wide[0.0], axis=0)
