@@ -4,7 +4,7 @@ import pytest
 
 from winnow.errors import WinnowError
 from winnow.judge import evidence, practice
-from winnow.judge.selection import final, gains
+from winnow.judge.selection import final, gains, with_dense
 
 FRACTIONS = [0.0, 0.2, 0.5, 0.79, 0.9]
 
@@ -172,6 +172,49 @@ def test_a_claim_says_what_its_experiment_lacks():
     assert not_run({"noisy": table})["practice-noise"] == "needs `sigma` in the runs of `noisy`"
     two_layer = table.drop(columns="data")
     assert not_run({"fig3a": two_layer})["practice-random"] == "needs `data` in the runs of `fig3a`"
+
+
+def diverged(table: pd.DataFrame, fraction: float, seeds: list[int]) -> pd.DataFrame:
+    """The same runs, of which some at a fraction diverged; their last finite evaluation looks good."""
+    chosen = np.isclose(table.fraction, fraction) & table.seed.isin(seeds)
+    return table.assign(status=table.status.mask(chosen, "diverged"))
+
+
+def test_a_diverged_run_has_no_accuracy():
+    table = final(diverged(metrics({"snip": (FLAT, FLAT)}), 0.5, [0, 3]))
+    assert with_dense(table, "train_accuracy").isna().sum().to_list() == [0, 0, 2, 0, 0]
+    assert gains(table).isna().sum().to_list() == [0, 2, 0, 0]
+    of_dense = final(diverged(metrics({"snip": (FLAT, FLAT)}), 0, [5]))
+    assert gains(of_dense).isna().sum().to_list() == [1, 1, 1, 1]
+
+
+def test_a_diverged_network_guesses_to_the_claims():
+    table = diverged(metrics({"bernoulli": (FLAT, FLAT)}), 0.79, range(6))
+    claim = judged({"fig3a": table})["practice-random"]
+    assert claim.found.estimate == pytest.approx(-85 * 6 / 8, abs=1)
+    assert claim.found.p_against < 0.01
+    assert claim.found.n == 8
+    assert "within 0.5 up to 0.5)" in claim.statement
+    assert "(6 of 40 runs diverged: pruned ones guess" in claim.statement
+    better = metrics({"snip": ([95, 95, 96, 95, 90.0], FLAT)})
+    assert judged({"methods": better})["practice-boost"].found.p_for < 0.01
+    assert judged({"methods": diverged(better, 0.5, [0])})["practice-boost"].found.p_for > 0.05
+
+
+def test_a_seed_whose_dense_network_diverged_compares_with_nothing():
+    table = diverged(metrics({"bernoulli": (FLAT, FLAT)}), 0, [1, 2])
+    claims = judged({"fig3a": table, "methods": table, "noisy": pd.concat([table.assign(sigma=s) for s in (0, 1)])})
+    assert list(claims) == ["practice-random", "practice-knee", "practice-boost", "practice-noise"]
+    for claim in claims.values():
+        assert claim.found.n == 6
+        assert abs(claim.found.estimate) < 1
+
+
+def test_where_every_dense_network_diverged_the_claims_say_so():
+    table = metrics({"bernoulli": (FLAT, FLAT)}).assign(status="diverged")
+    told = not_run({"fig3a": table, "methods": table, "noisy": pd.concat([table.assign(sigma=s) for s in (0, 1)])})
+    for claim in ("practice-random", "practice-knee", "practice-boost", "practice-noise"):
+        assert told[claim] == "needs a dense network that did not diverge"
 
 
 def test_claims_on_cifar10_are_not_run_until_they_are():

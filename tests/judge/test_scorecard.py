@@ -89,6 +89,15 @@ def test_ten_points_on_one_side_are_a_shift_and_five_are_not():
     assert scorecard.summarize("2c", scorecard.score("2c", steps))["curves"]["test_error"]["shifted"] is None
 
 
+def test_a_point_without_a_run_that_ended_is_left_out():
+    data = numbers([0.1, 0.2, 0.3], [0.1, 0.2, 0.3])
+    ours = data.source == "winnow"
+    lost, fewer = ours & np.isclose(data.x, 0.2), ours & np.isclose(data.x, 0.1)
+    data.loc[lost, ["y", "low", "high", "sd"]] = np.nan
+    data.loc[fewer, "n"] = 3
+    assert [(p["x"], p["ours_n"]) for p in scorecard.score("2a", data)] == [(0, 4), (pytest.approx(0.1), 3)]
+
+
 def test_figures_are_summarized_in_words():
     rising = [0.1, 0.2, 0.3, 0.4]
     for ours, verdict in [

@@ -118,7 +118,7 @@ def drawn_tables() -> dict:
 
 
 def with_settings(table, settings):
-    table = table.assign(run=[f"seed-{seed}" for seed in table.seed])
+    table = table.assign(run=[f"seed-{seed}" for seed in table.seed], status="max_steps")
     table.attrs["settings"] = settings
     return table
 

@@ -8,23 +8,30 @@ from ..judge.stats import mean_interval
 
 PRUNED = "pruned fraction"
 ROUND = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998)  # the fractions that a density axis can name
-POINT = {"x": float, "y": float, "low": float, "high": float, "sd": float, "n": int, "runs": object}
+POINT = {"x": float, "y": float, "low": float, "high": float, "sd": float, "n": int, "diverged": int, "runs": object}
 
 
 def over_seeds(rows: pd.DataFrame, y: str, x: str = "fraction", level: float = 0.95) -> pd.DataFrame:
-    """Mean of a column over seeds at every x: columns x, y, low, high (its interval), sd (over seeds), n, runs.
+    """Mean of a column over seeds at every x: columns x, y, low, high (its interval), sd (over seeds), n (seeds),
+    diverged (runs), runs (the files of the n).
 
-    Rows without a value (NaN) are left out. Column `run` of the rows is the file of a value's run, or a list of files
-    where a value is made of several. Raises ValueError where a seed has two values.
+    Rows of a run that diverged are counted and in no mean, and rows without a value (NaN) are left out. Column `run` of
+    the rows is the file of a value's run, or a list of files where a value is made of several. Raises ValueError where
+    a seed has two values.
     """
     points = []
-    for at, part in rows.dropna(subset=[y]).sort_values("seed").groupby(x):
+    for at, part in rows.sort_values("seed").groupby(x):
         if part.seed.duplicated().any():
             raise ValueError(f"{y} at {x} {at}: a seed has more than one value")
-        values = part[y].to_numpy(float)
-        low, high = mean_interval(values, level=level)
-        deviation = values.std(ddof=1) if len(values) > 1 else 0.0
-        points.append((at, values.mean(), low, high, deviation, len(values), list(part.run.explode().unique())))
+        lost = int((part.status == "diverged").sum())
+        kept = part[part.status != "diverged"].dropna(subset=[y])
+        if len(kept):
+            values = kept[y].to_numpy(float)
+            low, high = mean_interval(values, level=level)
+            numbers = (values.mean(), low, high, values.std(ddof=1) if len(values) > 1 else 0.0)
+            points.append((at, *numbers, len(values), lost, list(kept.run.explode().unique())))
+        elif lost:
+            points.append((at, np.nan, np.nan, np.nan, np.nan, 0, lost, []))
     return pd.DataFrame(points, columns=list(POINT)).astype(POINT)
 
 
@@ -44,11 +51,12 @@ def at_shared_steps(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def seeds(data: pd.DataFrame) -> str:
-    """How many seeds the points of a curve are means of: `n = 40`, or `n = 4 to 40` where that differs."""
+    """How many seeds the points of a curve are means of: `n = 40`, or `n = 4 to 40` where that differs; and at most how
+    many runs of a point diverged, if any did."""
     if data.empty:
         return "no runs"
-    low, high = int(data.n.min()), int(data.n.max())
-    return f"n = {high}" if low == high else f"n = {low} to {high}"
+    low, high, lost = int(data.n.min()), int(data.n.max()), int(data.diverged.max())
+    return (f"n = {high}" if low == high else f"n = {low} to {high}") + (f", \u2264 {lost} diverged" if lost else "")
 
 
 def line_with_interval(

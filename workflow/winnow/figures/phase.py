@@ -79,7 +79,7 @@ def _points(name: str, table: pd.DataFrame) -> pd.DataFrame:
         for fraction, runs in one.ends().groupby("fraction"):
             race, kept = _predictors(one.settings, 1 - fraction)
             found = {"fraction": fraction, "value": value, "accuracy": 1 - runs.test_error, "race": race, "kept": kept}
-            found |= {name: runs[name] for name in ("seed", "run", "reached")}
+            found |= {name: runs[name] for name in ("seed", "run", "status", "reached")}
             found |= {"chance": 1 / one.settings.data.classes}
             parts.append(pd.DataFrame(found))
     return pd.concat(parts, ignore_index=True).assign(experiment=name, swept=key)

@@ -31,14 +31,16 @@ WHOLE = {"3a": "mnist", "3b": "cifar10", "4": "cifar10"}  # the paper's data: it
 
 
 def gains_over_dense(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The accuracy of every pruned run minus that of the dense run of its seed: columns fraction, seed, gain, run.
+    """The accuracy of every pruned run minus that of the dense run of its seed.
 
-    rows are of one method; a gain is made of two runs, and `run` lists both.
+    Columns fraction, seed, gain, run, status. rows are of one method; a gain is made of two runs: `run` lists both, and
+    it is `diverged` if one of them is.
     """
     gained = gains(rows, metric).stack().rename("gain").reset_index()
-    runs = rows.set_index(["fraction", "seed"]).run
-    pairs = [[runs[0.0, seed], runs[f, seed]] for f, seed in zip(gained.fraction, gained.seed, strict=True)]
-    return gained.assign(run=pairs)
+    dense = rows[rows.fraction == 0].set_index("seed").run
+    gained = gained[gained.seed.isin(dense.index)].merge(rows[["fraction", "seed", "run"]])  # of runs that there are
+    pairs = [[dense[seed], run] for seed, run in zip(gained.seed, gained.run, strict=True)]
+    return gained.assign(run=pairs, status=np.where(gained.gain.isna(), "diverged", "ended"))
 
 
 def _accuracies(metrics: pd.DataFrame, number: str) -> tuple[pd.DataFrame, Figure]:

@@ -2,6 +2,9 @@
 
 The unit is the seed and every comparison is paired: a pruned network against the dense network of the same seed (the
 same images held out, the same initial weights, the same order of examples). Accuracies are in percent.
+
+A run that diverged has no accuracy: it is in no mean. To the claims a pruned network that diverged is one that guesses;
+where the dense one did, nothing can be compared with it, and its seed is left out.
 """
 
 from collections.abc import Callable
@@ -13,7 +16,7 @@ import pandas as pd
 from ..errors import WinnowError
 from .evidence import PAIRED, Claim, Evidence, best_evidence, mean_evidence
 from .missing import experiment, judged
-from .selection import final, gains, with_dense
+from .selection import gains, to_judge, whole, with_dense
 
 WITHIN = 0.5  # points of accuracy: "as good as dense" and "has dropped" (our choice)
 # What the names of their claims end in. `noisy` at sigma 0 is a small network like figure 3a's, cheap enough for the
@@ -54,7 +57,7 @@ def real_data_claims(tables: dict[str, pd.DataFrame]) -> list[Claim]:
     """
 
     def judge(names: list[str], name: str, rule: Callable) -> list[Claim]:
-        return judged(names, name, lambda: rule(final(experiment(tables, name, "data"))))
+        return judged(names, name, lambda: rule(to_judge(experiment(tables, name, "data"))))
 
     def random(figure: str) -> list[Claim]:
         names = [f"practice-{what}{NETWORKS[figure]}" for what in ("random", "knee")]
@@ -84,12 +87,18 @@ def cifar10_claims(figure: str) -> list[Claim]:
 
 def competitive_claim(random: pd.DataFrame, figure: str) -> Claim:
     """Random pruning is competitive at the paper's sparsity (at the nearest fraction that was run)."""
-    wide = gains(random)
+    wide = whole(gains(random))
     fractions = wide.columns.to_numpy(float)
     tested = float(fractions[np.abs(fractions - PAPER_SPARSITY[figure]).argmin()])
     reach = competitive_sparsity(wide.mean().to_numpy(), fractions)
     note = f" (here the mean is within {WITHIN:g} up to {reach:.2g})"
-    return _competitive(figure, _regime(random, figure), note, tested, mean_evidence(wide[tested].to_numpy(), -WITHIN))
+    return _competitive(
+        figure,
+        _regime(random, figure),
+        note + _diverged(random),
+        tested,
+        mean_evidence(wide[tested].to_numpy(), -WITHIN),
+    )
 
 
 def _competitive(figure: str, regime: str, note: str, tested: float, found: Evidence | None) -> Claim:
@@ -111,11 +120,11 @@ def knee_claim(random: pd.DataFrame, figure: str) -> Claim:
     Where runs end at the last epoch before they reach the train loss, their training accuracy measures how fast they
     train as well as what they can fit: the statement says from which fraction on.
     """
-    train, test = (with_dense(random, f"{split}_accuracy") for split in ("train", "test"))
-    short = (random.status != "converged").groupby(random.fraction).mean()
+    train, test = (whole(with_dense(random, f"{split}_accuracy")) for split in ("train", "test"))
+    short = (random.status == "max_steps").groupby(random.fraction).mean()
     cut = short[short > 0.5].index.min()
     note = f" (from fraction {cut:.2g} on, most runs end at the last epoch, not at the train loss)" if cut >= 0 else ""
-    return _knee(figure, _regime(random, figure), note, mean_evidence(knees(train) - knees(test)))
+    return _knee(figure, _regime(random, figure), note + _diverged(random), mean_evidence(knees(train) - knees(test)))
 
 
 def _knee(figure: str, regime: str, note: str, found: Evidence | None) -> Claim:
@@ -136,13 +145,15 @@ def boost_claims(rows: pd.DataFrame) -> list[Claim]:
     Judged as the best of all (Bonferroni over methods and fractions, for the interval too). `imp` is left out: it
     prunes after training.
     """
-    wide = pd.concat({m: gains(part) for m, part in rows.groupby("method") if m != "imp"}, axis=1).dropna()
+    wide = pd.concat({m: gains(part) for m, part in rows.groupby("method") if m != "imp"}, axis=1)
+    wide = whole(wide)
     found = best_evidence(wide.to_numpy())
     best = wide.mean().idxmax()
     claim = Claim(
         "practice-boost",
         _regime(rows, "methods"),
-        statement="some method at some fraction, pruning at initialization, tests better than the dense network",
+        statement="some method at some fraction, pruning at initialization, tests better than the dense network"
+        + _diverged(rows),
         statistic=f"largest mean gain, points ({best[0]} at fraction {best[1]:g})",
         test=f"{PAIRED}, Bonferroni over {wide.shape[1]} methods and fractions",
         figure="methods",
@@ -156,19 +167,26 @@ def noise_claims(rows: pd.DataFrame) -> list[Claim]:
     if "sigma" not in rows:
         raise WinnowError("needs `sigma` in the runs of `noisy`")
     slopes = []
-    wide = pd.concat({sigma: gains(part) for sigma, part in rows.groupby("sigma")}, names=["sigma"])
+    wide = pd.concat({sigma: whole(gains(part)) for sigma, part in rows.groupby("sigma")}, names=["sigma"])
     for _, part in wide.groupby("seed"):
-        slopes.append(np.polyfit(part.index.get_level_values("sigma"), part.mean(axis=1), 1)[0])
+        if len(part) > 1:
+            slopes.append(np.polyfit(part.index.get_level_values("sigma"), part.mean(axis=1), 1)[0])
     claim = Claim(
         "practice-noise",
         _regime(rows, "noisy"),
-        statement="random pruning gains more (or loses less) where pixels are noisier",
+        statement="random pruning gains more (or loses less) where pixels are noisier" + _diverged(rows),
         statistic="slope of the gain over dense, mean over fractions, on the noise's standard deviation, points",
         test=PAIRED,
         figure="noisy",
         found=mean_evidence(slopes),
     )
     return [claim]
+
+
+def _diverged(rows: pd.DataFrame) -> str:
+    count = int((rows.status == "diverged").sum())
+    said = f" ({count} of {len(rows)} runs diverged: pruned ones guess, dense ones leave their seeds out)"
+    return said if count else ""
 
 
 def _regime(rows: pd.DataFrame, experiment: str) -> str:

@@ -75,7 +75,9 @@ def score(figure: str, data: pd.DataFrame) -> list[dict]:
     if "metric" not in data:  # a series is a metric, or a curve of test errors
         data = data.assign(metric=data.series.where(data.series.str.contains("_"), "test_error"))
     for (series, metric), rows in data.groupby(CURVE_KEYS, sort=False):
-        ours, paper = (rows[rows.source == source].sort_values("x") for source in ("winnow", "paper"))
+        ours, paper = (
+            rows[rows.source == source].dropna(subset="y").sort_values("x") for source in ("winnow", "paper")
+        )
         if ours.empty or paper.empty:
             continue
         near = paper[(paper.x >= ours.x.min() - 1e-9) & (paper.x <= ours.x.max() + 1e-9)]

@@ -15,6 +15,7 @@ from ..two_layer.settings import TwoLayerSettings
 
 EPS = 0.01  # the train loss at which runs are compared, nats; a tenth of it for the claims that say so
 RUN = ["fraction", "seed"]
+GUESSING = 10.0  # per cent of ten classes
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,10 @@ def last(table: pd.DataFrame, keys: list[str] = RUN) -> pd.DataFrame:
 
 
 def first_below(table: pd.DataFrame, eps: float) -> pd.DataFrame:
-    """One row a run: its first evaluation with train loss <= eps (`reached`), or its last one if there is none."""
-    reached = table[table.train_loss <= eps].groupby(RUN, as_index=False).head(1).assign(reached=True)
+    """One row a run: its first evaluation with train loss <= eps (`reached`: it converged, whatever came later), or its
+    last one if there is none."""
+    reached = table[table.train_loss <= eps].groupby(RUN, as_index=False).head(1)
+    reached = reached.assign(reached=True, status="converged")
     rows = pd.concat([reached, last(table).assign(reached=False)]).drop_duplicates(RUN)
     return rows.sort_values(RUN, ignore_index=True)
 
@@ -170,26 +173,43 @@ def by_seed(rows: pd.DataFrame, column: str) -> pd.Series:
 
 
 def final(table: pd.DataFrame) -> pd.DataFrame:
-    """The last evaluation of every run on images, with train_accuracy and test_accuracy in percent."""
+    """The last evaluation of runs on images, with train_accuracy and test_accuracy in percent, NaN if one diverged."""
     rows = last(table, [key for key in ("method", "sigma", "fraction", "seed") if key in table])
-    return rows.assign(train_accuracy=100 * (1 - rows.train_error), test_accuracy=100 * (1 - rows.test_error))
+    ended = rows[["train_error", "test_error"]].where(rows.status != "diverged")
+    return rows.assign(train_accuracy=100 * (1 - ended.train_error), test_accuracy=100 * (1 - ended.test_error))
+
+
+def to_judge(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `final` as the claims see them: a pruned network that diverged guesses."""
+    rows = final(table)
+    failed = (rows.status == "diverged") & (rows.fraction > 0)
+    return rows.assign(
+        **{metric: rows[metric].mask(failed, GUESSING) for metric in ("train_accuracy", "test_accuracy")}
+    )
 
 
 def with_dense(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """A metric as [seed, fraction], fraction 0 among them, only seeds that have every fraction; rows are of one method.
+    """A metric as [seed, fraction], fraction 0 among them, NaN where a run diverged; rows are of one method.
 
-    Raises WinnowError when no seed has the dense network.
+    Raises WinnowError when there is no dense network.
     """
-    wide = rows.pivot(index="seed", columns="fraction", values=metric).sort_index(axis=1).dropna()
-    if 0.0 not in wide or wide.empty:
+    wide = rows.pivot(index="seed", columns="fraction", values=metric).sort_index(axis=1)
+    if 0.0 not in wide:
         raise WinnowError("fractions: 0 must be one of them, gains are over the dense network of the same seed")
     return wide
+
+
+def whole(wide: pd.DataFrame) -> pd.DataFrame:
+    """The seeds that have every value. Raises WinnowError when none has."""
+    if wide.dropna().empty:
+        raise WinnowError("needs a dense network that did not diverge")
+    return wide.dropna()
 
 
 def gains(rows: pd.DataFrame, metric: str = "test_accuracy") -> pd.DataFrame:
     """Pruned minus dense of the same seed, in points, as [seed, fraction > 0]; rows are of one method.
 
-    Raises WinnowError when no seed has the dense network.
+    NaN where one of the two diverged. Raises WinnowError when there is no dense network.
     """
     wide = with_dense(rows, metric)
     return wide.drop(columns=0.0).sub(wide[0.0], axis=0)
