@@ -173,9 +173,9 @@ def test_the_settings_of_a_run_hold_no_grid():
 
 def test_claims_are_judged_from_what_is_configured():
     assert load(SMALL).judged == []
-    tree = changed("experiments.width", SMALL["experiments"]["fig5"])
+    tree = changed("experiments.width_mild", SMALL["experiments"]["fig5"])
     tree["experiments"]["fig3a"] = {"kind": "images", "fractions": [0], "seeds": 1}
-    assert load(tree).judged == ["width", "fig3a"]
+    assert load(tree).judged == ["width_mild", "fig3a"]
 
 
 def test_axes_that_only_scale_the_data_share_its_files():

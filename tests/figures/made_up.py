@@ -16,6 +16,7 @@ FRACTIONS = (0.0, 0.5, 0.9, 0.99)
 AXES = {
     "boundary": {"init_std": [0.05, 0.1]},
     "width": {"width": [50, 200]},
+    "width_mild": {"width": [50, 100, 200]},
     "noise": {"sigma_n": [0.05, 0.1, 0.2]},
     "causes": {"target": ["all", "noise", "signal"]},
     "small_init": {"init_std": [0.1, 0.05]},
@@ -99,7 +100,7 @@ def theory_settings(name: str) -> TwoLayerSettings:
 
 
 def theory(name: str) -> pd.DataFrame:
-    """The theory's own experiments: measured columns are 0.1 density, but for gamma_max, which grows over training."""
+    """The theory's own experiments: measured columns are 0.1 density, but for gamma, which grows over training."""
     settings, points = theory_settings(name), []
     for point in _grid(name, (0.0,) if name == "small_init" else FRACTIONS):
         density = 1 - point["fraction"]
@@ -110,7 +111,8 @@ def theory(name: str) -> pd.DataFrame:
         evaluations = [
             measured
             | (lists if step == 200 else dict.fromkeys(lists))
-            | {"step": step, "train_loss": loss, "test_loss": loss + 0.1, "gamma_max": 1e-3 * 10 ** (step / 50)}
+            | {"step": step, "train_loss": loss, "test_loss": loss + 0.1}
+            | dict.fromkeys(("gamma_max", "gamma_least"), 1e-3 * 10 ** (step / 50))
             for step, loss in ((0, 1.4), (10, 0.1), (200, 0.009))
         ]
         points.append((point, evaluations))

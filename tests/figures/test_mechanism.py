@@ -8,7 +8,7 @@ from winnow.figures import mechanism
 
 def test_features_pool_all_neurons_of_all_seeds():
     data, _ = mechanism.features(made_up.tables("features"))
-    assert set(data.series) == {"dense, 0 pruned", "mild, 0.9 pruned", "over, 0.99 pruned"}
+    assert set(data.series) == {"dense, 0 pruned", "mild, 0.5 pruned", "over, 0.99 pruned"}
     assert (data.neurons == 2 * made_up.SEEDS).all()
     shares = data.groupby(["strength", "series"]).share.sum()
     assert shares.to_numpy() == pytest.approx(1)
@@ -18,7 +18,7 @@ def test_features_pool_all_neurons_of_all_seeds():
 
 def test_the_width_exponent_is_that_of_the_runs():
     tables = made_up.tables("decomposition")
-    tables["width"]["gamma_max"] = tables["width"].width ** -0.4
+    tables["width_mild"]["gamma_least"] = tables["width_mild"].width ** -0.4
     data, figure = mechanism.decomposition(tables)
     labels = [text.get_text() for text in figure.axes[2].get_legend().get_texts()]
     assert sum("exponent -0.40 [-0.40, -0.40]" in label for label in labels) >= 1

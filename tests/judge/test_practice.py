@@ -3,11 +3,10 @@ import pandas as pd
 import pytest
 
 from winnow.errors import WinnowError
-from winnow.judge import practice
+from winnow.judge import evidence, practice
+from winnow.judge.selection import final, gains, with_dense
 
 FRACTIONS = [0.0, 0.2, 0.5, 0.79, 0.9]
-KEYS = {"id", "regime", "condition2_violations", "statement", "statistic", "estimate", "low", "high", "n", "test"}
-KEYS |= {"p_value", "p_against", "figure", "data"}
 
 
 def metrics(curves: dict, seeds=8, spread=0.1, **constants) -> pd.DataFrame:
@@ -21,8 +20,14 @@ def metrics(curves: dict, seeds=8, spread=0.1, **constants) -> pd.DataFrame:
                 noise = rng.normal(0, spread, 2)
                 for step, drop in ((0, 50), (100, 0)):
                     errors = [1 - (value + base + e - drop) / 100 for value, e in zip((a, b), noise, strict=True)]
-                    run = {"method": method, "fraction": fraction, "seed": seed, "step": step, "data": "mnist-5k"}
-                    run["status"] = "max_steps"
+                    run = {
+                        "method": method,
+                        "fraction": fraction,
+                        "seed": seed,
+                        "step": step,
+                        "data": "mnist-5k",
+                        "status": "converged",
+                    }
                     rows.append(run | {"test_error": errors[0], "train_error": errors[1]} | constants)
     return pd.DataFrame(rows)
 
@@ -32,17 +37,17 @@ FALLING = [95.0, 95.0, 94.9, 94.0, 90.0]
 
 
 def test_gains_are_paired_and_in_points():
-    rows = practice.final(metrics({"bernoulli": (FALLING, FLAT)}))
-    wide = practice.gains(rows)
+    rows = final(metrics({"bernoulli": (FALLING, FLAT)}))
+    wide = gains(rows)
     assert list(wide.columns) == FRACTIONS[1:]
     assert wide.mean().to_numpy() == pytest.approx([0, -0.1, -1, -5], abs=0.2)
     assert wide.std().max() < 0.3
 
 
 def test_gains_need_the_dense_network():
-    rows = practice.final(metrics({"bernoulli": (FALLING, FLAT)}))
+    rows = final(metrics({"bernoulli": (FALLING, FLAT)}))
     with pytest.raises(WinnowError, match="0 must be one of them"):
-        practice.gains(rows[rows.fraction > 0])
+        gains(rows[rows.fraction > 0])
 
 
 def test_competitive_sparsity_stops_at_the_first_gap():
@@ -59,56 +64,80 @@ def test_a_knee_is_where_the_drop_is_half_a_point():
     assert 1 - knee == pytest.approx(0.5 * 0.5**0.5)  # half way, in log density, from 0.5 to 0.25
 
 
-def test_comparisons_find_what_is_better_and_what_is_worse():
-    better = [95.0, 95.0, 96.0, 95.0, 90.0]
-    table = practice.comparisons(practice.final(metrics({"snip": (better, FLAT), "erk": (FLAT, FLAT)})))
-    found = table.set_index(["method", "fraction"])
-    assert found.loc[("snip", 0.5), "p_better"] < 0.01
-    assert found.loc[("snip", 0.9), "p_worse"] < 0.01
-    assert found.loc[("erk", 0.9), ["p_better", "p_worse"]].min() > 0.05
-    assert found.loc[("snip", 0.5), "low"] > 0.8
-    assert (table.n == 8).all()
-
-
-def judged(tables: dict) -> dict[str, dict]:
+def judged(tables: dict) -> dict[str, evidence.Claim]:
     """The claims that were judged, by their id."""
-    return {row["id"]: row for row in practice.real_data_claims(tables) if "verdict" not in row}
+    return {claim.id: claim for claim in practice.real_data_claims(tables) if claim.found}
 
 
 def not_run(tables: dict) -> dict[str, str]:
     """What the claims say that were not."""
-    rows = practice.real_data_claims(tables)
-    return {row["id"]: row["statement"] for row in rows if row.get("verdict") == "not run"}
+    return {claim.id: claim.statement for claim in practice.real_data_claims(tables) if not claim.found}
 
 
-@pytest.mark.parametrize(("test", "train", "true"), [(FLAT, FLAT, True), ([95, 95, 94, 93, 90.0], FLAT, False)])
-def test_the_competitive_claim_follows_the_data(test, train, true):
-    claim = judged({"fig3a": metrics({"bernoulli": (test, train), "imp": (FLAT, FLAT)})})["practice-random"]
-    assert set(claim) == KEYS
-    assert (claim["p_value"] < 0.01) == true
-    assert (claim["p_against"] < 0.01) != true
-    assert claim["estimate"] == (0.9 if true else 0.2)
-    assert claim["low"] <= claim["estimate"] <= claim["high"]
+def verdict(claim) -> str:
+    return evidence.decide([claim])[0]["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("test", "spread", "wanted", "reach"),
+    [
+        (FLAT, 0.1, "supported", 0.9),
+        ([95, 95, 94, 93, 90.0], 0.1, "contradicted", 0.2),
+        ([95, 95, 95, 94.4, 90.0], 1.0, "inconclusive", None),
+    ],
+)
+def test_the_competitive_claim_follows_the_data(test, spread, wanted, reach):
+    table = metrics({"bernoulli": (test, FLAT), "imp": (FLAT, FLAT)}, spread=spread)
+    claim = judged({"fig3a": table})["practice-random"]
+    assert (verdict(claim), claim.test) == (wanted, "t-test of paired seeds against -0.5")
+    assert claim.statistic.startswith("pruned minus dense test accuracy at fraction 0.79")
+    assert claim.found.estimate == pytest.approx(test[3] - 95, abs=0.7)
+    assert claim.found.low <= claim.found.estimate <= claim.found.high
+    if reach:
+        assert f"within 0.5 up to {reach:g})" in claim.statement
 
 
 def test_the_knee_claim_follows_the_data():
     late, early = [95, 95, 95, 94, 90.0], [95, 94, 93, 90, 80.0]
     claim = judged({"fig3a": metrics({"bernoulli": (early, late)})})["practice-knee"]
-    assert claim["estimate"] > 0.3
-    assert claim["p_value"] < 0.01
-    claim = judged({"fig3a": metrics({"bernoulli": (late, early)})})["practice-knee"]
-    assert claim["p_against"] < 0.01
+    assert claim.found.estimate > 0.3
+    assert (verdict(claim), "last epoch" in claim.statement) == ("supported", False)
+    assert verdict(judged({"fig3a": metrics({"bernoulli": (late, early)})})["practice-knee"]) == "contradicted"
+    same = metrics({"bernoulli": (late, late)}, spread=0.5)
+    assert verdict(judged({"fig3a": same})["practice-knee"]) == "inconclusive"
 
 
-def test_the_boost_claim_follows_the_data():
+def test_the_knee_claim_says_where_training_stops_early():
+    table = metrics({"bernoulli": (FALLING, FALLING)})
+    late = (table.fraction >= 0.79) | (table.seed < 3)
+    table["status"] = np.where(late, "max_steps", "converged")
+    claim = judged({"fig3a": table})["practice-knee"]
+    assert "(from fraction 0.79 on, most runs end at the last epoch" in claim.statement
+
+
+def test_the_boost_claim_follows_the_data_and_accounts_for_choosing():
     better = [95.0, 95.0, 96.0, 95.0, 90.0]
-    claim = judged({"methods": metrics({"snip": (better, FLAT), "erk": (FALLING, FLAT)})})["practice-boost"]
-    assert claim["p_value"] < 0.01
-    assert "snip at fraction 0.5" in claim["statistic"]
+    tables = {"snip": (better, FLAT), "erk": (FALLING, FLAT)}
+    claim = judged({"methods": metrics(tables)})["practice-boost"]
+    assert verdict(claim) == "supported"
+    assert "snip at fraction 0.5" in claim.statistic
+    assert claim.test.endswith("Bonferroni over 8 methods and fractions")
     worse = [95.0, 94.0, 93.0, 92.0, 90.0]
     claim = judged({"methods": metrics({"snip": (worse, FLAT)})})["practice-boost"]
-    assert claim["p_against"] < 0.01
-    assert claim["estimate"] < 0
+    assert verdict(claim) == "contradicted"
+    assert claim.found.estimate < 0
+    many = metrics({f"m{i}": (FLAT, FLAT) for i in range(8)}, spread=1.0)
+    claim = judged({"methods": many})["practice-boost"]
+    assert claim.found.estimate > 0.3  # the best of 32, by chance
+    assert verdict(claim) == "inconclusive"
+    assert claim.found.low < 0
+
+
+def test_pruning_after_training_is_no_pruning_at_initialization():
+    better = [95.0, 95.0, 96.0, 95.0, 94.0]
+    claim = judged({"methods": metrics({"imp": (better, FLAT), "erk": (FALLING, FLAT)})})["practice-boost"]
+    assert "erk" in claim.statistic
+    assert verdict(claim) != "supported"
 
 
 def test_the_noise_claim_follows_the_data():
@@ -116,11 +145,17 @@ def test_the_noise_claim_follows_the_data():
     table = pd.concat(
         [metrics({"bernoulli": (FLAT, FLAT)}, sigma=0.0), metrics({"bernoulli": (rising, FLAT)}, sigma=1.0)]
     )
-    claim = judged({"noisy": table})["practice-noise"]
-    assert claim["estimate"] == pytest.approx(1, abs=0.2)
-    assert claim["p_value"] < 0.01
+    found = judged({"noisy": table})
+    claim = found["practice-noise"]
+    clean = {name: verdict(found[f"practice-{name}"]) for name in ("random", "knee")}
+    assert clean == {"random": "supported", "knee": "inconclusive"}
+    assert found["practice-random"].regime == "noisy (mnist-5k)"
+    assert claim.found.estimate == pytest.approx(1, abs=0.2)
+    assert verdict(claim) == "supported"
     flipped = table.assign(sigma=1 - table.sigma)
-    assert judged({"noisy": flipped})["practice-noise"]["p_against"] < 0.01
+    assert verdict(judged({"noisy": flipped})["practice-noise"]) == "contradicted"
+    same = [metrics({"bernoulli": (FLAT, FLAT)}, sigma=s, spread=0.5 + s) for s in (0.0, 1.0)]
+    assert verdict(judged({"noisy": pd.concat(same)})["practice-noise"]) == "inconclusive"
 
 
 def test_a_claim_without_its_experiment_says_so():
@@ -132,7 +167,8 @@ def test_a_claim_without_its_experiment_says_so():
 
 def test_a_claim_says_what_its_experiment_lacks():
     table = metrics({"bernoulli": (FLAT, FALLING)})
-    assert "0 must be one of them" in not_run({"fig4": table[table.fraction > 0]})["practice-knee-resnet"]
+    told = not_run({"fig4": table[table.fraction > 0]})
+    assert "0 must be one of them" in told["practice-knee-resnet"]
     assert not_run({"noisy": table})["practice-noise"] == "needs `sigma` in the runs of `noisy`"
     two_layer = table.drop(columns="data")
     assert not_run({"fig3a": two_layer})["practice-random"] == "needs `data` in the runs of `fig3a`"
@@ -145,23 +181,24 @@ def diverged(table: pd.DataFrame, fraction: float, seeds: list[int]) -> pd.DataF
 
 
 def test_a_diverged_run_has_no_accuracy():
-    table = practice.final(diverged(metrics({"snip": (FLAT, FLAT)}), 0.5, [0, 3]))
-    assert practice.with_dense(table, "train_accuracy").isna().sum().to_list() == [0, 0, 2, 0, 0]
-    assert practice.gains(table).isna().sum().to_list() == [0, 2, 0, 0]
-    of_dense = practice.final(diverged(metrics({"snip": (FLAT, FLAT)}), 0, [5]))
-    assert practice.gains(of_dense).isna().sum().to_list() == [1, 1, 1, 1]
+    table = final(diverged(metrics({"snip": (FLAT, FLAT)}), 0.5, [0, 3]))
+    assert with_dense(table, "train_accuracy").isna().sum().to_list() == [0, 0, 2, 0, 0]
+    assert gains(table).isna().sum().to_list() == [0, 2, 0, 0]
+    of_dense = final(diverged(metrics({"snip": (FLAT, FLAT)}), 0, [5]))
+    assert gains(of_dense).isna().sum().to_list() == [1, 1, 1, 1]
 
 
 def test_a_diverged_network_guesses_to_the_claims():
     table = diverged(metrics({"bernoulli": (FLAT, FLAT)}), 0.79, range(6))
     claim = judged({"fig3a": table})["practice-random"]
-    assert claim["estimate"] == 0.5
-    assert claim["p_against"] < 0.01
-    assert claim["n"] == 8
-    assert "(6 of 40 runs diverged: pruned ones guess" in claim["statistic"]
+    assert claim.found.estimate == pytest.approx(-85 * 6 / 8, abs=1)
+    assert claim.found.p_against < 0.01
+    assert claim.found.n == 8
+    assert "within 0.5 up to 0.5)" in claim.statement
+    assert "(6 of 40 runs diverged: pruned ones guess" in claim.statement
     better = metrics({"snip": ([95, 95, 96, 95, 90.0], FLAT)})
-    assert judged({"methods": better})["practice-boost"]["p_value"] < 0.01
-    assert judged({"methods": diverged(better, 0.5, [0])})["practice-boost"]["p_value"] > 0.05
+    assert judged({"methods": better})["practice-boost"].found.p_for < 0.01
+    assert judged({"methods": diverged(better, 0.5, [0])})["practice-boost"].found.p_for > 0.05
 
 
 def test_a_seed_whose_dense_network_diverged_compares_with_nothing():
@@ -169,8 +206,8 @@ def test_a_seed_whose_dense_network_diverged_compares_with_nothing():
     claims = judged({"fig3a": table, "methods": table, "noisy": pd.concat([table.assign(sigma=s) for s in (0, 1)])})
     assert list(claims) == ["practice-random", "practice-knee", "practice-boost", "practice-noise"]
     for claim in claims.values():
-        assert claim["n"] == 6
-        assert abs(claim["estimate"]) < 1
+        assert claim.found.n == 6
+        assert abs(claim.found.estimate) < 1
 
 
 def test_where_every_dense_network_diverged_the_claims_say_so():
@@ -181,18 +218,16 @@ def test_where_every_dense_network_diverged_the_claims_say_so():
 
 
 def test_claims_on_cifar10_are_not_run_until_they_are():
-    rows = [row for row in practice.real_data_claims({}) if row["regime"] == "cifar10"]
-    assert [(row["id"], row["figure"]) for row in rows] == [
+    claims = [claim for claim in practice.real_data_claims({}) if "cifar10" in claim.regime]
+    assert [(claim.id, claim.figure) for claim in claims] == [
         ("practice-random-vgg", "fig3b"),
         ("practice-knee-vgg", "fig3b"),
         ("practice-knee-resnet", "fig4"),
     ]
-    for row in rows:
-        assert set(row) == KEYS | {"p_adjusted", "p_against_adjusted", "verdict"}
-        assert (row["n"], row["verdict"]) == (0, "not run")
+    for row in evidence.decide(claims):
+        assert (row["regime"], row["n"], row["verdict"]) == (f"{row['figure']} (cifar10)", 0, "not run")
         assert np.isnan(row["estimate"]) and np.isnan(row["p_value"])
     found = judged({"fig3b": metrics({"bernoulli": (FLAT, FLAT)}), "fig4": metrics({"bernoulli": (FALLING, FLAT)})})
     assert list(found) == ["practice-random-vgg", "practice-knee-vgg", "practice-knee-resnet"]
-    assert "up to 36% sparsity" in found["practice-random-vgg"]["statement"]
-    assert found["practice-random-vgg"]["test"] == "paired t-test at fraction 0.5"
-    assert found["practice-random-vgg"]["estimate"] == 0.9
+    assert "up to 36% sparsity" in found["practice-random-vgg"].statement
+    assert "at fraction 0.5" in found["practice-random-vgg"].statistic

@@ -7,20 +7,19 @@ import pytest
 from winnow.judge import scorecard
 
 
-def numbers(
-    ours: list[float], paper: list[float], bar: float = 0.02, n: int = 10, width: float = 0.004
-) -> pd.DataFrame:
-    """The numbers of a figure: test errors at fractions 0, 0.1, …; our interval is +-width."""
+def numbers(ours: list[float], paper: list[float], bar: float = 0.02, n: int = 10, sd: float = 0.004) -> pd.DataFrame:
+    """The numbers of a figure: test errors at fractions 0, 0.1, …, ours of 4 seeds with a standard deviation."""
     x = np.arange(len(ours)) / 10
-    ours = pd.DataFrame({"x": x, "y": ours, "low": np.array(ours) - width, "high": np.array(ours) + width, "n": 4})
+    # Our interval is nonsense: z must not come from it.
+    ours = pd.DataFrame({"x": x, "y": ours, "low": np.array(ours) - 9, "high": np.array(ours) + 9, "sd": sd, "n": 4})
     paper = pd.DataFrame({"x": x, "y": paper, "low": np.array(paper) - bar, "high": np.array(paper) + bar, "n": n})
     data = pd.concat([ours.assign(source="winnow"), paper.assign(source="paper")])
     return data.assign(series="test_error")
 
 
-def test_z_has_both_standard_errors():
+def test_z_has_both_standard_errors_and_ours_is_that_of_the_deviation():
     point = scorecard.score("2a", numbers([0.25], [0.23], bar=0.06))[0]
-    assert point["z"] == pytest.approx(0.02 / np.hypot(0.004 / 1.96, 0.06 / np.sqrt(10)))
+    assert point["z"] == pytest.approx(0.02 / np.hypot(0.004 / 2, 0.06 / np.sqrt(10)))
     assert point["agrees"] is True
     assert point["inside_bar"] is True
 
@@ -33,23 +32,68 @@ def test_inside_the_bar_is_not_enough():
 
 def test_bars_of_length_0_are_not_taken_for_certainty():
     """Three runs without an error do not exclude 0.02, where ours scatter by 0.08."""
-    point = scorecard.score("5a", numbers([0.02], [0.0], bar=0.0, n=3, width=0.08))[0]
+    point = scorecard.score("5a", numbers([0.02], [0.0], bar=0.0, n=3, sd=0.08))[0]
     assert point["agrees"] is True
     assert scorecard.score("5a", numbers([0.3], [0.0], bar=0.0, n=3))[0]["agrees"] is False
 
 
 def test_a_missing_bar_takes_the_test_sets_error():
-    point = scorecard.score("2c", numbers([0.25], [0.20], bar=np.nan, width=0))[0]
+    point = scorecard.score("2c", numbers([0.25], [0.20], bar=np.nan, sd=0))[0]
     assert point["half_bar"] is None
     share = 201 / 1002
     assert point["z"] == pytest.approx(0.05 / np.sqrt(share * (1 - share) / 1000))
+
+
+def test_a_smooth_published_curve_has_smaller_errors_than_its_bars_say():
+    """Both errors are told and the stricter one decides; a rough curve changes nothing."""
+    x = np.arange(10) / 10
+    smooth = 0.25 + 0.05 * x**2
+    wobbly = smooth + 0.001 * np.array([1, -1, -1, 1, 1, -1, 1, -1, -1, 1])
+    points = scorecard.score("2b", numbers(list(wobbly + 0.01), list(wobbly), bar=0.04))
+    assert all(point["error_of_roughness"] == pytest.approx(0.0013, abs=0.0004) for point in points)
+    assert all(point["error_of_bars"] > 0.01 for point in points)
+    assert all(abs(point["z_of_bars"]) < 1 and not point["agrees"] for point in points)
+    rough = smooth + 0.04 * np.array([1, -1, -1, 1, 1, -1, 1, -1, -1, 1])
+    points = scorecard.score("2b", numbers(list(rough + 0.01), list(rough), bar=0.04))
+    assert all(point["agrees"] and point["z"] == point["z_of_bars"] for point in points)
+
+
+def test_what_was_read_off_and_a_training_curve_have_no_roughness_below_it():
+    x = np.arange(10) / 10
+    assert scorecard.roughness(x, 0.25 + x, "test_error") == scorecard.RESOLUTION
+    assert np.isnan(scorecard.roughness(x[:7], x[:7], "test_error"))
+    assert np.isnan(scorecard.roughness(100 * x, x, "test_error"))  # steps of one training curve
+
+
+def test_a_series_that_never_varies_is_counted_apart():
+    points = scorecard.score("2a", numbers([0.0] * 4, [0.0] * 4))
+    points += scorecard.score("2a", numbers([0.1, 0.2, 0.3, 0.9], [0.1, 0.2, 0.3, 0.4]).assign(series="train_error"))
+    found = scorecard.summarize("2a", points)
+    assert (found["points"], found["agree"]) == (4, 3)
+    assert found["curves"]["test_error"]["constant"] is True
+    assert found["curves"]["test_error"]["agree"] == 4
+    only = scorecard.summarize("2a", scorecard.score("2a", numbers([0.0] * 4, [0.0] * 4)))
+    assert (only["verdict"], only["points"]) == ("nothing that varies", 0)
+
+
+def test_ten_points_on_one_side_are_a_shift_and_five_are_not():
+    paper = np.linspace(0.1, 0.4, 10)
+    found = scorecard.summarize("5b", scorecard.score("5b", numbers(list(paper + 0.001), list(paper), bar=0.05)))
+    curve = found["curves"]["test_error"]
+    assert (curve["above"], curve["below"], curve["sign_p"]) == (10, 0, pytest.approx(2 / 1024))
+    assert found["verdict"] == "agrees, but a curve is shifted"
+    sides = 0.001 * np.array([1, -1] * 5)
+    found = scorecard.summarize("5b", scorecard.score("5b", numbers(list(paper + sides), list(paper), bar=0.05)))
+    assert found["verdict"] == "agrees"
+    steps = numbers(list(paper + 0.001), list(paper), bar=0.05).assign(x=lambda t: 100 * t.x)
+    assert scorecard.summarize("2c", scorecard.score("2c", steps))["curves"]["test_error"]["shifted"] is None
 
 
 def test_a_point_without_a_run_that_ended_is_left_out():
     data = numbers([0.1, 0.2, 0.3], [0.1, 0.2, 0.3])
     ours = data.source == "winnow"
     lost, fewer = ours & np.isclose(data.x, 0.2), ours & np.isclose(data.x, 0.1)
-    data.loc[lost, ["y", "low", "high"]] = np.nan
+    data.loc[lost, ["y", "low", "high", "sd"]] = np.nan
     data.loc[fewer, "n"] = 3
     assert [(p["x"], p["ours_n"]) for p in scorecard.score("2a", data)] == [(0, 4), (pytest.approx(0.1), 3)]
 
@@ -76,4 +120,7 @@ def test_every_published_figure_has_a_row(tmp_path):
         ["2b", "2c", "3a", "3b", "4", "5a", "5b"], "not run"
     )
     assert len(card["points"]) == 3
-    assert "| 2a | agrees | 3 of 3 | test_error 1.00 |" in (tmp_path / "s.md").read_text()
+    assert "| 2a | agrees | 3 of 3 | test_error | 3 of 3 | 1.00 | 0, 0 |" in (tmp_path / "s.md").read_text()
+    lines = [line for line in (tmp_path / "s.md").read_text().splitlines() if line.startswith("|")]
+    heads = [i for i, line in enumerate(lines) if line.startswith("|---")]
+    assert [{line.count("|") for line in part} for part in (lines[: heads[1] - 1], lines[heads[1] - 1 :])] == [{8}, {8}]

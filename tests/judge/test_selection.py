@@ -3,7 +3,10 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import worlds
 
+from winnow.errors import WinnowError
+from winnow.figures import mechanism
 from winnow.judge import selection
 
 
@@ -24,12 +27,18 @@ def test_first_below_is_the_first_evaluation_there_or_the_last_of_all():
     assert rows[["fraction", "seed"]].to_numpy().tolist() == [[0, 0], [0, 1], [0.5, 0], [0.5, 1]]
     assert rows.step.tolist() == [2, 2, 2, 3]
     assert rows.reached.tolist() == [True, True, True, False]
+    assert selection.last(table()).step.tolist() == [3] * 4
     assert selection.at_step(table(), 1).train_loss.tolist() == [0.1, 0.1, 0.1, 1.1]
 
 
-def test_the_gap_has_a_floor():
-    rows = pd.DataFrame({"train_loss": [0.1, 0.2], "test_loss": [0.3, 0.1]})
-    assert selection.loss_gap(rows).tolist() == [pytest.approx(0.2), selection.SMALLEST_GAP]
+def test_the_gap_weighs_classes_alike_and_may_be_negative():
+    rows = pd.DataFrame({"train_loss": [9.0, 9], "test_loss": [0.0, 0]})
+    rows = rows.assign(train_loss_balanced=[0.1, 0.2], test_loss_balanced=[0.3, 0.1])
+    assert selection.gap(rows).tolist() == pytest.approx([0.2, -0.1])
+    with pytest.raises(WinnowError, match=r"training\.milestones: 0\.01 and 0\.001 must be among them"):
+        selection.gap(rows.assign(train_loss_balanced=[0.1, math.nan]))
+    diverged = rows.assign(train_loss=[9.0, math.nan], train_loss_balanced=[0.1, math.nan])
+    assert np.isnan(selection.gap(diverged).iloc[1])
 
 
 def test_crossings_are_interpolated_in_logarithms():
@@ -43,5 +52,76 @@ def test_crossings_are_interpolated_in_logarithms():
 def test_slopes_are_by_seed_and_leave_out_seeds_with_few_points():
     x = np.tile([0.0, 1.0, 2.0], 3)
     y = np.concatenate([[0, 2, 4], [1, 0, -1], [np.nan, 1, 2]])
-    rows = pd.DataFrame({"seed": np.repeat([0, 1, 2], 3), "x": x, "y": y})
-    assert selection.slopes_by_seed(rows, "x", "y") == pytest.approx([2, -1])
+    rows = pd.DataFrame({"seed": np.repeat([0, 1, 2], 3)})
+    assert selection.slopes_by_seed(rows, x, y) == pytest.approx([2, -1])
+    rows = pd.DataFrame({"seed": 0, "fraction": [0.0, 0.5, 0.75, 0.9], "width": [1, 2, 4, 8], "y": [1, 2, 4, 0.0]})
+    assert selection.exponents(rows, "y") == pytest.approx([-1])  # a 0 has no logarithm
+    assert selection.exponents(rows, "y", "width") == pytest.approx([1])
+
+
+def test_theorem_3_s_range_is_the_same_for_every_question():
+    one = regime("condition2")
+    assert one.mild_density == pytest.approx(math.log(worlds.DIMENSION) / worlds.WIDTH)
+    mild = {0.0, 0.5, 0.8, 0.9}
+    assert set(one.mild_ends().fraction) == set(selection.learning_times(one).fraction) == mild
+    assert len(one.starts()) == len(one.ends()) == worlds.SEEDS * len(worlds.FRACTIONS)
+
+
+def test_the_signal_is_learned_when_the_last_class_has_it():
+    one = regime("condition2")
+    table = one.table.assign(gamma_max=1e9)  # the fastest class does not count
+    again = selection.learning_times(selection.Regime("x", table, one.settings))
+    assert again.steps.tolist() == selection.learning_times(one).steps.tolist()
+    assert again.steps.notna().all()
+
+
+def test_runs_without_a_signal_are_counted_where_that_is_likely():
+    one = regime("overprune")
+    rows = selection.without_signal(one.ends(), one.settings)
+    assert set(rows.fraction) == {0.99, 0.995, 0.998}
+    early = one.ends().assign(classes_missing=2)  # at smaller fractions they would be freaks
+    assert len(selection.without_signal(early, one.settings)) == len(rows)
+    assert selection.without_signal(early.assign(classes_missing=1), one.settings).empty
+
+
+def test_the_width_is_judged_and_drawn_on_the_same_runs():
+    table, settings = worlds.table("width_mild", worlds.TRUE), worlds.settings("width_mild")
+    rows = selection.width_rows(table, settings)
+    assert set(rows.fraction) == {0.0, 0.5, 0.8}  # log d / 50 = .15, for all widths
+    assert set(rows.width) == {50, 100, 400}
+    table.loc[(table.width == 100) & (table.seed == 3), "train_loss"] = 1.0
+    fewer = selection.width_rows(table, settings)
+    assert len(fewer) == len(rows) - 3
+    drawn, _ = mechanism.decomposition({**drawn_tables(), "width_mild": with_settings(table, settings)})
+    drawn = drawn[drawn.panel == "width"]
+    for (fraction, width), part in fewer.groupby(["fraction", "width"]):
+        point = drawn[(drawn.series == f"gamma_least, {fraction:g} pruned") & (drawn.x == width)]
+        assert point.n.item() == len(part)
+        assert point.y.item() == pytest.approx(part.gamma_least.mean())
+
+
+def test_a_dense_network_with_small_weights_stands_beside_the_pruned_one_of_its_norm():
+    rows = selection.as_densities(regime("small_init"), regime("causes"))
+    assert sorted(set(rows.fraction)) == pytest.approx(worlds.FRACTIONS, abs=1e-4)
+
+
+def test_coordinates_that_nobody_pruned_are_named():
+    causes = regime("causes")
+    assert set(selection.pruned_coordinates(causes, "signal").target) == {"signal"}
+    with pytest.raises(WinnowError, match="needs runs of `causes` with target none"):
+        selection.pruned_coordinates(causes, "none")
+
+
+def drawn_tables() -> dict:
+    names = ("condition2", "boundary", "overprune")
+    return {name: with_settings(worlds.table(name, worlds.TRUE), worlds.settings(name)) for name in names}
+
+
+def with_settings(table, settings):
+    table = table.assign(run=[f"seed-{seed}" for seed in table.seed], status="max_steps")
+    table.attrs["settings"] = settings
+    return table
+
+
+def regime(name: str) -> selection.Regime:
+    return selection.Regime(name, worlds.table(name, worlds.TRUE), worlds.settings(name))

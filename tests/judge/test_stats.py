@@ -1,41 +1,73 @@
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 
 from winnow.judge import stats
 from winnow.judge.stats import mean_interval
 
-
-def test_interval_is_deterministic_and_holds_the_mean():
-    values = np.random.default_rng(0).normal(3, 1, (30, 4))
-    low, high = mean_interval(values)
-    assert np.array_equal([low, high], mean_interval(values))
-    assert (low < values.mean(0)).all()
-    assert (values.mean(0) < high).all()
-    half = 1.96 * values.std(0, ddof=1) / np.sqrt(30)
-    assert (high - low) / 2 == pytest.approx(half, rel=0.12)
+# Final values of runs of config/ci.yaml's experiments with 100 or 150 seeds (fig2a, fig2b, fig5: at the last step;
+# boundary, init_std 0.1: at train loss 0.01; noisy: points of accuracy over dense at fraction 0.8), minus their mean.
+RESIDUALS = pd.read_csv(Path(__file__).with_name("residuals.csv"))
 
 
-def test_interval_covers_the_truth_about_as_often_as_it_says():
-    rng = np.random.default_rng(1)
-    low, high = mean_interval(rng.exponential(1.0, (50, 400)))
-    assert 0.88 < np.mean((low <= 1) & (high >= 1)) < 0.98
+def test_interval_is_the_t_interval_at_every_number_of_seeds():
+    for n in (2, 3, 30):
+        values = np.random.default_rng(n).normal(3, 1, (n, 4))
+        expected = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
+        np.testing.assert_allclose(mean_interval(values), (expected.low, expected.high))
+        np.testing.assert_allclose(stats.standard_error(values), scipy.stats.sem(values))
+
+
+@pytest.mark.parametrize("seeds", [3, 8, 30, 50])
+def test_intervals_of_real_residuals_cover_their_mean(seeds):
+    """At least .93 on average over the statistics, which a percentile bootstrap of three seeds misses by far.
+
+    The worst one is bimodal (figure 5: one seed in eight cannot fit a class); three seeds see one mode only in half of
+    the cases, and no interval can know of the other.
+    """
+    rng, covered = np.random.default_rng(seeds), {}
+    for name, part in RESIDUALS.groupby(["experiment", "fraction", "statistic"]):
+        values = part.residual.to_numpy()
+        low, high = mean_interval(values[rng.integers(len(values), size=(seeds, 4000))])
+        covered[name] = np.mean((low <= values.mean()) & (values.mean() <= high))
+    assert len(covered) == 7
+    assert np.mean(list(covered.values())) >= 0.93
+    assert min(covered.values()) >= 0.88
 
 
 def test_constant_values_and_a_single_seed_have_no_width():
     assert mean_interval(np.full((5, 2), 0.25)) == (pytest.approx([0.25, 0.25]), pytest.approx([0.25, 0.25]))
     low, high = mean_interval(np.array([[1.0, 2.0]]))
     assert low.tolist() == high.tolist() == [1, 2]
+    assert stats.standard_error(np.full(7, 0.1)) == 0
 
 
 def test_one_sided_p_values_are_those_of_the_t_test():
     values = np.array([0.3, 0.1, 0.5, 0.2])
     above, below = stats.one_sided(values, 0.1)
     assert above == pytest.approx(scipy.stats.ttest_1samp(values, 0.1, alternative="greater").pvalue)
-    assert above + below == pytest.approx(1)
+    assert below == pytest.approx(scipy.stats.ttest_1samp(values, 0.1, alternative="less").pvalue)
     assert stats.one_sided([1.0, 1.0]) == (0.0, 1.0)
     assert stats.one_sided([0.0, 0.0]) == (1.0, 1.0)
     assert np.isnan(stats.one_sided([1.0])).all()
+
+
+def test_a_p_value_far_in_the_tail_is_not_rounded_to_one():
+    """1 - p of the other side is 0 or 1 there: both sides are computed."""
+    above, below = stats.one_sided(1 + 1e-9 * np.arange(10.0))
+    assert below == 1
+    assert 0 < above < 1e-50
+    assert 0 < stats.one_sided(-1 - 1e-9 * np.arange(10.0))[1] < 1e-50
+
+
+def test_within_a_margin_nothing_is_said():
+    values = 0.05 + 0.01 * np.random.default_rng(0).standard_normal(20)
+    assert min(stats.beyond(values, 0.1)) > 0.99
+    assert stats.beyond(values + 0.2, 0.1)[0] < 1e-6
+    assert stats.beyond(values - 0.3, 0.1)[1] < 1e-6
 
 
 def test_equivalence_needs_both_sides():
@@ -49,30 +81,49 @@ def test_equivalence_needs_both_sides():
     assert min(stats.equivalence(wide, 0.5, 0.02)) > 0.05
 
 
-def test_every_share_must_be_high_and_one_low_share_is_enough_against():
-    above, below = stats.every_share([20, 19, 20], [20, 20, 20], 0.5)
+def test_two_samples_are_welchs_and_not_paired():
+    rng = np.random.default_rng(1)
+    common = 10 * rng.standard_normal(20)  # pairs would have no noise left
+    one, other = common + 0.5, common + 0.01 * rng.standard_normal(20)
+    low, high, above, below = stats.two_samples(one, other)
+    assert low < 0.5 < high
+    assert min(above, below) > 0.2
+    low, high, above, below = stats.two_samples(one / 10, other / 10 + 3)
+    assert high < 0
+    assert below < 1e-6
+    assert above == pytest.approx(1)
+    assert stats.two_samples([1, 1], [0, 0]) == (1, 1, 0, 1)
+    assert np.isnan(stats.two_samples([1.0], [0.0, 0.1])).all()
+
+
+def test_the_best_of_many_pays_for_having_been_chosen():
+    rng = np.random.default_rng(2)
+    found = [stats.best_of(rng.standard_normal((12, 24))) for _ in range(400)]
+    assert np.mean([p_for < 0.05 for *_, p_for, _ in found]) < 0.06
+    assert np.mean([low <= 0 <= high for _, low, high, _, _ in found]) > 0.94
+    values = rng.standard_normal((12, 24))
+    values[:, 3] += 3
+    best, low, high, above, below = stats.best_of(values)
+    assert best == 3
+    assert low < 3 < high
+    assert above < 0.01 < below
+    assert stats.best_of(values - 5)[4] < 0.01
+
+
+def test_every_group_must_be_above_and_one_below_is_enough_against():
+    shares = [stats.share(k, 20, 0.5) for k in (20, 19, 20)]
+    above, below = stats.every(shares)
     assert above == pytest.approx(scipy.stats.binomtest(19, 20, alternative="greater").pvalue)
     assert below == 1
-    above, below = stats.every_share([20, 1, 20], [20, 20, 20], 0.5)
+    above, below = stats.every([stats.share(k, 20, 0.5) for k in (20, 1, 20)])
     assert above > 0.99
     assert below == pytest.approx(3 * scipy.stats.binomtest(1, 20, alternative="less").pvalue)
     low, high = stats.share_interval(20, 20)
     assert (low, high) == (pytest.approx(0.025 ** (1 / 20)), 1)
 
 
-def test_max_t_controls_the_largest_of_many():
-    rng = np.random.default_rng(2)
-    noise = [stats.max_t(rng.standard_normal((12, 8)), seed).min() < 0.05 for seed in range(40)]
-    assert np.mean(noise) < 0.2
-    differences = rng.standard_normal((12, 8))
-    differences[:, 3] += 3
-    adjusted = stats.max_t(differences)
-    assert adjusted.argmin() == 3
-    assert adjusted[3] < 0.01
-    assert (stats.max_t(differences) == adjusted).all()
-
-
 def test_holm_by_hand():
     adjusted = stats.holm([0.01, 0.04, np.nan, 0.03])
     assert adjusted[[0, 1, 3]] == pytest.approx([0.03, 0.06, 0.06])
     assert np.isnan(adjusted[2])
+    assert stats.two_sided(np.array([0.01, 0.6]), np.array([0.9, 0.5])) == pytest.approx([0.02, 1])

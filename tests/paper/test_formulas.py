@@ -45,7 +45,7 @@ def test_lemma_8_bound_is_above_the_measured_probability():
     threshold = TwoLayerNetwork(width=M, power=3).event_threshold
     assert threshold == pytest.approx((2 * M) ** (-2 / 3))
     measured = (largest >= threshold).mean()
-    assert 0 < measured <= formulas.event_bound(CLASSES, M, D, SIGMA_0, sigma_n, DENSITY, threshold, constant=2)
+    assert 0 < measured <= formulas.event_bound(CLASSES, M, D, SIGMA_0, sigma_n, DENSITY, threshold)
 
 
 def test_boundaries_are_the_probabilities_they_claim():
@@ -54,8 +54,8 @@ def test_boundaries_are_the_probabilities_they_claim():
     assert (~keeps.any(axis=1)).mean() == pytest.approx(formulas.class_loss_probability(0.2, 12), abs=0.01)
     alive = keeps & (rng.standard_normal(keeps.shape) > 0)
     assert (~alive.any(axis=1)).mean() == pytest.approx(formulas.dead_class_probability(0.2, 12), abs=0.01)
-    mild = formulas.mild_density(CLASSES, M)
-    assert CLASSES * formulas.class_loss_probability(mild, M) == pytest.approx(formulas.RISK)
+    assert formulas.mild_density(100, 1200) == pytest.approx(math.log(1200) / 100)
+    assert formulas.mild_density(3, 1200) == 1
     live = formulas.live_density(CLASSES, M)
     assert CLASSES * formulas.dead_class_probability(live, M) == pytest.approx(formulas.RISK)
     assert formulas.live_density(4, 2) == 1
@@ -75,6 +75,29 @@ def test_accuracy_after_class_loss_by_enumeration():
 def test_expected_maximum(count):
     drawn = np.random.default_rng(5).standard_normal((20_000, count)).max(axis=1)
     assert formulas.expected_maximum(count) == pytest.approx(drawn.mean(), abs=0.03)
+
+
+@pytest.mark.parametrize(("density", "q"), [(1.0, 3), (0.1, 3), (0.2, 4), (0.3, 2)])
+def test_the_time_to_learn_by_brute_force(density, q):
+    """Neurons drawn and raced: z' = z^(q-1) from the largest live one of each class until the slowest has `level`."""
+    rng, start, level, m = np.random.default_rng(6), 0.02, 0.2, 40
+    z = np.where(rng.random((8_000, CLASSES, m)) < density, rng.standard_normal((8_000, CLASSES, m)), -np.inf)
+    low = start * z.max(axis=2)
+    low = low[(low > 0).all(axis=1)]
+    path = np.geomspace(low[:100], low[:100] + level, 2001)
+    by_integration = np.trapezoid(path ** (1 - q), path, axis=0).max(axis=1)
+    exact = np.log((low + level) / low) if q == 2 else (low ** (2 - q) - (low + level) ** (2 - q)) / (q - 2)
+    times = exact.max(axis=1)
+    np.testing.assert_allclose(times[:100], by_integration, rtol=0.001)
+    predicted = formulas.signal_time(density, m, CLASSES, start, level, q)
+    assert predicted == pytest.approx(np.log(times).mean(), abs=4 * np.log(times).std() / np.sqrt(len(times)) + 0.005)
+
+
+def test_the_time_to_learn_goes_as_the_expected_maximum_to_the_power_2_minus_q():
+    """One class, many neurons, a distant level: what is left is the start of the largest of density m Gaussians."""
+    dense, sparse = (formulas.signal_time(density, 400, 1, 1e-4, 1.0, 3) for density in (1.0, 0.1))
+    ratio = formulas.expected_maximum(40) / formulas.expected_maximum(400)
+    assert sparse - dense == pytest.approx(-math.log(ratio), abs=0.02)
 
 
 def test_the_race_has_its_sign_from_the_two_growth_rates():
@@ -101,3 +124,24 @@ def test_condition_2_names_what_is_broken():
     tree["training"] |= {"eps": None}
     broken = formulas.condition2_violations(TwoLayerSettings(**tree))
     assert broken == ["n <= (log d)^3", "mu >= sigma_n sqrt(d) log d", "sigma_0 <= m^-4 n^-1 mu^-1", "eps <= 1/d"]
+
+
+def test_what_the_proofs_need_of_a_regime():
+    tree = {
+        "kind": "two_layer",
+        "data": {"distribution": "classes", "classes": 4, "dimension": 1200, "n_train": 80, "sigma_n": 0.004},
+        "model": {"width": 100, "power": 3, "init_std": 0.02, "output_layer": "class_sums"},
+        "training": {"loss": "cross_entropy", "learning_rate": 0.5, "eps": 0.001},
+    }
+    found = formulas.hypotheses(TwoLayerSettings(**tree), np.array([1.0, 0.5]))
+    broken = [item for item, holds in found.items() if not holds]
+    assert broken == ["sigma_0 <= m^-4 n^-1 mu^-1", "eps <= 1/d", "density <= 1/(K m log d)"]
+    tree["model"]["init_std"] = 0.05  # the largest logit at the start is 2.1
+    tree["data"]["sigma_n"] = 0.1
+    found = formulas.hypotheses(TwoLayerSettings(**tree), np.array([1.0, 0.001]))
+    assert not found["first signal logits <= 1"]
+    assert not found["first noise logits <= 1"]
+    assert not found["density d > n + K"]
+    sparse = formulas.hypotheses(TwoLayerSettings(**tree), np.array([1 / (4 * 100 * math.log(1200))]))
+    assert sparse["density <= 1/(K m log d)"]
+    assert sparse["first noise logits <= 1"]

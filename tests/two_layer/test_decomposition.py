@@ -35,7 +35,7 @@ def run(library):
     network = build(SETTINGS, pattern, rng)
     train, test = (examples(SETTINGS, arrays, split) for split in ("train", "test"))
     tracker = decomposition.Tracker(network, train, test, SETTINGS)
-    before = tracker.measure(core.evaluate(network, test, loss="cross_entropy")[2])
+    before = tracker.measure(core.evaluate(network, test, loss="cross_entropy")[2], compared=False)
     core.descend(
         network,
         train,
@@ -102,13 +102,16 @@ def test_what_is_measured_before_and_after(run):
     tracker, before, pattern, train, test = run
     assert set(before) == set(tracker.names)
     assert before["gamma_max"] == before["zeta_max"] == before["variance_learned"] == 0
-    after = tracker.measure(core.evaluate(tracker.network, test, loss="cross_entropy")[2])
+    after = tracker.measure(core.evaluate(tracker.network, test, loss="cross_entropy")[2], compared=True)
     assert after["gamma_max"] > 0
     assert after["zeta_max"] > 0
     weights, start = (dense(pattern, w) for w in (tracker.network.weights.numpy(), tracker.initial_weights))
     assert after["variance_initial"] == pytest.approx(0.09 * (start**2).sum(axis=1).mean(), rel=1e-5)
     assert after["variance_learned"] == pytest.approx(0.09 * ((weights - start) ** 2).sum(axis=1).mean(), rel=1e-4)
     assert after["variance_max"] == pytest.approx(0.09 * (weights**2).sum(axis=1).max(), rel=1e-5)
+    without = weights[:, 3:]  # the first K coordinates carry the signals
+    assert after["variance_noise"] == pytest.approx(0.09 * (without**2).sum(axis=1).mean(), rel=1e-5)
+    assert after["variance_noise_max"] == pytest.approx(0.09 * (without**2).sum(axis=1).max(), rel=1e-5)
     z = start @ train.inputs.numpy()
     largest = z[:, :12].reshape(3, 5, 12).max(axis=1)
     assert after["noise_start_low"] == pytest.approx(largest.min(), rel=1e-4)
@@ -119,6 +122,28 @@ def test_what_is_measured_before_and_after(run):
     own = weights @ train.inputs.numpy()[:, 12:]
     np.testing.assert_allclose(strengths["signal_strength"], own[np.arange(15), np.arange(15) // 5], rtol=1e-4)
     np.testing.assert_allclose(strengths["noise_strength"], weights @ test.inputs.numpy()[:, 0], rtol=1e-3, atol=1e-6)
+
+
+def test_balanced_losses_do_not_change_with_the_shares_of_the_classes(run):
+    """By hand, and against a set in which one class stands twice."""
+    tracker, *_, train, test = run
+    logits = {
+        split: core.evaluate(tracker.network, x, loss="cross_entropy")[2]
+        for split, x in zip("ab", (train, test), strict=True)
+    }
+    after = tracker.measure(logits["b"], compared=True)
+    assert np.isnan(tracker.measure(logits["b"], compared=False)["train_loss_balanced"])
+    for split, examples_ in (("train", train), ("test", test)):
+        scores, labels = logits["a" if split == "train" else "b"].numpy(), examples_.labels.numpy()
+        each = np.log(np.exp(scores).sum(axis=0)) - scores[labels, np.arange(len(labels))]
+        by_class = [each[labels == k].mean() for k in np.unique(labels)]
+        assert after[f"{split}_loss_balanced"] == pytest.approx(np.mean(by_class))
+    again = torch.cat([torch.arange(40), torch.nonzero(test.labels == 1)[:, 0]])
+    twice = decomposition.balanced_loss(test.labels[again], logits["b"][:, again])
+    assert twice == pytest.approx(after["test_loss_balanced"])
+    assert decomposition.balanced_loss(torch.tensor([0, 2]), torch.zeros(3, 2, dtype=torch.float64)) == pytest.approx(
+        np.log(3)
+    )
 
 
 def test_the_event_splits_the_test_loss(run):

@@ -65,6 +65,24 @@ def test_a_run_of_two_evaluations_is_trained_to_its_last_step(jobs):
     assert pq.read_table(jobs([1], training={"evaluations": 2})[0])["step"].to_pylist() == [0, 200]
 
 
+def test_the_balanced_train_loss_is_measured_where_runs_are_compared(jobs):
+    classes = {"distribution": "classes", "classes": 2, "sigma_n": 0.1, "noise_orthogonal": False}
+    model = {"output_layer": "class_sums", "power": 3, "init_std": 0.3, "output_scale": None}
+    descent = {"loss": "cross_entropy", "learning_rate": 0.5, "milestones": [0.3], "eps": 0.1}
+    table = pq.read_table(jobs([1], data=classes, model=model, training=descent)[0]).to_pydict()
+    measured = [
+        loss for loss, value in zip(table["train_loss"], table["train_loss_balanced"], strict=True) if value == value
+    ]
+    firsts = [next(loss for loss in table["train_loss"] if loss <= stop) for stop in (0.3, 0.1)]
+    assert measured == firsts
+    assert table["status"][0] == "converged"
+    never = pq.read_table(
+        jobs([1], name="b", data=classes, model=model, training=descent | {"eps": None})[0]
+    ).to_pydict()
+    assert not math.isnan(never["train_loss_balanced"][-1])
+    assert not any(map(math.isnan, never["test_loss_balanced"]))
+
+
 def test_a_run_is_a_table_with_every_column(jobs):
     table = pq.read_table(jobs([3])[0]).to_pydict()
     assert table["step"] == training.evaluation_steps(200, 6)

@@ -19,12 +19,14 @@ PRACTICE = ("fig3a", "fig3b", "fig4", "methods", "noisy")
 CLAIMS = {
     "condition2": None,
     "boundary": "init_std",
-    "overprune": None,
     "trajectories": None,
-    "width": "width",
+    "overprune": None,
+    "width_mild": "width",
     "causes": "target",
     "dense_signal": None,
     "small_init": "init_std",
+    "lemma4": None,
+    "event": None,
 }
 """The experiments of the theory that it judges, and the key that each of them sweeps."""
 
@@ -45,11 +47,13 @@ FIGURES = {
     "dynamics": Figure("regimes", ("trajectories", "overprune"), THEORY, "losses and error over training"),
     "features": Figure("mechanism", ("boundary",), THEORY, "what neurons learn (the paper's Figure 1)"),
     "decomposition": Figure(
-        "mechanism", ("condition2", "boundary", "overprune", "width"), THEORY, "learned signal and memorized noise"
+        "mechanism", ("condition2", "boundary", "overprune", "width_mild"), THEORY, "learned signal and memorized noise"
     ),
     "lemmas": Figure("mechanism", ("boundary",), THEORY, "Lemma 4 and Lemma 8"),
     "phase": Figure("phase", ("noise", "width", "boundary"), THEORY, "phase diagram against predicted boundaries"),
-    "bound": Figure("regimes", ("condition2", "boundary"), THEORY, "the event behind the generalization bound"),
+    "bound": Figure(
+        "regimes", ("condition2", "event", "boundary"), THEORY, "the event behind the generalization bound"
+    ),
     "causes": Figure(
         "mechanism", ("causes", "dense_signal", "small_init"), THEORY, "what pruning changes, by intervention"
     ),

@@ -7,12 +7,22 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..judge.selection import Regime, first_below, first_step_above, slopes_by_seed
+from ..judge.selection import (
+    EPS,
+    Regime,
+    as_densities,
+    exponents,
+    last,
+    learning_times,
+    pruned_coordinates,
+    width_rows,
+    without_signal,
+)
 from ..judge.stats import mean_interval
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from .curves import density_axis, line_with_interval, over_density, over_seeds, seeds
-from .regimes import EPS, LARGE_INIT, named, regime, three_fractions, without_signal
+from .regimes import LARGE_INIT, named, regime, three_fractions
 from .style import GUIDE, SMALL, legend_below, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
@@ -25,7 +35,7 @@ UPPER = GUIDE | {"linestyle": "--"}
 def features(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """The paper's schematic Fig. 1, measured: over neurons, <w, mu> of their own signal and <w, xi> of fresh noise."""
     found = regime(tables, "boundary", "init_std", LARGE_INIT)
-    ends = found.table.groupby("run").tail(1)
+    ends = last(found.table)
     figure, grid = new_figure(2, 1, aspect=0.85)
     labels = {
         "signal_strength": r"signal strength $\langle w_{kr} \odot m_{kr}, \mu e_k\rangle$",
@@ -80,14 +90,14 @@ def decomposition(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure
     figure, grid = new_figure(2, 2, aspect=0.8)
     found = [regime(tables, "condition2"), regime(tables, "boundary", "init_std", LARGE_INIT)]
     parts = [_coefficients(axes, one) for axes, one in zip(grid[0], found, strict=True)]
-    parts.append(_width(grid[1, 0], tables["width"]))
+    parts.append(_width(grid[1, 0], tables["width_mild"]))
     parts.append(_times(grid[1, 1], found[0], regime(tables, "overprune")))
     letter_panels(grid.flat)
     return pd.concat(parts, ignore_index=True), figure
 
 
 def _coefficients(axes: Axes, found: Regime) -> pd.DataFrame:
-    rows = first_below(found.table, EPS)
+    rows = found.ends()
     data, model = found.settings.data, found.settings.model
     parts = []
     names = {"gamma_max": r"max $\gamma$", "zeta_max": r"max $\zeta$", "omega_max": r"max $|\omega|$"}
@@ -107,18 +117,17 @@ def _coefficients(axes: Axes, found: Regime) -> pd.DataFrame:
 
 
 def _width(axes: Axes, table: pd.DataFrame) -> pd.DataFrame:
-    rows = pd.concat(first_below(part, EPS) for _, part in table.groupby("width"))
-    rows = rows.assign(log_width=np.log(rows.width), log_gamma=np.log(rows.gamma_max))
     settings = table.attrs["settings"]
-    mild = formulas.mild_density(settings.data.classes, table.width.min())
+    rows = width_rows(table, settings)
     parts = []
-    for number, (fraction, part) in enumerate(rows[1 - rows.fraction >= mild].groupby("fraction")):
-        data = over_seeds(part, "gamma_max", "width").assign(series=f"gamma_max, {fraction:g} pruned", panel="width")
+    for number, (fraction, part) in enumerate(rows.groupby("fraction")):
+        data = over_seeds(part, "gamma_least", "width")
+        data = data.assign(series=f"gamma_least, {fraction:g} pruned", panel="width")
         line_with_interval(axes, data, f"{fraction:g} pruned{_exponent(part)}", f"C{number}", "osD^v<>"[number])
         parts.append(data)
     widths = np.sort(rows.width.unique())
     axes.plot(widths, widths ** (-1 / settings.model.power), label=r"$m^{-1/q}$", **GUIDE)
-    axes.set(xscale="log", yscale="log", xlabel="neurons per class, m", ylabel=r"max $\gamma$")
+    axes.set(xscale="log", yscale="log", xlabel="neurons per class, m", ylabel=r"max $\gamma$, least class")
     axes.set_xticks(widths, [f"{width:g}" for width in widths])
     axes.set_xticks([], minor=True)
     axes.set_title("width: fitted exponent [95 % interval]", loc="left")
@@ -127,20 +136,19 @@ def _width(axes: Axes, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _exponent(rows: pd.DataFrame) -> str:
-    """The exponent of max gamma on the width: one slope a seed, their mean and its interval."""
-    slopes = slopes_by_seed(rows, "log_width", "log_gamma", least=2)
+    """The exponent of max gamma in the width: one slope a seed, their mean and its interval."""
+    slopes = exponents(rows, "gamma_least", "width")
+    if not len(slopes):
+        return ""
     low, high = mean_interval(slopes)
     return f": exponent {slopes.mean():.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _times(axes: Axes, signal: Regime, noise: Regime) -> pd.DataFrame:
-    model = signal.settings.model
-    steps = first_step_above(signal.mild, "gamma_max", formulas.feature_scale(model.width, model.power))
-    starts = signal.mild[signal.mild.step == 0]
-    learned = over_seeds(starts.merge(steps.rename("steps").reset_index(), on=["fraction", "seed"]), "steps")
-    ends = without_signal(first_below(noise.table, EPS), noise.settings)
+    learned = over_seeds(learning_times(signal), "steps")
+    ends = without_signal(noise.ends(), noise.settings)
     memorized = over_seeds(ends[ends.reached], "step")
-    line_with_interval(axes, over_density(learned), r"condition2: max $\gamma \geq m^{-1/q}$", "C0")
+    line_with_interval(axes, over_density(learned), r"condition2: max $\gamma \geq m^{-1/q}$, all classes", "C0")
     line_with_interval(axes, over_density(memorized), f"overprune, no signal neuron: train loss {EPS:g}", "C1", "s")
     if len(memorized):
         density = np.geomspace(1 - memorized.x.min(), 1 - memorized.x.max(), 20)
@@ -175,7 +183,7 @@ def lemmas(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
 def _correlations(axes: Axes, found: Regime, of: str) -> pd.DataFrame:
     """Lemma 4: the least and the largest initial correlation with the noise or the signal, within its bounds."""
     data, model = found.settings.data, found.settings.model
-    start = found.table[found.table.step == 0]
+    start = found.starts()
     size = (data.classes, model.width, data.dimension, model.init_std)
     densities = _densities(found)
     if of == "noise":
@@ -204,9 +212,13 @@ def _name_fewer(axes: Axes, data: pd.DataFrame) -> None:
 
 
 def _variances(axes: Axes, found: Regime) -> pd.DataFrame:
-    """Lemma 8: the variance of the response to fresh noise, of the initial weights, the learned part, the largest."""
-    rows = first_below(found.table, EPS)
-    names = {"variance_initial": "initial, mean", "variance_learned": "learned, mean", "variance_max": "final, largest"}
+    """Lemma 8: the variance of the response to fresh noise, initial, and final without the signals' coordinates."""
+    rows = found.ends()
+    names = {
+        "variance_initial": "initial, mean",
+        "variance_noise": "final, mean",
+        "variance_noise_max": "final, largest",
+    }
     parts = []
     for number, (column, label) in enumerate(names.items()):
         part = over_seeds(rows, column).assign(series=column)
@@ -214,7 +226,12 @@ def _variances(axes: Axes, found: Regime) -> pd.DataFrame:
         parts.append(part)
     data, model, densities = found.settings.data, found.settings.model, _densities(found)
     scale = formulas.noise_scale(model.init_std, data.sigma_n, densities, data.dimension) ** 2
-    axes.plot(densities, scale, label="slope 1", **GUIDE | {"color": "black", "linewidth": 1.2, "zorder": 5})
+    axes.plot(
+        densities,
+        scale,
+        label=r"$\sigma_0^2 \sigma_n^2\,\mathrm{density}\,d$",
+        **GUIDE | {"color": "black", "linewidth": 1.2, "zorder": 5},
+    )
     axes.set(yscale="log", ylabel=r"Var $\langle w, \xi\rangle$ over fresh noise")
     axes.set_title("Lemma 8", loc="left")
     return pd.concat(parts)
@@ -229,27 +246,29 @@ def _densities(found: Regime) -> np.ndarray:
 
 def causes(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Test error when only some coordinates are pruned, with a dense signal, and with a smaller init instead."""
-    base, small = tables["causes"], tables["small_init"]
-    settings = base.attrs["settings"]
-    targets = {"all": "all coordinates", "noise": "noise coordinates only", "signal": "signal coordinates only"}
-    fraction = (1 - (small.init_std / settings.model.init_std) ** 2).round(6)
+    base, dense_signal, small_init = (regime(tables, name) for name in tables)
+    pruned = {target: pruned_coordinates(base, target) for target in ("all", "noise", "signal")}
     panels = {
-        "target": {label: base[base.target == target] for target, label in targets.items()},
+        "target": {
+            "all coordinates": pruned["all"],
+            "noise coordinates only": pruned["noise"],
+            "signal coordinates only": pruned["signal"],
+        },
         "control": {
-            "pruned": base[base.target == "all"],
-            "pruned, dense signal": tables["dense_signal"],
-            r"dense, $\sigma_0 \sqrt{\mathrm{density}}$": small.assign(fraction=fraction),
+            "pruned": pruned["all"],
+            "pruned, dense signal": dense_signal.ends(),
+            r"dense, $\sigma_0 \sqrt{\mathrm{density}}$": as_densities(small_init, base),
         },
     }
     figure, grid = new_figure(2, 1, aspect=0.75, sharey=True)
     parts = []
     for axes, (panel, curves) in zip(grid, panels.items(), strict=True):
-        for number, (label, table) in enumerate(curves.items()):
-            part = over_seeds(first_below(table, EPS), "test_error").assign(series=label, panel=panel)
+        for number, (label, ends) in enumerate(curves.items()):
+            part = over_seeds(ends, "test_error").assign(series=label, panel=panel)
             line_with_interval(axes, over_density(part), label, f"C{number}", "osD"[number])
             parts.append(part)
-        axes.axhline(1 - 1 / settings.data.classes, **GUIDE)
-        density_axis(axes, base.fraction.unique())
+        axes.axhline(1 - 1 / base.settings.data.classes, **GUIDE)
+        density_axis(axes, base.table.fraction.unique())
         axes.set(ylim=(-0.03, 0.93))
         axes.set_title({"target": "which coordinates are pruned", "control": "what else may do it"}[panel], loc="left")
         legend_below(axes)

@@ -19,15 +19,14 @@ from matplotlib.patheffects import withStroke
 from scipy.optimize import least_squares
 from scipy.special import expit
 
-from ..judge.selection import first_below
+from ..judge.selection import split_regimes
+from ..judge.stats import mean_interval
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from .curves import PRUNED, over_seeds, seeds
 from .style import GUIDE, SMALL, legend_below, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
-EPS = 0.01  # the train loss at which runs are compared
-BOOTSTRAPS = 200
 SWEPT = {"noise": "sigma_n", "width": "width", "boundary": "init_std"}
 LABELS = {"sigma_n": r"noise $\sigma_n$", "width": "neurons per class, m", "init_std": r"initial weights $\sigma_0$"}
 
@@ -37,13 +36,13 @@ def phase(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     points = pd.concat([_points(name, table) for name, table in tables.items()], ignore_index=True)
     fitted, held = points[points.experiment != "boundary"], points[points.experiment == "boundary"]
     slope, constant = _fit(_means(fitted))
-    spread = _bootstrap(fitted)
+    low, high = _intervals(fitted)
     cells = _cells(points.assign(prediction=_accuracy(points, slope, constant)))
     figure, grid = new_figure(2, 2, aspect=0.85)
     for axes, (name, table) in zip(grid.flat, tables.items(), strict=False):
         _diagram(axes, cells[cells.experiment == name], table.attrs["settings"], SWEPT[name], constant)
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, handlelength=3)
-    _collapse(grid[1, 1], points, slope, constant, spread)
+    _collapse(grid[1, 1], points, slope, constant, (low[1], high[1]))
     errors = {
         "fitted_error": _error(fitted, slope, constant),
         "held_out_error": _error(held, slope, constant),
@@ -54,7 +53,6 @@ def phase(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     told = "\n".join(f"{name}: {error:.3f}" for name, error in zip(names, errors.values(), strict=True))
     grid[1, 1].annotate(f"mean error\n{told}", (0.02, 1), xycoords="axes fraction", va="top", fontsize=SMALL)
     letter_panels(grid.flat)
-    low, high = np.percentile(spread, [2.5, 97.5], axis=0)
     fit = {"slope": slope, "slope_low": low[0], "slope_high": high[0]}
     fit |= {"constant": constant, "constant_low": low[1], "constant_high": high[1]}
     return cells.assign(**fit, **errors), figure
@@ -76,14 +74,13 @@ def _points(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """One row a run: its accuracy at EPS (or where it ended), the predicted race and A."""
     key = SWEPT[name]
     parts = []
-    for value, part in table.groupby(key):
-        rows = first_below(part, EPS)
-        settings = table.attrs["settings"].at({key: f"{value:g}"})
-        for fraction, runs in rows.groupby("fraction"):
-            race, kept = _predictors(settings, 1 - fraction)
+    for one in split_regimes(name, table, table.attrs["settings"], key):
+        value = one.table[key].iloc[0]
+        for fraction, runs in one.ends().groupby("fraction"):
+            race, kept = _predictors(one.settings, 1 - fraction)
             found = {"fraction": fraction, "value": value, "accuracy": 1 - runs.test_error, "race": race, "kept": kept}
             found |= {name: runs[name] for name in ("seed", "run", "status", "reached")}
-            found |= {"chance": 1 / settings.data.classes}
+            found |= {"chance": 1 / one.settings.data.classes}
             parts.append(pd.DataFrame(found))
     return pd.concat(parts, ignore_index=True).assign(experiment=name, swept=key)
 
@@ -115,14 +112,12 @@ def _fit(means: pd.DataFrame) -> np.ndarray:
     return least_squares(lambda p: _accuracy(means, *p) - accuracy, [2.0, 0.0]).x
 
 
-def _bootstrap(points: pd.DataFrame) -> np.ndarray:
-    """[BOOTSTRAPS, 2] fits, each on seeds drawn again."""
-    rng = np.random.default_rng(0)
-    keys = ["experiment", "swept", "value", "fraction"]
-    by_seed = points.pivot(index=keys, columns="seed", values="accuracy").sort_index().to_numpy()
-    means = _means(points).sort_values(keys)
-    draws = rng.integers(by_seed.shape[1], size=(BOOTSTRAPS, by_seed.shape[1]))
-    return np.array([_fit(means.assign(accuracy=np.nanmean(by_seed[:, draw], axis=1))) for draw in draws])
+def _intervals(points: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper ends of slope and constant: t intervals around the fit, from a jackknife over seeds."""
+    found, n = _fit(_means(points)), points.seed.nunique()
+    without = np.array([_fit(_means(points[points.seed != seed])) for seed in sorted(points.seed.unique())])
+    low, high = mean_interval(n * found - (n - 1) * without)
+    return found - (high - low) / 2, found + (high - low) / 2
 
 
 def _near(points: pd.DataFrame, slope: float, constant: float) -> pd.Series:
@@ -171,7 +166,7 @@ def _boundary(settings: TwoLayerSettings, constant: float) -> float:
     return float(densities[above.index(True)]) if any(above) else 1e-3
 
 
-def _collapse(axes: Axes, points: pd.DataFrame, slope: float, constant: float, spread: np.ndarray) -> None:
+def _collapse(axes: Axes, points: pd.DataFrame, slope: float, constant: float, interval: tuple) -> None:
     """Accuracy, with the lost classes divided out, against the race of every point."""
     means = _means(points)
     means = means[means.kept > 0.9]
@@ -180,9 +175,8 @@ def _collapse(axes: Axes, points: pd.DataFrame, slope: float, constant: float, s
     for number, (name, label) in enumerate(names.items()):
         chosen = means.experiment == name
         axes.plot(means.race[chosen], wins[chosen], "osD"[number], markersize=3.5, color=f"C{number}", label=label)
-    low, high = np.percentile(spread[:, 1], [2.5, 97.5])
     x = np.linspace(means.race.min(), means.race.max(), 200)
-    label = f"fit: constant {constant:.2f} [{low:.2f}, {high:.2f}]"
+    label = f"fit: constant {constant:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"
     axes.plot(x, expit(slope * (x - constant)), color="0.3", linewidth=1, label=label)
     axes.vlines(0, -0.1, 1.1, **GUIDE)
     axes.set(

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from ..images.settings import ImageSettings
 from ..judge import practice
+from ..judge.selection import final, gains
 from ..paper.published import published
 from .curves import PRUNED, density_axis, line_with_interval, over_density, over_seeds, seeds
 from .style import GUIDE, PAGE_WIDTH, legend_below, letter_panels, new_figure, published_line
@@ -35,16 +36,16 @@ def gains_over_dense(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     Columns fraction, seed, gain, run, status. rows are of one method; a gain is made of two runs: `run` lists both, and
     it is `diverged` if one of them is.
     """
-    gains = practice.gains(rows, metric).stack().rename("gain").reset_index()
+    gained = gains(rows, metric).stack().rename("gain").reset_index()
     dense = rows[rows.fraction == 0].set_index("seed").run
-    gains = gains[gains.seed.isin(dense.index)].merge(rows[["fraction", "seed", "run"]])  # of runs that there are
-    pairs = [[dense[seed], run] for seed, run in zip(gains.seed, gains.run, strict=True)]
-    return gains.assign(run=pairs, status=np.where(gains.gain.isna(), "diverged", "ended"))
+    gained = gained[gained.seed.isin(dense.index)].merge(rows[["fraction", "seed", "run"]])  # of runs that there are
+    pairs = [[dense[seed], run] for seed, run in zip(gained.seed, gained.run, strict=True)]
+    return gained.assign(run=pairs, status=np.where(gained.gain.isna(), "diverged", "ended"))
 
 
 def _accuracies(metrics: pd.DataFrame, number: str) -> tuple[pd.DataFrame, Figure]:
     """Train and test accuracy against sparsity, random pruning and IMP, and what each gains over the dense network."""
-    table = practice.final(metrics)
+    table = final(metrics)
     figure, grid = new_figure(2, 2, aspect=0.7, sharex=True)
     parts = []
     for (level, gain), split in zip(grid.T, ("train", "test"), strict=True):
@@ -111,7 +112,7 @@ def fig4_small(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
 
 def methods(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Test accuracy minus that of the dense network of the same seed, every method."""
-    data = _simultaneous(practice.final(tables["methods"]))
+    data = _simultaneous(final(tables["methods"]))
     names = [name for name in METHODS if name in set(data.method)]
     fractions = sorted(data.x.unique())
     figure, axes = new_figure()
@@ -141,7 +142,7 @@ def _simultaneous(rows: pd.DataFrame) -> pd.DataFrame:
 
 def noisy(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Gain of random pruning over the dense network of the same seed, by the noise on the pixels."""
-    table = practice.final(tables["noisy"])
+    table = final(tables["noisy"])
     figure, axes = new_figure()
     axes.axhline(0, color="0.4", linewidth=0.8)
     parts = []

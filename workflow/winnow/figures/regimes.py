@@ -9,14 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ..judge.selection import Regime, first_below, over_pruned, split_regimes
+from ..judge.selection import EPS, Regime, split_regimes, without_signal
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from .curves import at_shared_steps, density_axis, line_with_interval, over_density, over_seeds
 from .style import GUIDE, SMALL, legend_below, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
-EPS = 0.01  # the train loss at which runs are compared
 LARGE_INIT = 0.1  # the sigma_0 of `boundary` at which pruning rescues the dense network
 METRICS = {"train_loss": "train loss (nats)", "test_loss": "test loss (nats)", "test_error": "test error"}
 TARGET = {"color": "0.35", "linewidth": 0.9, "linestyle": "--"}
@@ -37,11 +36,6 @@ def all_regimes(tables: dict[str, pd.DataFrame], name: str, axis: str | None) ->
 def named(found: Regime) -> str:
     """A regime as curves and panels are labelled."""
     return rf"{found.name.split(',')[0]}, $\sigma_0$ = {found.settings.model.init_std:g}"
-
-
-def without_signal(rows: pd.DataFrame, settings: TwoLayerSettings) -> pd.DataFrame:
-    """The rows of runs in which no class has a signal neuron, at the densities at which that is likelier than not."""
-    return rows[(rows.classes_missing == settings.data.classes) & over_pruned(rows, settings)]
 
 
 # --- regimes
@@ -74,7 +68,7 @@ def regimes(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
 
 def _series(name: str, found: list[Regime]) -> list[tuple[str, str, pd.DataFrame]]:
     """The curves of one column: name, label and one row a run."""
-    series = [(r.name, rf"$\sigma_0$ = {r.settings.model.init_std:g}", first_below(r.table, EPS)) for r in found]
+    series = [(r.name, rf"$\sigma_0$ = {r.settings.model.init_std:g}", r.ends()) for r in found]
     if name == "overprune":
         rows = without_signal(series[0][2], found[0].settings)
         series.append(("no signal neuron", "no signal neuron", rows))
@@ -92,7 +86,7 @@ def _mark_chance(axes: Axes, metric: str, found: Regime) -> None:
 
 
 def _shade(axes: Axes, found: Regime) -> None:
-    """Grey: denser than where the signal is predicted to win. Orange: sparser than the mild range."""
+    """Grey: denser than where the signal is predicted to win. Orange: sparser than Theorem 3's range."""
     left, right = axes.get_xlim()
     wins = _collapse_density(found)
     if not wins >= 1:
@@ -120,7 +114,10 @@ def _finish(figure: Figure, grid: np.ndarray) -> None:
     for axes in grid[:-1].flat:
         axes.set_xlabel("")
     letter_panels(grid.flat)
-    shades = [Patch(**RACE_LOST, label="memorizing predicted to win"), Patch(**TOO_SPARSE, label="beyond mild pruning")]
+    shades = [
+        Patch(**RACE_LOST, label="memorizing predicted to win"),
+        Patch(**TOO_SPARSE, label=r"density < log d / m"),
+    ]
     lines = [Line2D([], [], **GUIDE, label="guessing"), Line2D([], [], **TARGET, label=f"train loss {EPS:g}")]
     figure.legend(handles=shades + lines, loc="outside upper center", ncols=4)
 
@@ -179,15 +176,15 @@ def _by_signal(found: Regime) -> dict[str, pd.DataFrame]:
 
 def bound(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """How often Lemma 8's event fails on fresh examples, and the test loss where it holds and where it does not."""
-    found = [regime(tables, "condition2"), *all_regimes(tables, "boundary", "init_std")]
+    found = [*(regime(tables, name) for name in ("condition2", "event")), *all_regimes(tables, "boundary", "init_std")]
     figure, (left, right) = new_figure(2, 1, aspect=1)
     parts = []
     for number, one in enumerate(found):
-        rows = first_below(one.table, EPS)
+        rows = one.ends()
         series = {column: over_seeds(rows, column) for column in ("event_missed", "loss_on_event", "loss_off_event")}
         series = {column: part[part.n >= rows.seed.nunique() / 2] for column, part in series.items()}
         parts += [part.assign(series=column, regime=one.name) for column, part in series.items()]
-        style = {"colour": f"C{number}", "marker": "osD^"[number]}
+        style = {"colour": f"C{number}", "marker": "osD^v"[number]}
         line_with_interval(left, over_density(series["event_missed"]), named(one), **style)
         left.plot(*_event_bound(one), **GUIDE | {"color": f"C{number}"})
         for column, where, line in (("loss_on_event", "on E", "--"), ("loss_off_event", "off E", "-")):
@@ -207,7 +204,7 @@ def _event_bound(found: Regime) -> tuple[np.ndarray, list[float]]:
 
 
 def _label_bound(left: Axes, right: Axes, n_train: int, fractions: np.ndarray) -> None:
-    left.plot([], [], label="Lemma 8's bound, constant 1", **GUIDE)
+    left.plot([], [], label=f"Lemma 8's bound, constant {formulas.EVENT_CONSTANT:g}", **GUIDE)
     exponent = n_train**2 / math.log(10)
     left.set_title(rf"the theorem's $\exp(-n^2/\mathrm{{density}}) \leq 10^{{-{exponent:.0f}}}$", loc="left")
     left.set(ylim=(-0.05, 1.05), ylabel=r"$P(\mathrm{not}\ E)$: some $\langle w, \xi\rangle \geq (2m)^{-2/q}$")

@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..judge.selection import last
 from ..paper.published import published
 from ..two_layer.settings import TwoLayerSettings
 from .curves import PRUNED, at_shared_steps, line_with_interval, over_seeds
@@ -36,12 +37,12 @@ def fig5b(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
 
 def _by_fraction(table: pd.DataFrame, number: str, names: dict[str, str], unit: str) -> tuple[pd.DataFrame, Figure]:
     """Ours and the paper's curves of some metrics over the pruned fraction."""
-    last = table.groupby("run").tail(1)
+    ends = last(table)
     figure, axes = new_figure()
     parts = []
     for metric, name in names.items():
         colour = COLOURS[name.split()[0]]
-        ours, paper = over_seeds(last, metric), published(number, metric)
+        ours, paper = over_seeds(ends, metric), published(number, metric)
         line_with_interval(axes, ours, name, colour)
         bars = "; bars most likely s.d." if paper.low.notna().any() else ""
         published_line(axes, paper, f"{name}, paper (n = {paper.n.iloc[0]}{bars})", colour)

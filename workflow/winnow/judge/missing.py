@@ -1,14 +1,11 @@
-"""What a claim needs and does not find: a row `not run` that says so, in place of a verdict."""
+"""What a claim needs and does not find: a claim that was not run and says so, in place of a verdict."""
 
-import math
 from collections.abc import Callable, Sequence
 
 import pandas as pd
 
 from ..errors import WinnowError
-
-UNKNOWN = ("estimate", "low", "high", "p_value", "p_against", "p_adjusted", "p_against_adjusted")
-NOT_RUN = "not run"
+from .evidence import Claim
 
 
 def experiment(tables: dict[str, pd.DataFrame], name: str, *columns: str) -> pd.DataFrame:
@@ -21,16 +18,10 @@ def experiment(tables: dict[str, pd.DataFrame], name: str, *columns: str) -> pd.
     return tables[name]
 
 
-def judged(claims: Sequence[str], regime: str, judge: Callable[[], list[dict]]) -> list[dict]:
-    """The rows of some claims; if what they need is missing, one row each that says what."""
+def judged(claims: Sequence[str], regime: str, judge: Callable[[], list]) -> list:
+    """Some claims (by id); if what they need is missing, each of them not run, with what it needs."""
     try:
         return judge()
     except WinnowError as error:
-        return [row(claim, regime, str(error)) for claim in claims]
-
-
-def row(claim: str, regime: str, statement: str) -> dict:
-    """The row of a claim that was not judged."""
-    nothing = {"condition2_violations": [], "statistic": "", "test": "", "n": 0, "figure": None, "data": None}
-    told = {"id": claim, "regime": regime, "statement": statement, "verdict": NOT_RUN}
-    return told | nothing | dict.fromkeys(UNKNOWN, math.nan)
+        said = {"statement": str(error), "statistic": "", "test": "", "figure": None, "found": None}
+        return [Claim(name, regime, **said) for name in claims]

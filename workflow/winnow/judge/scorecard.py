@@ -1,9 +1,15 @@
 """The step `scorecard`: every published point against ours, with the uncertainty of both.
 
-Ours and the published values come from the numbers that the figures draw. A point agrees if |z| <= 1.96 for
-z = (ours - published) / sqrt(se_ours^2 + se_published^2). "Inside the drawn bar" is reported too, and is too lenient:
-the bars are most likely standard deviations over runs, not errors of the mean. Where our runs scatter more than the
-drawn bar, as they do beside bars of three runs that are 0, the published mean is given our scatter.
+Ours and the published values come from the numbers that the figures draw; our standard error is our standard deviation
+over sqrt(n). A point agrees if |z| <= 1.96 for z = (ours - published) / sqrt(se_ours^2 + se_published^2).
+
+The paper does not say what its bars are. Two errors of its means are held up, and the smaller one decides: that of the
+bars, taken as standard deviations over the runs, and that of the curve's own roughness, its scatter about a smooth
+curve, which no independent error of its points can exceed. Roughness speaks only of points at different fractions:
+those of one training curve (2c) are one and the same run.
+
+A published series that never varies, as a train error of 0, is counted apart: agreeing with it is no evidence. A curve
+whose points lie on one side of the published one more often than chance (sign test) is called shifted.
 """
 
 import argparse
@@ -11,15 +17,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
+from scipy.stats import binomtest, spearmanr
 
 from ..figures import PUBLISHED
 from ..files import atomic, used, write_json
+from .stats import LEVEL
 
 AGREES = 1.96
 RESOLUTION = 0.0005  # of a value read off the paper; accuracies in per cent have 100 times that
 FEW = 5  # published runs
 PAPER_TEST_SET = 100  # examples that one error of figures 2 and 5 was measured on
+SMOOTH = 3  # degree of the polynomial that stands for a smooth curve
+CURVE_KEYS = ["series", "metric"]
 
 
 def standard_error(value: np.ndarray, deviation: np.ndarray, n: np.ndarray, metric: str) -> np.ndarray:
@@ -28,9 +37,8 @@ def standard_error(value: np.ndarray, deviation: np.ndarray, n: np.ndarray, metr
     An error is a mean over n test sets of 100 examples, so its standard error is at least the binomial one of the
     share (k + 1) / (N + 2); that also covers bars of length 0 and figure 2c, which has none.
     """
-    scale = 100 if metric.endswith("accuracy") else 1
     drawn = np.nan_to_num(deviation) / np.sqrt(n)
-    least = np.full_like(drawn, RESOLUTION * scale)
+    least = np.full_like(drawn, resolution(metric))
     if metric.endswith("error"):
         examples = n * PAPER_TEST_SET
         share = (value * examples + 1) / (examples + 2)
@@ -38,62 +46,108 @@ def standard_error(value: np.ndarray, deviation: np.ndarray, n: np.ndarray, metr
     return np.maximum(drawn, least)
 
 
-def score(figure: str, data: pd.DataFrame) -> list[dict]:
-    """The points of one figure's numbers (columns x, y, low, high, n, series, source and perhaps metric).
+def resolution(metric: str) -> float:
+    """How exactly a value was read off the paper."""
+    return RESOLUTION * (100 if metric.endswith("accuracy") else 1)
 
-    Ours is interpolated where the paper's x lies between two of ours; points outside our range are left out.
+
+def roughness(x: np.ndarray, y: np.ndarray, metric: str) -> float:
+    """Standard deviation of a published curve about a smooth one, at least what it was read to; NaN: cannot be told.
+
+    A polynomial is fitted to its points, and the degrees of freedom it takes are allowed for. It needs twice as many
+    points as that, over fractions.
+    """
+    taken = SMOOTH + 1
+    if len(x) < 2 * taken or max(x) > 1:
+        return float("nan")
+    left = y - np.polyval(np.polyfit(x, y, SMOOTH), x)
+    return max(float(np.sqrt((left**2).sum() / (len(x) - taken))), resolution(metric))
+
+
+def score(figure: str, data: pd.DataFrame) -> list[dict]:
+    """The points of one figure's numbers (columns x, y, low, high, sd, n, series, source and perhaps metric).
+
+    Ours is interpolated where the paper's x lies between two of ours; points outside our range are left out. Where our
+    runs scatter more than the drawn bar, as beside bars of three runs that are 0, the published mean is given our
+    scatter.
     """
     points = []
     if "metric" not in data:  # a series is a metric, or a curve of test errors
         data = data.assign(metric=data.series.where(data.series.str.contains("_"), "test_error"))
-    for (series, metric), rows in data.groupby(["series", "metric"], sort=False):
+    for (series, metric), rows in data.groupby(CURVE_KEYS, sort=False):
         ours, paper = (
             rows[rows.source == source].dropna(subset="y").sort_values("x") for source in ("winnow", "paper")
         )
         if ours.empty or paper.empty:
             continue
         near = paper[(paper.x >= ours.x.min() - 1e-9) & (paper.x <= ours.x.max() + 1e-9)]
-        at = {key: np.interp(near.x, ours.x, ours[key]) for key in ("y", "low", "high", "n")}
+        at = {key: np.interp(near.x, ours.x, ours[key]) for key in ("y", "low", "high", "sd", "n")}
         value, half, n = near.y.to_numpy(), ((near.high - near.low) / 2).to_numpy(), near.n.to_numpy()
-        ours_error = (at["high"] - at["low"]) / (2 * AGREES)
-        error = standard_error(value, np.fmax(half, ours_error * np.sqrt(at["n"])), n, metric)
-        far = at["y"] - value
-        z = far / np.hypot(ours_error, error)
+        bars = standard_error(value, np.fmax(half, at["sd"]), n, metric)
+        rough = roughness(paper.x.to_numpy(), paper.y.to_numpy(), metric)
+        far, ours_error = at["y"] - value, at["sd"] / np.sqrt(at["n"])
+        z = far / np.hypot(ours_error, np.fmin(bars, rough))
         inside = [None if np.isnan(bar) else bool(abs(d) <= bar) for d, bar in zip(far, half, strict=True)]
         table = pd.DataFrame({"figure": figure, "series": series, "metric": metric, "x": near.x, "ours": at["y"]})
         table = table.assign(ours_low=at["low"], ours_high=at["high"], ours_n=at["n"].astype(int), published=value)
-        table = table.assign(half_bar=half, published_n=n, z=z, agrees=np.abs(z) <= AGREES, inside_bar=inside)
-        points += table.replace({np.nan: None}).to_dict("records")
+        table = table.assign(half_bar=half, published_n=n, error_of_bars=bars, error_of_roughness=rough)
+        table = table.assign(z_of_bars=far / np.hypot(ours_error, bars), z=z, agrees=np.abs(z) <= AGREES)
+        table = table.assign(inside_bar=inside, constant=len(paper) > 1 and paper.y.nunique() == 1)
+        points += table.astype(object).where(table.notna(), None).to_dict("records")
     return points
 
 
-def summarize(figure: str, points: list[dict]) -> dict:
-    """One figure: how many points agree, whether each curve rises and falls as published, and a verdict in words."""
-    if not points:
-        return {"figure": figure, "verdict": "not run", "points": 0, "agree": 0, "share": None, "rank_correlation": {}}
-    table = pd.DataFrame(points)
-    ranks = {}
-    for (series, metric), rows in table.groupby(["series", "metric"], sort=False):
-        varied = rows.ours.nunique() > 1 and rows.published.nunique() > 1 and len(rows) > 2
-        name = series if series == metric else f"{series}, {metric}"
-        ranks[name] = float(spearmanr(rows.ours, rows.published).statistic) if varied else None
-    share = float(table.agrees.mean())
-    runs = int(table.published_n.min())
-    alike = min((rank for rank in ranks.values() if rank is not None), default=0.0)
+def curve(rows: pd.DataFrame) -> dict:
+    """One curve: how many points agree, whether it rises and falls as published, on which side of it ours lies.
+
+    `shifted` is None where points are one run's (a training curve), which may all lie on one side by chance.
+    """
+    varied = rows.ours.nunique() > 1 and rows.published.nunique() > 1 and len(rows) > 2
+    above, below = int((rows.ours > rows.published).sum()), int((rows.ours < rows.published).sum())
+    independent = rows.x.max() < 1 and above + below
+    p = float(binomtest(above, above + below).pvalue) if independent else None
     return {
-        "figure": figure,
-        "verdict": verdict(share, alike) + (f" ({runs} published runs tell little)" if runs < FEW else ""),
-        "points": len(table),
-        "agree": int(table.agrees.sum()),
-        "share": share,
-        "rank_correlation": ranks,
+        "points": len(rows),
+        "agree": int(rows.agrees.sum()),
+        "constant": bool(rows.constant.iloc[0]),
+        "rank_correlation": float(spearmanr(rows.ours, rows.published).statistic) if varied else None,
+        "above": above,
+        "below": below,
+        "sign_p": p,
+        "shifted": None if p is None else p < 1 - LEVEL,
     }
 
 
-def verdict(share: float, alike: float) -> str:
-    """In words: share of the points that agree, and the smallest rank correlation of a figure's curves."""
+def summarize(figure: str, points: list[dict]) -> dict:
+    """One figure: its curves, how many points of those that vary agree, and a verdict in words."""
+    if not points:
+        return {"figure": figure, "verdict": "not run", "points": 0, "agree": 0, "share": None, "curves": {}}
+    table = pd.DataFrame(points)
+    curves = {}
+    for (series, metric), rows in table.groupby(CURVE_KEYS, sort=False):
+        curves[series if series == metric else f"{series}, {metric}"] = curve(rows)
+    varying = [found for found in curves.values() if not found["constant"]]
+    total, agree = (sum(found[key] for found in varying) for key in ("points", "agree"))
+    few = f" ({int(table.published_n.min())} published runs tell little)" if table.published_n.min() < FEW else ""
+    return {
+        "figure": figure,
+        "verdict": verdict(varying) + few,
+        "points": total,
+        "agree": agree,
+        "share": agree / total if total else None,
+        "curves": curves,
+    }
+
+
+def verdict(curves: list[dict]) -> str:
+    """In words, from the curves that vary: the share of points that agree, the shape, and whether one is shifted."""
+    total = sum(curve["points"] for curve in curves)
+    if not total:
+        return "nothing that varies"
+    share = sum(curve["agree"] for curve in curves) / total
+    alike = min((c["rank_correlation"] for c in curves if c["rank_correlation"] is not None), default=0.0)
     if share >= 0.9:
-        return "agrees"
+        return "agrees, but a curve is shifted" if any(curve["shifted"] for curve in curves) else "agrees"
     if share >= 0.5:
         return "agrees in part, same shape" if alike >= 0.8 else "agrees in part"
     return "same shape at another level" if alike >= 0.8 else "differs"
@@ -104,31 +158,47 @@ def markdown(figures: list[dict], points: list[dict]) -> str:
     lines = [
         "# Scorecard: every published point against ours",
         "",
-        "A point agrees if |z| <= 1.96, with the standard errors of both means; if nothing differed, 95 % would.",
-        "Rank correlation: whether a curve rises and falls where the published one does.",
+        "A point agrees if |z| <= 1.96, with the standard errors of both means; if nothing differed, 95 % would. Of the"
+        " published means two errors are held up, of their bars (as standard deviations over runs) and of the curve's"
+        " roughness; the smaller one decides. Series that are constant in the paper are not counted. Rank: whether a"
+        " curve rises and falls where the published one does. Above, below: on which side ours lies, with the p-value"
+        " of a sign test (points of one training curve have none).",
         "",
-        "| figure | verdict | points that agree | rank correlation |",
-        "|---|---|---|---|",
+        "| figure | verdict | points that agree | curve | agree | rank | above, below |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in figures:
         agree = f"{row['agree']} of {row['points']}" if row["points"] else ""
-        ranks = "; ".join(f"{k} {'constant' if v is None else f'{v:.2f}'}" for k, v in row["rank_correlation"].items())
-        lines.append(f"| {row['figure']} | {row['verdict']} | {agree} | {ranks} |")
+        for name, found in (row["curves"] or {"": None}).items():
+            lines.append(f"| {row['figure']} | {row['verdict']} | {agree} | {name} | {_curve_cells(found)} |")
     lines += [
         "",
-        "| figure | series | x | ours (95 % interval, n) | published (± bar, n) | z |",
-        "|---|---|---|---|---|---|",
+        "| figure | series | x | ours (95 % interval, n) | published (± bar, n) | error: bars, roughness | z: bars,"
+        " stricter |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for p in points:
-        if p["figure"] == "2c" and p["x"] % 100:
-            continue
-        bar = "" if p["half_bar"] is None else f" ± {p['half_bar']:.3g}"
-        ours = f"{p['ours']:.4f} ({p['ours_low']:.4f}..{p['ours_high']:.4f}, {p['ours_n']})"
-        z = f"{p['z']:+.1f}" if p["agrees"] else f"**{p['z']:+.1f}**"
-        published = f"{p['published']:.4f}{bar} ({p['published_n']})"
-        lines.append(f"| {p['figure']} | {p['series']} | {p['x']:g} | {ours} | {published} | {z} |")
+    lines += [_point_line(p) for p in points if p["figure"] != "2c" or p["x"] % 100 == 0]
     note = "Of figure 2c every hundredth step is shown; all points are in the JSON file."
     return "\n".join([*lines, "", note, ""])
+
+
+def _curve_cells(found: dict | None) -> str:
+    if found is None:
+        return " | | "
+    if found["constant"]:
+        return f"{found['agree']} of {found['points']}, constant | | "
+    rank = "" if found["rank_correlation"] is None else f"{found['rank_correlation']:.2f}"
+    sign = "" if found["sign_p"] is None else f" (p = {found['sign_p']:.2g})"
+    return f"{found['agree']} of {found['points']} | {rank} | {found['above']}, {found['below']}{sign}"
+
+
+def _point_line(p: dict) -> str:
+    bar = "" if p["half_bar"] is None else f" ± {p['half_bar']:.3g}"
+    ours = f"{p['ours']:.4f} ({p['ours_low']:.4f}..{p['ours_high']:.4f}, {p['ours_n']})"
+    rough = "" if p["error_of_roughness"] is None else f", {p['error_of_roughness']:.2g}"
+    z = f"{p['z']:+.1f}" if p["agrees"] else f"**{p['z']:+.1f}**"
+    cells = [p["figure"], p["series"], f"{p['x']:g}", ours, f"{p['published']:.4f}{bar} ({p['published_n']})"]
+    return "| " + " | ".join([*cells, f"{p['error_of_bars']:.2g}{rough}", f"{p['z_of_bars']:+.1f}, {z}"]) + " |"
 
 
 def main(arguments: list[str]) -> None:

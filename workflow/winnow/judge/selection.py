@@ -1,42 +1,68 @@
-"""Questions that figures and claims ask of a table of runs (the columns of metrics.parquet)."""
+"""Which rows of which runs count: the one place that figures and claims ask (tables have metrics.parquet's columns).
+
+Losses are compared at the first evaluation with train loss <= EPS. A run that does not get there is judged at its last
+evaluation: it is a result, and it is left out only where a function says so.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from ..errors import WinnowError
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 
+EPS = 0.01  # the train loss at which runs are compared, nats; a tenth of it for the claims that say so
 RUN = ["fraction", "seed"]
-SMALLEST_GAP = 1e-5  # nats; a smaller gap between test and train loss, or a negative one, counts as this
+GUESSING = 10.0  # per cent of ten classes
 
 
 @dataclass(frozen=True)
 class Regime:
-    """One experiment at one value of its swept keys: its runs and the settings they share."""
+    """One experiment at one value of its swept key: its runs and the settings they share."""
 
     name: str
     table: pd.DataFrame
     settings: TwoLayerSettings
 
     @property
-    def mild(self) -> pd.DataFrame:
-        """The evaluations of the runs in the mild range."""
-        return self.table[1 - self.table.fraction >= self.mild_density - 1e-9]
-
-    @property
     def mild_density(self) -> float:
-        """delta* of this regime."""
-        return formulas.mild_density(self.settings.data.classes, self.settings.model.width)
+        """The smallest density of Theorem 3's range here."""
+        return formulas.mild_density(self.settings.model.width, self.settings.data.dimension)
+
+    def is_mild(self, rows: pd.DataFrame) -> pd.Series:
+        """Whether runs lie in Theorem 3's range."""
+        return 1 - rows.fraction >= self.mild_density - 1e-9
+
+    def ends(self, eps: float = EPS) -> pd.DataFrame:
+        """One row a run, where it is compared."""
+        return first_below(self.table, eps)
+
+    def mild_ends(self, eps: float = EPS) -> pd.DataFrame:
+        """One row a run of Theorem 3's range, where it is compared."""
+        rows = self.ends(eps)
+        return rows[self.is_mild(rows)]
+
+    def starts(self) -> pd.DataFrame:
+        """One row a run: before training."""
+        return at_step(self.table, 0)
 
 
 def split_regimes(name: str, table: pd.DataFrame, settings: TwoLayerSettings, axis: str | None) -> list[Regime]:
     """An experiment as regimes, one for every value of a swept key."""
     if axis is None:
         return [Regime(name, table, settings)]
+    spelled = (lambda value: f"{value:g}") if settings.axis_is_number(axis) else str
     parts = table.groupby(axis)
-    return [Regime(f"{name}, {axis} {value:g}", part, settings.at({axis: str(value)})) for value, part in parts]
+    return [
+        Regime(f"{name}, {axis} {spelled(value)}", part, settings.at({axis: spelled(value)})) for value, part in parts
+    ]
+
+
+def last(table: pd.DataFrame, keys: list[str] = RUN) -> pd.DataFrame:
+    """One row a run: its last evaluation."""
+    return table.groupby(keys, sort=False).tail(1)
 
 
 def first_below(table: pd.DataFrame, eps: float) -> pd.DataFrame:
@@ -44,8 +70,7 @@ def first_below(table: pd.DataFrame, eps: float) -> pd.DataFrame:
     last one if there is none."""
     reached = table[table.train_loss <= eps].groupby(RUN, as_index=False).head(1)
     reached = reached.assign(reached=True, status="converged")
-    last = table.groupby(RUN, as_index=False).tail(1).assign(reached=False)
-    rows = pd.concat([reached, last]).drop_duplicates(RUN)
+    rows = pd.concat([reached, last(table).assign(reached=False)]).drop_duplicates(RUN)
     return rows.sort_values(RUN, ignore_index=True)
 
 
@@ -54,15 +79,56 @@ def at_step(table: pd.DataFrame, step: int) -> pd.DataFrame:
     return table[table.step == step].sort_values(RUN, ignore_index=True)
 
 
-def over_pruned(rows: pd.DataFrame, settings: TwoLayerSettings) -> pd.Series:
-    """Whether a run's density makes it likelier than not that no class keeps a signal neuron."""
+def gap(rows: pd.DataFrame) -> pd.Series:
+    """Test minus train loss, nats, every class weighing the same in both: about 0 where nothing is memorized.
+
+    Unweighted, chance differences of the classes' shares would be most of it. Raises WinnowError where a run was not
+    stopped to be compared: the balanced train loss is measured at eps, at milestones and at the last step only.
+    """
+    if (rows.train_loss_balanced.isna() & rows.train_loss.notna()).any():
+        raise WinnowError(
+            f"training.milestones: {EPS:g} and {EPS / 10:g} must be among them or be eps, to judge the gap"
+        )
+    return rows.test_loss_balanced - rows.train_loss_balanced
+
+
+def without_signal(rows: pd.DataFrame, settings: TwoLayerSettings) -> pd.DataFrame:
+    """Claim 3's runs: those in which no class has a signal neuron, at the fractions where that is likelier than not."""
+    classes = settings.data.classes
     lost = formulas.class_loss_probability(1 - rows.fraction, settings.model.width)
-    return lost**settings.data.classes >= 0.5
+    return rows[(rows.classes_missing == classes) & (lost**classes >= 0.5)]
 
 
-def loss_gap(rows: pd.DataFrame) -> pd.Series:
-    """Test minus train loss, nats, at least SMALLEST_GAP so that it has a logarithm."""
-    return (rows.test_loss - rows.train_loss).clip(lower=SMALLEST_GAP)
+def learning_times(regime: Regime) -> pd.DataFrame:
+    """One row a run of Theorem 3's range; `steps`: when every class has max gamma >= m^(-1/q) (nan: one never has)."""
+    model, starts = regime.settings.model, regime.starts()
+    level = formulas.feature_scale(model.width, model.power)
+    steps = first_step_above(regime.table, "gamma_least", level).rename("steps").reset_index()
+    return starts[regime.is_mild(starts)].merge(steps, on=RUN)
+
+
+def width_rows(table: pd.DataFrame, settings: TwoLayerSettings) -> pd.DataFrame:
+    """Runs of every width that reach EPS, at the fractions that are mild at the smallest width and so at all."""
+    rows = pd.concat(first_below(part, EPS) for _, part in table.groupby("width"))
+    mild = formulas.mild_density(table.width.min(), settings.data.dimension)
+    return rows[rows.reached & (1 - rows.fraction >= mild - 1e-9)]
+
+
+def pruned_coordinates(causes: Regime, target: str) -> pd.DataFrame:
+    """Runs in which `all`, `noise` or `signal` coordinates were pruned, compared at EPS.
+
+    Raises WinnowError if there are none.
+    """
+    rows = causes.table[causes.table.target == target]
+    if rows.empty:
+        raise WinnowError(f"needs runs of `{causes.name}` with target {target}")
+    return first_below(rows, EPS)
+
+
+def as_densities(small_init: Regime, causes: Regime) -> pd.DataFrame:
+    """Dense networks with small initial weights, each at the fraction whose pruned network starts with that norm."""
+    fraction = (1 - (small_init.table.init_std / causes.settings.model.init_std) ** 2).round(6)
+    return first_below(small_init.table.assign(fraction=fraction), EPS)
 
 
 def first_step_above(table: pd.DataFrame, column: str, level: float) -> pd.Series:
@@ -85,16 +151,65 @@ def _crossing(steps: np.ndarray, values: np.ndarray, level: float) -> float:
     return float(np.exp((1 - share) * np.log1p(steps[i - 1]) + share * np.log1p(steps[i])) - 1)
 
 
-def slopes_by_seed(rows: pd.DataFrame, x: str, y: str, least: int = 3) -> np.ndarray:
-    """One least-squares slope of column y on column x a seed, over its finite points; seeds with fewer are left out."""
+def slopes_by_seed(rows: pd.DataFrame, x: np.ndarray, y: np.ndarray, least: int = 3) -> np.ndarray:
+    """One least-squares slope of y on x a seed, over its finite points; seeds with fewer than `least` are left out."""
     slopes = []
-    for _, seed in rows.groupby("seed"):
-        points = seed[np.isfinite(seed[y])]
-        if len(points) >= least:
-            slopes.append(np.polyfit(points[x], points[y], 1)[0])
+    for _, seed in pd.DataFrame({"seed": rows.seed, "x": x, "y": y}).groupby("seed"):
+        points = seed[np.isfinite(seed.y)]
+        if points.x.nunique() >= least:
+            slopes.append(np.polyfit(points.x, points.y, 1)[0])
     return np.array(slopes)
+
+
+def exponents(rows: pd.DataFrame, column: str, of: str = "density", least: int = 3) -> np.ndarray:
+    """The exponent of a positive column in density (or in another column), one a seed."""
+    x = 1 - rows.fraction if of == "density" else rows[of]
+    return slopes_by_seed(rows, np.log(x), np.log(rows[column].where(rows[column] > 0)), least)
 
 
 def by_seed(rows: pd.DataFrame, column: str) -> pd.Series:
     """The mean of a column over each seed's rows."""
     return rows.groupby("seed")[column].mean()
+
+
+def final(table: pd.DataFrame) -> pd.DataFrame:
+    """The last evaluation of runs on images, with train_accuracy and test_accuracy in percent, NaN if one diverged."""
+    rows = last(table, [key for key in ("method", "sigma", "fraction", "seed") if key in table])
+    ended = rows[["train_error", "test_error"]].where(rows.status != "diverged")
+    return rows.assign(train_accuracy=100 * (1 - ended.train_error), test_accuracy=100 * (1 - ended.test_error))
+
+
+def to_judge(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `final` as the claims see them: a pruned network that diverged guesses."""
+    rows = final(table)
+    failed = (rows.status == "diverged") & (rows.fraction > 0)
+    return rows.assign(
+        **{metric: rows[metric].mask(failed, GUESSING) for metric in ("train_accuracy", "test_accuracy")}
+    )
+
+
+def with_dense(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """A metric as [seed, fraction], fraction 0 among them, NaN where a run diverged; rows are of one method.
+
+    Raises WinnowError when there is no dense network.
+    """
+    wide = rows.pivot(index="seed", columns="fraction", values=metric).sort_index(axis=1)
+    if 0.0 not in wide:
+        raise WinnowError("fractions: 0 must be one of them, gains are over the dense network of the same seed")
+    return wide
+
+
+def whole(wide: pd.DataFrame) -> pd.DataFrame:
+    """The seeds that have every value. Raises WinnowError when none has."""
+    if wide.dropna().empty:
+        raise WinnowError("needs a dense network that did not diverge")
+    return wide.dropna()
+
+
+def gains(rows: pd.DataFrame, metric: str = "test_accuracy") -> pd.DataFrame:
+    """Pruned minus dense of the same seed, in points, as [seed, fraction > 0]; rows are of one method.
+
+    NaN where one of the two diverged. Raises WinnowError when there is no dense network.
+    """
+    wide = with_dense(rows, metric)
+    return wide.drop(columns=0.0).sub(wide[0.0], axis=0)

@@ -1,7 +1,8 @@
 """The paper's formulas as functions: scales, bounds and predicted boundaries of the K-class model (section 2).
 
 Symbols: K classes, m neurons per class, n examples, d coordinates, mu signal length, sigma_n noise per coordinate,
-sigma_0 initial weights, q power of the activation, density = share of weights kept. Constants hidden in O() are 1.
+sigma_0 initial weights, q power of the activation, density = share of weights kept. Constants hidden in O() are 1
+unless a function says otherwise.
 """
 
 import math
@@ -11,7 +12,9 @@ import numpy as np
 
 from ..two_layer.settings import TwoLayerSettings
 
-RISK = 0.05  # accepted probability that some class loses its signal, which bounds the mild range
+RISK = 0.05  # accepted probability that some class starts without a live signal neuron
+C1 = 1.0  # of Theorem 3's smallest density, C1 log d / m
+EVENT_CONSTANT = 2.0  # of Lemma 8's exponent: that of a Gaussian tail, the smallest for which its bound can hold at all
 POLYLOG_DEGREE = 3  # Condition 2 allows n = poly log d; the largest degree that counts as one here
 
 
@@ -42,7 +45,14 @@ def signal_bounds(classes: int, m: int, d: int, sigma_0: float, mu: float, densi
 
 
 def event_bound(
-    classes: int, m: int, d: int, sigma_0: float, sigma_n: float, density: float, threshold: float, constant: float = 1
+    classes: int,
+    m: int,
+    d: int,
+    sigma_0: float,
+    sigma_n: float,
+    density: float,
+    threshold: float,
+    constant: float = EVENT_CONSTANT,
 ) -> float:
     """Lemma 8's bound of P(some <w, xi> >= threshold) for its threshold, `TwoLayerNetwork.event_threshold`.
 
@@ -65,14 +75,14 @@ def dead_class_probability(density: float, m: int) -> float:
     return (1 - density / 2) ** m
 
 
-def mild_density(classes: int, m: int, risk: float = RISK) -> float:
-    """delta*, the smallest mild density: K (1 - delta*)^m = risk."""
-    return 1 - (risk / classes) ** (1 / m)
+def mild_density(m: int, d: int) -> float:
+    """C1 log d / m, at most 1: the smallest density of Theorem 3 (p. 8)."""
+    return min(1.0, C1 * math.log(d) / m)
 
 
 def live_density(classes: int, m: int, risk: float = RISK) -> float:
     """The density with K (1 - density/2)^m = risk, at most 1: below it a class may start without a live neuron."""
-    return min(1.0, 2 * mild_density(classes, m, risk))
+    return min(1.0, 2 * (1 - (risk / classes) ** (1 / m)))
 
 
 def theorem_density(classes: int, m: int, d: int) -> float:
@@ -90,6 +100,23 @@ def expected_maximum(count: float) -> float:
     """E max of `count` >= 1 independent standard normals, by integrating its distribution; need not be an integer."""
     z, below = _normal_distribution()
     return float(z[-1] - np.trapezoid(below**count, z))
+
+
+def signal_time(density: float, m: int, classes: int, start: float, level: float, q: int) -> float:
+    """E log of the time until every class has a neuron whose gamma is `level`, up to a constant that density leaves.
+
+    Before any class is learned, <w, mu> grows like z' = z^(q-1) from z(0) = start Z, start = sigma_0 mu, so a neuron
+    takes the integral of z^(1-q) from z(0) to z(0) + level. Z is the largest of a class's signal neurons, of which each
+    of m is there with probability density: P(Z <= z) = (1 - density + density Phi(z))^m. The slowest class decides.
+    Classes without a live neuron (Z <= 0) never learn and are left out, as `learning_times` leaves them out.
+    """
+    z, below = _normal_distribution()
+    all_above = (1 - (1 - density + density * below) ** m) ** classes  # P(every class has Z > z)
+    middles, shares = (z[1:] + z[:-1]) / 2, -np.diff(all_above)
+    live = middles > 0
+    x = start * middles[live]
+    times = np.log((x + level) / x) if q == 2 else (x ** (2 - q) - (x + level) ** (2 - q)) / (q - 2)
+    return float(np.average(np.log(times), weights=shares[live]))
 
 
 def race(classes: int, n: int, d: int, mu: float, sigma_n: float, density: float, q: int) -> float:
@@ -111,14 +138,14 @@ def race_from_maxima(classes: int, m: int, n: int, d: int, mu: float, sigma_n: f
     return race(classes, n, d, mu, sigma_n, density, q) + (q - 2) * math.log(starts)
 
 
-def condition2_violations(settings: TwoLayerSettings) -> list[str]:
-    """The items of Condition 2 (p. 7) that these settings break, with hidden constants 1 and eps <= 1/d.
+def condition2(settings: TwoLayerSettings) -> dict[str, bool]:
+    """The items of Condition 2 (p. 7) as printed and whether settings meet them, hidden constants 1 and eps <= 1/d.
 
     sigma_0 <= 1/(m^4 n mu) cannot be met: a run would need about 10^9 steps.
     """
     data, model, training = settings.data, settings.model, settings.training
     log, snr = math.log(data.dimension), data.signal_norm / (data.sigma_n * math.sqrt(data.dimension))
-    items = {
+    return {
         "K <= log d": data.classes <= log,
         f"n <= (log d)^{POLYLOG_DEGREE}": data.n_train <= log**POLYLOG_DEGREE,
         "mu >= sigma_n sqrt(d) log d": snr >= log,
@@ -127,7 +154,32 @@ def condition2_violations(settings: TwoLayerSettings) -> list[str]:
         "eta <= mu^-2": training.learning_rate <= data.signal_norm**-2,
         "eps <= 1/d": training.eps is not None and training.eps <= 1 / data.dimension,
     }
-    return [item for item, holds in items.items() if not holds]
+
+
+def condition2_violations(settings: TwoLayerSettings) -> list[str]:
+    """The items of Condition 2 that settings break."""
+    return [item for item, holds in condition2(settings).items() if not holds]
+
+
+def hypotheses(settings: TwoLayerSettings, densities: np.ndarray) -> dict[str, bool]:
+    """What proofs ask of a regime at some densities: Condition 2, and what they use of it beyond its text.
+
+    The proofs need a small sigma_0 only so that the first logits are O(1): m times the largest initial response
+    (Lemma 4) to the power q, here <= 1. They need no small eps: a loss on its way to 1/d passes every larger one, and
+    the bound O(K eps) holds there. Theorem 9 asks for a density of at most 1/(K m log d), and for a unique
+    decomposition (Lemma 18).
+    """
+    data, model = settings.data, settings.model
+    dense, sparse = max(densities), min(densities)
+    size = (data.classes, model.width, data.dimension, model.init_std)
+    signal = signal_bounds(*size, data.signal_norm, dense)[1]
+    noise = noise_bounds(*size, data.sigma_n, dense)[1]
+    return condition2(settings) | {
+        "first signal logits <= 1": model.width * signal**model.power <= 1,
+        "first noise logits <= 1": model.width * noise**model.power <= 1,
+        "density <= 1/(K m log d)": dense <= theorem_density(data.classes, model.width, data.dimension),
+        "density d > n + K": sparse * data.dimension > data.n_train + data.classes,
+    }
 
 
 def accuracy_after_class_loss(lost: float, classes: int) -> float:

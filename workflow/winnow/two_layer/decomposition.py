@@ -112,25 +112,41 @@ def initial_features(network: Network, examples: Examples, columns: Columns) -> 
     }
 
 
-def noise_variances(initial: np.ndarray, network: Network, sigma_n: float) -> dict[str, float]:
+def noise_variances(initial: np.ndarray, network: Network, sigma_n: float, signal_coordinates: int) -> dict[str, float]:
     """Var <w_r, xi> over fresh noise, which is sigma_n^2 |w~_r|^2: how much is there at the start, how much is learned.
 
     variance_initial and variance_learned (of w(0) and of w(t) - w(0)) are means over neurons, variance_max the largest
-    of w(t) over neurons. `initial` float32 [kept] are the weights at step 0.
+    of w(t) over neurons; variance_noise and variance_noise_max are mean and largest of w(t) without the first
+    `signal_coordinates` coordinates, on which a signal is learned. `initial` float32 [kept] are the weights at step 0.
     """
     weights = network.weights.numpy()
     starts = network.pointers.numpy()
+    carries_none = network.coordinates.numpy() >= signal_coordinates
 
     def norms(values: np.ndarray) -> np.ndarray:
         squares = np.append(values, np.float32(0)) ** 2
         return np.where(np.diff(starts) > 0, np.add.reduceat(squares, starts[:-1]), 0)
 
-    scale = sigma_n**2
+    scale, without = sigma_n**2, norms(weights * carries_none)
     return {
         "variance_initial": scale * norms(initial).mean(),
         "variance_learned": scale * norms(weights - initial).mean(),
         "variance_max": scale * norms(weights).max(),
+        "variance_noise": scale * without.mean(),
+        "variance_noise_max": scale * without.max(),
     }
+
+
+def balanced_loss(labels: torch.Tensor, logits: torch.Tensor) -> float:
+    """The mean over classes of the mean loss of their examples, nats; `logits` is float64 [K, n].
+
+    Unlike the mean over examples it does not change with the shares of the classes, which differ by chance between
+    training and test examples. A class without examples is left out.
+    """
+    losses = functional.cross_entropy(logits.T, labels, reduction="none").numpy()
+    counts = np.bincount(labels.numpy())
+    sums = np.bincount(labels.numpy(), losses)
+    return float((sums[counts > 0] / counts[counts > 0]).mean())
 
 
 def fresh_noise(network: Network, examples: Examples, threshold: float, logits: torch.Tensor) -> dict[str, float]:
@@ -151,7 +167,9 @@ class Tracker:
 
     names = (
         *("gamma_max", "gamma_least", "gamma_cross", "zeta_max", "omega_max"),
-        *("variance_initial", "variance_learned", "variance_max", "event_missed", "loss_on_event", "loss_off_event"),
+        *("train_loss_balanced", "test_loss_balanced"),
+        *("variance_initial", "variance_learned", "variance_max", "variance_noise", "variance_noise_max"),
+        *("event_missed", "loss_on_event", "loss_off_event"),
         *("empty_neurons", "decomposition_unique", "signal_neurons", "classes_missing", "classes_dead"),
         *("noise_start_low", "noise_start_high", "signal_start_low", "signal_start_high"),
     )
@@ -163,11 +181,19 @@ class Tracker:
         self.initial_weights = network.weights.numpy().copy()
         self.initial = initial_features(network, train, self.columns)
 
-    def measure(self, logits: torch.Tensor) -> dict[str, float]:
-        """What the network has learned so far; `logits` float64 [K, n_test] of the test examples."""
+    def measure(self, logits: torch.Tensor, compared: bool) -> dict[str, float]:
+        """What the network has learned so far; `logits` float64 [K, n_test] of the test examples.
+
+        train_loss_balanced is measured only where runs are `compared`, else nan: it costs as much as a step.
+        """
+        data, loss = self.settings.data, self.settings.training.loss
+        signals = data.signal_coordinates if data.signal == "coordinate" else 0  # a dense one has no place of its own
+        seen = core.evaluate(self.network, self.train, loss=loss)[2] if compared else None
         return (
             features(self.coefficients.numpy(), self.columns)
-            | noise_variances(self.initial_weights, self.network, self.settings.data.sigma_n)
+            | {"train_loss_balanced": balanced_loss(self.train.labels, seen) if compared else float("nan")}
+            | {"test_loss_balanced": balanced_loss(self.test.labels, logits)}
+            | noise_variances(self.initial_weights, self.network, data.sigma_n, signals)
             | fresh_noise(self.network, self.test, self.settings.model.event_threshold, logits)
             | self.initial
         )

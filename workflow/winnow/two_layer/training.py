@@ -62,10 +62,10 @@ def run(settings: TwoLayerSettings, arrays: dict[str, np.ndarray], fraction: flo
             break
         loss = trace.losses[-1].item()
         test_loss, test_error, logits = core.evaluate(network, test, loss=training.loss)
+        compared = trace.status == "below" or step == training.max_steps  # at a train loss, or at the end
         row = {"step": step, "train_loss": loss, "train_error": trace.errors[-1].item()}
-        rows.append(
-            row | {"test_loss": test_loss, "test_error": test_error} | (tracker.measure(logits) if tracker else {})
-        )
+        row |= {"test_loss": test_loss, "test_error": test_error}
+        rows.append(row | (tracker.measure(logits, compared) if tracker else {}))
         stops = [stop for stop in stops if stop < loss]
         if status == "below" and (training.eps is None or loss > training.eps):
             status = "running"

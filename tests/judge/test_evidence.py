@@ -1,0 +1,101 @@
+"""The evidence a claim is given, and the words for it: true, false and undecidable."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from winnow.judge import evidence
+from winnow.judge.evidence import Claim, Evidence
+
+RNG = np.random.default_rng(0)
+
+
+def claim(found: Evidence | None, broken=()) -> Claim:
+    return Claim("x", "here", "says", "number", "test", "figure", found, broken)
+
+
+def p(p_for: float, p_against: float) -> Evidence:
+    return Evidence(0.0, 0.0, 0.0, 5, p_for, p_against)
+
+
+def verdicts(claims: list[Claim]) -> list[str]:
+    return [row["verdict"] for row in evidence.decide(claims)]
+
+
+def test_outside_the_hypotheses_a_theorem_is_neither_supported_nor_contradicted():
+    certain = [p(1e-9, 1.0), p(1.0, 1e-9), p(0.3, 0.7)]
+    assert verdicts([claim(found) for found in certain]) == ["supported", "contradicted", "inconclusive"]
+    outside = [claim(found, ("mu >= sigma_n sqrt(d) log d",)) for found in certain]
+    assert verdicts(outside) == ["extends", "does not extend", "inconclusive"]
+    assert verdicts([claim(None), claim(certain[0])]) == ["not run", "supported"]
+
+
+def test_one_family_two_sided():
+    """Twice the smaller p-value, times the number of claims: .03 each way would pass two one-sided families at .05."""
+    assert verdicts([claim(p(0.03, 0.97))]) == ["inconclusive"]
+    assert verdicts([claim(p(0.02, 0.98))]) == ["supported"]
+    assert verdicts([claim(p(0.02, 0.98)), claim(p(0.98, 0.02))]) == ["inconclusive"] * 2
+    found = evidence.decide([claim(p(1e-6, 1.0)), claim(p(0.04, 0.96)), claim(Evidence())])
+    assert [row["verdict"] for row in found] == ["supported", "inconclusive", "inconclusive"]
+    assert found[0]["p_adjusted"] == pytest.approx(4e-6)  # two claims count, nothing to judge does not
+    assert math.isnan(found[2]["p_adjusted"])
+
+
+def test_noise_alone_is_inconclusive():
+    claims = [claim(p(value, 1 - value)) for value in RNG.uniform(0.05, 0.95, 30)]
+    assert set(verdicts(claims)) == {"inconclusive"}
+
+
+def rows(fractions=(0.0, 0.5, 0.9), seeds=20) -> pd.DataFrame:
+    return pd.DataFrame([{"fraction": f, "seed": s} for f in fractions for s in range(seeds)])
+
+
+def test_every_mean_is_judged_at_its_worst_fraction():
+    table = rows()
+    noise = 0.1 * RNG.standard_normal(len(table))
+    true = pd.Series(1.0 - table.fraction + noise)
+    found = evidence.every_mean_evidence(table, true, -0.5)
+    assert found.p_for < 1e-6
+    assert found.estimate == pytest.approx(0.1, abs=0.1)
+    false = true.where(table.fraction < 0.9, -2 + noise)  # one fraction of three is enough
+    found = evidence.every_mean_evidence(table, false, -0.5)
+    assert (found.p_for > 0.99, found.p_against < 1e-6, found.n) == (True, True, 20)
+    found = evidence.every_mean_evidence(table, -false, 0.5, below=True)
+    assert (found.estimate > 1.9, found.p_against < 1e-6) == (True, True)
+    assert found.low < found.estimate < found.high
+    unclear = true.where(table.fraction < 0.9, -0.5 + noise)
+    found = evidence.every_mean_evidence(table, unclear, -0.5)
+    assert min(found.p_for, found.p_against) > 0.05
+    assert evidence.every_mean_evidence(table, true * math.nan, 0.0) == evidence.every_mean_evidence(
+        table[:0], true[:0], 0.0
+    )
+
+
+def test_shares_are_held_against_their_target():
+    table = rows(seeds=300)
+    all_hold = pd.Series(True, table.index)
+    assert evidence.share_evidence(table, all_hold, 0.95).p_for < 1e-6
+    some = table.seed >= 30  # .9 holds in most runs, but not in 95 of 100
+    assert evidence.share_evidence(table, some).p_for < 1e-6
+    found = evidence.share_evidence(table, some, 0.95)
+    assert (found.estimate, found.p_against < 0.01) == (0.9, True)
+    found = evidence.share_evidence(table, table.seed >= 15, 0.95)
+    assert min(found.p_for, found.p_against) > 0.3
+    assert evidence.share_evidence(table[:0], all_hold[:0]).n == 0
+
+
+def test_differences_and_the_best_of_several():
+    one, other = RNG.standard_normal(20), RNG.standard_normal(25)
+    assert evidence.difference_evidence(one + 3, other).p_for < 1e-6
+    assert evidence.difference_evidence(one, other + 3).p_against < 1e-6
+    found = evidence.difference_evidence(one, other)
+    assert (min(found.p_for, found.p_against) > 0.05, found.n) == (True, 20)
+    assert evidence.difference_evidence(one, []).n == 0
+    gains = RNG.standard_normal((15, 6))
+    assert evidence.best_evidence(np.add(gains, [0, 0, 4, 0, 0, 0])).p_for < 1e-4
+    assert evidence.best_evidence(gains - 4).p_against < 1e-4
+    found = evidence.best_evidence(gains)
+    assert min(found.p_for, found.p_against) > 0.05
+    assert found.low < found.estimate < found.high

@@ -1,0 +1,151 @@
+"""What a claim is, what the seeds say about it, and the word for that.
+
+The unit is always the seed. A claim has one p-value for it and one against it; a verdict needs twice the smaller one,
+adjusted with Holm over all claims of a configuration, to be below 0.05. A theorem can be supported or contradicted
+only where the hypotheses that its proof needs hold: elsewhere what it says extends, or it does not extend.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+
+from . import stats
+
+ALPHA = 1 - stats.LEVEL
+MOST = 0.5  # "most runs": a share above this
+INCONCLUSIVE, NOT_RUN = "inconclusive", "not run"
+WITHIN = {True: "supported", False: "contradicted"}  # where the hypotheses hold
+OUTSIDE = {True: "extends", False: "does not extend"}
+EVERY_SHARE = "exact binomial at every fraction"  # the tests, as claims.md names them
+EVERY_MEAN = "t-test at every fraction"
+PAIRED, WELCH = "t-test of paired seeds", "Welch's t-test of two samples"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the seeds say: an estimate with its interval, and one-sided p-values for the claim and against it."""
+
+    estimate: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    n: int = 0
+    """Seeds: those of the fraction that is shown, and of the smaller group where two are compared."""
+    p_for: float = math.nan
+    p_against: float = math.nan
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One line of the table: what is said of which runs, how it is measured, and what was found."""
+
+    id: str
+    regime: str
+    """The experiment, and the value of its swept key or the images it is about."""
+    statement: str
+    statistic: str
+    test: str
+    figure: str | None
+    found: Evidence | None
+    """None where the experiment was not run."""
+    broken: tuple[str, ...] = ()
+    """The hypotheses that its proof needs and this regime does not meet."""
+    violations: tuple[str, ...] = ()
+    """The items of Condition 2, as printed, that this regime breaks."""
+
+    @property
+    def p_value(self) -> float:
+        """The two-sided p-value, not adjusted (nan: nothing to judge)."""
+        return float(stats.two_sided(self.found.p_for, self.found.p_against)) if self.found else math.nan
+
+    def verdict(self, p: float) -> str:
+        """The word for it at a two-sided p-value adjusted over all claims."""
+        if self.found is None:
+            return NOT_RUN
+        if not p < ALPHA:
+            return INCONCLUSIVE
+        return (OUTSIDE if self.broken else WITHIN)[self.found.p_for < self.found.p_against]
+
+    def row(self, p: float) -> dict:
+        """The claim as a row of claims.json, given its adjusted p-value."""
+        said = ("id", "regime", "statement", "statistic", "test", "figure")
+        row = {key: getattr(self, key) for key in said} | asdict(self.found or Evidence())
+        row |= {"p_value": self.p_value, "p_adjusted": p, "verdict": self.verdict(p)}
+        row |= {"broken": list(self.broken), "condition2_violations": list(self.violations)}
+        return row | {"data": self.figure and f"results/figures/{self.figure}.data.parquet"}
+
+
+def decide(claims: list[Claim]) -> list[dict]:
+    """The claims as rows with their verdicts: one family, two-sided, adjusted with Holm over all that were run."""
+    adjusted = stats.holm([claim.p_value for claim in claims])
+    return [claim.row(float(p)) for claim, p in zip(claims, adjusted, strict=True)]
+
+
+def mean_evidence(values, target: float = 0.0) -> Evidence:
+    """Evidence that the mean over seeds is above a target; values is [seeds]."""
+    return _mean(values, *stats.one_sided(values, target))
+
+
+def relevant_evidence(values, margin: float) -> Evidence:
+    """Evidence that the mean over seeds is above +margin; against it, that the mean is below -margin."""
+    return _mean(values, *stats.beyond(values, margin))
+
+
+def equivalence_evidence(values, target: float, margin: float) -> Evidence:
+    """Evidence that the mean over seeds is within target +- margin."""
+    return _mean(values, *stats.equivalence(values, target, margin))
+
+
+def difference_evidence(one, other) -> Evidence:
+    """Evidence that the mean of one group of seeds is above that of another, independent one."""
+    one, other = np.asarray(one, float), np.asarray(other, float)
+    if not len(one) or not len(other):
+        return Evidence()
+    low, high, above, below = stats.two_samples(one, other)
+    return Evidence(float(one.mean() - other.mean()), low, high, min(len(one), len(other)), above, below)
+
+
+def best_evidence(values: np.ndarray) -> Evidence:
+    """Evidence that some column's mean over seeds is above 0, judged as the best of all; values is [seeds, columns]."""
+    values = np.asarray(values, float)
+    if len(values) < 2 or not values.shape[1]:
+        return Evidence()
+    best, low, high, above, below = stats.best_of(values)
+    return Evidence(float(values[:, best].mean()), low, high, len(values), above, below)
+
+
+def share_evidence(rows: pd.DataFrame, holds: pd.Series, target: float = MOST) -> Evidence:
+    """Evidence that at every fraction more than a share of the runs (one a seed) are such that something holds.
+
+    Shown is the fraction with the smallest share.
+    """
+    groups = holds.groupby(rows.fraction)
+    counts = list(zip(groups.sum(), groups.size(), strict=True))
+    if not counts:
+        return Evidence()
+    k, n = min(counts, key=lambda count: count[0] / count[1])
+    p_for, p_against = stats.every([stats.share(*count, target) for count in counts])
+    return Evidence(k / n, *stats.share_interval(k, n), int(n), p_for, p_against)
+
+
+def every_mean_evidence(rows: pd.DataFrame, values: pd.Series, target: float, below: bool = False) -> Evidence:
+    """Evidence that at every fraction the mean over seeds is above a target (or below it); one value a run.
+
+    Shown is the fraction whose mean is nearest to the wrong side. Runs without a value are left out.
+    """
+    sign = -1.0 if below else 1.0
+    groups = [sign * part.dropna().to_numpy(float) for _, part in values.groupby(rows.fraction)]
+    groups = [part for part in groups if len(part) > 1]
+    if not groups:
+        return Evidence()
+    found = stats.every([stats.one_sided(part, sign * target) for part in groups])
+    return _mean(sign * min(groups, key=np.mean), *found)
+
+
+def _mean(values, p_for: float, p_against: float) -> Evidence:
+    values = np.asarray(values, float)
+    if not len(values):
+        return Evidence()
+    low, high = stats.mean_interval(values)
+    return Evidence(float(values.mean()), float(low), float(high), len(values), p_for, p_against)

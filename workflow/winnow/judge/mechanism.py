@@ -1,0 +1,183 @@
+"""Claim 4 by intervention, and the lemmas behind the theorems. Each rule stands here with its reason."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from ..paper import formulas
+from .evidence import (
+    EVERY_MEAN,
+    EVERY_SHARE,
+    PAIRED,
+    WELCH,
+    Claim,
+    difference_evidence,
+    every_mean_evidence,
+    mean_evidence,
+    share_evidence,
+)
+from .selection import RUN, Regime, as_densities, by_seed, pruned_coordinates
+from .theorems import THEOREM_3, claim
+
+LIKELY = 0.95  # "with high probability"
+VARIANCE_FACTOR = 2.0  # times the largest initial variance: training adds no more than was there
+BOUND_RANGE = (0.001, 0.5)  # where Lemma 8's bound can be told from 0 and from 1 with some thousand examples
+LEMMA = ("m >= log d",)  # d large enough for the concentration that the lemmas use
+
+
+def target_claims(causes: Regime) -> list[Claim]:
+    """Claim 4: which coordinates are pruned; the three targets share their seeds."""
+    noise, signal = (pruned_coordinates(causes, target) for target in ("noise", "signal"))
+    mild, over = ((_error(where(signal, causes)) - _error(where(noise, causes))).dropna() for where in (_mild, _over))
+    return [
+        claim(
+            "4-noise-helps",
+            causes,
+            THEOREM_3,
+            mean_evidence(mild),
+            statement="mild pruning helps by what it removes of the noise: pruning only the noise coordinates does"
+            " better than pruning only the signal coordinates",
+            statistic="test error, signal only minus noise only, mean over mild fractions",
+            test=PAIRED,
+            figure="causes",
+        ),
+        claim(
+            "4-signal-harms",
+            causes,
+            THEOREM_3,
+            mean_evidence(over),
+            statement="over-pruning harms by what it removes of the signal",
+            statistic="test error, signal only minus noise only, mean over sparser fractions",
+            test=PAIRED,
+            figure="causes",
+        ),
+    ]
+
+
+def dense_signal_claim(causes: Regime, dense_signal: Regime) -> Claim:
+    """Claim 4: what the signal looks like. Two experiments with random streams of their own are two samples."""
+    gains = []
+    for rows in (pruned_coordinates(causes, "all"), dense_signal.ends()):
+        gains.append((_error(rows[rows.fraction == 0]) - _error(_mild(rows, causes))).dropna())
+    return claim(
+        "4-dense-signal",
+        dense_signal,
+        THEOREM_3,
+        difference_evidence(*gains),
+        statement="a dense signal of the same length gains less from mild pruning (p. 6)",
+        statistic="gain in test error over dense, coordinate signal minus dense signal",
+        test=WELCH,
+        figure="causes",
+    )
+
+
+def small_init_claim(causes: Regime, small_init: Regime) -> Claim:
+    """Claim 4: how large the initial weights are; two samples as well."""
+    pruned, small = pruned_coordinates(causes, "all"), as_densities(small_init, causes)
+    return claim(
+        "4-not-init",
+        small_init,
+        THEOREM_3,
+        difference_evidence(_error(_mild(small, causes)), _error(_mild(pruned, causes))),
+        statement="mild pruning is more than a smaller initialization",
+        statistic="test error, dense with sigma_0 sqrt(density) minus pruned, mean over mild fractions",
+        test=WELCH,
+        figure="causes",
+    )
+
+
+def _mild(rows: pd.DataFrame, causes: Regime) -> pd.DataFrame:
+    return rows[causes.is_mild(rows) & (rows.fraction > 0)]
+
+
+def _over(rows: pd.DataFrame, causes: Regime) -> pd.DataFrame:
+    return rows[~causes.is_mild(rows)]
+
+
+def _error(rows: pd.DataFrame) -> pd.Series:
+    return by_seed(rows, "test_error")
+
+
+def initial_correlations(regime: Regime) -> list[Claim]:
+    """Lemma 4, at step 0 of many seeds: "with high probability" is a share above 0.95 at every fraction."""
+    data, model = regime.settings.data, regime.settings.model
+    start = regime.starts()
+    start = start[regime.is_mild(start)]
+    density = (1 - start.fraction).to_numpy()
+    size = (data.classes, model.width, data.dimension, model.init_std)
+    low, high = formulas.noise_bounds(*size, data.sigma_n, density)
+    noise = (start.noise_start_low >= low) & (start.noise_start_high <= high)
+    low, high = np.array([formulas.signal_bounds(*size, data.signal_norm, x) for x in density]).reshape(-1, 2).T
+    signal = (start.signal_start_low >= low) & (start.signal_start_high <= high)
+    asked = density * model.width >= math.log(data.classes * data.dimension)
+    words = {"statistic": "share of runs, worst fraction", "test": f"{EVERY_SHARE}, against {LIKELY:g}"}
+    return [
+        claim(
+            "lemma-4-noise",
+            regime,
+            LEMMA,
+            share_evidence(start, noise, LIKELY),
+            statement="the initial correlations with the noise lie within Lemma 4's bounds, for all classes and"
+            " examples at once",
+            figure="lemmas",
+            **words,
+        ),
+        claim(
+            "lemma-4-signal",
+            regime,
+            LEMMA,
+            share_evidence(start[asked], signal[asked], LIKELY),
+            statement="so do those with the signal, for all classes at once, where density m >= log(K d)",
+            figure="lemmas",
+            **words,
+        ),
+    ]
+
+
+def noise_variance(regime: Regime) -> Claim:
+    """Lemma 8's content: training leaves Var <w, xi> at its initial scale, sigma_0^2 sigma_n^2 density d.
+
+    Of the largest neuron, because the lemma speaks of all of them, over the largest one of the same run before
+    training, which has that scale by construction (the largest of K m at finite d is up to twice the mean). Without
+    the coordinates of the signals, whose learned weights are of the order 1 at every density and would be all one sees.
+    """
+    ends = regime.mild_ends()
+    starts = regime.starts()[[*RUN, "variance_noise_max"]].rename(columns={"variance_noise_max": "at_start"})
+    rows = ends.merge(starts, on=RUN)
+    grown = np.log(rows.variance_noise_max / rows.at_start)
+    return claim(
+        "lemma-8",
+        regime,
+        THEOREM_3,
+        every_mean_evidence(rows, grown, math.log(VARIANCE_FACTOR), below=True),
+        statement="training leaves Var <w, xi> over fresh noise, without the coordinates of the signals, at its initial"
+        f" scale sigma_0^2 sigma_n^2 density d: the largest is at most {VARIANCE_FACTOR:g} times the largest before",
+        statistic="mean log of the largest neuron's variance over that before training, worst fraction",
+        test=f"{EVERY_MEAN}, against log {VARIANCE_FACTOR:g}",
+        figure="lemmas",
+    )
+
+
+def noise_event(regime: Regime) -> Claim:
+    """Lemma 8's bound itself, at the fractions where it is neither practically 0 nor above 1/2.
+
+    Of the whole response <w, xi>, as the lemma has it, and with the constant of a Gaussian tail.
+    """
+    data, model = regime.settings.data, regime.settings.model
+    size = (data.classes, model.width, data.dimension, model.init_std, data.sigma_n)
+    rows = regime.mild_ends()
+    bounds = pd.Series([formulas.event_bound(*size, 1 - f, model.event_threshold) for f in rows.fraction], rows.index)
+    judged = bounds.between(*BOUND_RANGE)
+    excess = (rows.event_missed - bounds)[judged]
+    return claim(
+        "lemma-8-event",
+        regime,
+        THEOREM_3,
+        every_mean_evidence(rows[judged], excess, 0.0, below=True),
+        statement="after training, some <w, xi> of a fresh example reaches (2m)^(-2/q) no more often than Lemma 8's"
+        f" bound says (constant {formulas.EVENT_CONSTANT:g}), where that is {BOUND_RANGE[0]:g} to {BOUND_RANGE[1]:g}",
+        statistic="share of test examples minus the bound, worst fraction",
+        test=f"{EVERY_MEAN}, against 0",
+        figure="bound",
+    )

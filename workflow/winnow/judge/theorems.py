@@ -1,0 +1,291 @@
+"""The claims of the abstract and of Theorems 3 and 9, regime by regime. Each rule stands here with its reason.
+
+Constants, all chosen before a result was seen: Theorem 3's range starts at density log d / m (C1 = 1); its O~ hides
+Lemma 4's own factors, sqrt(2 log(K m d)) for noise and sqrt(2 log(8 density m K d)) for signals; its Omega hides 1.
+"""
+
+import numpy as np
+import pandas as pd
+
+from ..paper import formulas
+from .evidence import (
+    EVERY_MEAN,
+    EVERY_SHARE,
+    PAIRED,
+    Claim,
+    Evidence,
+    best_evidence,
+    equivalence_evidence,
+    every_mean_evidence,
+    mean_evidence,
+    relevant_evidence,
+    share_evidence,
+)
+from .selection import (
+    EPS,
+    Regime,
+    at_step,
+    by_seed,
+    exponents,
+    gap,
+    learning_times,
+    slopes_by_seed,
+    width_rows,
+    without_signal,
+)
+
+GOOD_ACCURACY = 0.95
+CHANCE_MARGIN = 0.02  # equivalence of accuracy with 1/K
+GAP_MARGIN = EPS / 100  # nats a factor e of density: less of a slope cannot matter beside a train loss of EPS
+EXPONENT_MARGIN = 0.1  # around a predicted exponent; the learning time's is about -0.4, so that 0 is far outside
+NOISE_TIME_MARGIN = 0.25  # the same for the time to memorize, whose exponent is -q/2
+
+# What the proofs need of a regime (formulas.hypotheses): Theorem 3's that the signal is stronger than the noise, and
+# both that the network starts near 0 and that K, n, m and the step size are as small or large as Condition 2 says.
+SIZES = ("K <= log d", "n <= (log d)^3", "m >= log d", "eta <= mu^-2")
+THEOREM_3 = (*SIZES, "mu >= sigma_n sqrt(d) log d", "first signal logits <= 1", "first noise logits <= 1")
+# Theorem 9's proof is about networks without signal neurons: mu plays no part.
+THEOREM_9 = (*SIZES, "first noise logits <= 1", "density <= 1/(K m log d)", "density d > n + K")
+
+
+def broken(regime: Regime, needs: tuple[str, ...], rows: pd.DataFrame | None = None) -> tuple[str, ...]:
+    """The hypotheses among `needs` that a regime does not meet, at the densities of some runs (default: dense)."""
+    densities = np.ones(1) if rows is None or rows.empty else 1 - rows.fraction.unique()
+    holds = formulas.hypotheses(regime.settings, densities)
+    return tuple(item for item in needs if not holds[item])
+
+
+def claim(name: str, regime: Regime, needs: tuple[str, ...], found: Evidence, rows=None, **said: str) -> Claim:
+    """A claim about a regime; `said` are its statement, statistic, test and figure."""
+    violations = tuple(formulas.condition2_violations(regime.settings))
+    return Claim(name, regime.name, found=found, broken=broken(regime, needs, rows), violations=violations, **said)
+
+
+def success(regime: Regime) -> Claim:
+    """Claim 1. "With high probability" is read as: in most runs, at the worst fraction of Theorem 3's range."""
+    rows = regime.mild_ends()
+    holds = rows.reached & (1 - rows.test_error >= GOOD_ACCURACY)
+    return claim(
+        "1",
+        regime,
+        THEOREM_3,
+        share_evidence(rows, holds),
+        statement=f"mildly pruned networks reach train loss <= {EPS:g} and test accuracy >= {GOOD_ACCURACY:g}, in most"
+        " runs at every fraction",
+        statistic="share of runs, worst fraction",
+        test=EVERY_SHARE,
+        figure="regimes",
+    )
+
+
+def narrowing(rows: pd.DataFrame) -> Evidence:
+    """Whether the gap shrinks as more is pruned: its slope on log density is above a margin, by seed.
+
+    The gap itself and not its logarithm, because it may be 0 or negative; and a slope within the margin says nothing,
+    because where no noise is memorized there is no gap to narrow.
+    """
+    return relevant_evidence(slopes_by_seed(rows, np.log(1 - rows.fraction), gap(rows)), GAP_MARGIN)
+
+
+def _gap_claim(name: str, regime: Regime, rows: pd.DataFrame, statement: str, where: str, figure: str) -> Claim:
+    return claim(
+        name,
+        regime,
+        THEOREM_3,
+        narrowing(rows),
+        statement=statement,
+        statistic=f"slope of class-balanced test minus train loss on log density, nats, {where}",
+        test=f"{PAIRED} against +-{GAP_MARGIN:g}",
+        figure=figure,
+    )
+
+
+def generalization_gap(regime: Regime) -> list[Claim]:
+    """Claim 2, at a train loss and at a tenth of it; runs that do not get there count with their last step."""
+    first = "in the mild range the generalization gap shrinks as more is pruned"
+    return [
+        _gap_claim(name, regime, regime.mild_ends(eps), statement, f"at train loss {eps:g} or the last step", "regimes")
+        for name, eps, statement in (("2", EPS, first), ("2-eps/10", EPS / 10, "the same at a tenth of the train loss"))
+    ]
+
+
+def gap_at_fixed_steps(regime: Regime) -> Claim:
+    """Claim 2 after a fixed number of steps instead of at a fixed train loss."""
+    step = int(regime.table.step.max())
+    rows = at_step(regime.table, step)
+    rows = rows[regime.is_mild(rows)]
+    return _gap_claim(
+        "2-steps", regime, rows, "the same after a fixed number of steps", f"after {step} steps", "dynamics"
+    )
+
+
+def best_improvement(regime: Regime) -> Claim:
+    """Whether some mild fraction tests better than dense, judged as the best of all of them (Bonferroni)."""
+    wide = regime.mild_ends().pivot(index="seed", columns="fraction", values="test_error").dropna()
+    pruned = wide.drop(columns=0.0, errors="ignore")
+    found = best_evidence(wide[[0.0]].to_numpy() - pruned.to_numpy()) if 0.0 in wide else Evidence()
+    return claim(
+        "2-error",
+        regime,
+        THEOREM_3,
+        found,
+        statement="some mild fraction has a lower test error than the dense network",
+        statistic="dense minus pruned test error, best fraction",
+        test="t-tests of paired seeds, Bonferroni over fractions",
+        figure="regimes",
+    )
+
+
+def noise_coefficients(regime: Regime) -> list[Claim]:
+    """Theorem 3 bounds zeta and |omega| by the noise's initial scale, and |gamma| of other classes by the signal's.
+
+    Each is tested as a ratio to its scale, in logarithms, at every mild fraction: an exponent in density would average
+    over the ups and downs of a curve.
+    """
+    data, model = regime.settings.data, regime.settings.model
+    rows = regime.mild_ends()
+    density = 1 - rows.fraction
+    size = (data.classes, model.width, data.dimension, model.init_std)
+    noise = formulas.noise_scale(model.init_std, data.sigma_n, density, data.dimension)
+    factor = np.sqrt(2 * np.log(data.classes * model.width * data.dimension))
+    largest = rows[["zeta_max", "omega_max"]].max(axis=1)
+    cross = rows.gamma_cross / [formulas.signal_bounds(*size, data.signal_norm, x)[1] for x in density]
+    return [
+        claim(
+            "4-zeta",
+            regime,
+            THEOREM_3,
+            every_mean_evidence(rows, np.log(largest / noise / factor), 0.0, below=True),
+            statement="mildly pruned networks hardly memorize: max zeta and max -omega stay within"
+            " sqrt(2 log(K m d)) sigma_0 sigma_n sqrt(density d) (Theorem 3)",
+            statistic="mean log of the larger one over that, worst fraction",
+            test=f"{EVERY_MEAN}, against 0",
+            figure="decomposition",
+        ),
+        claim(
+            "4-cross",
+            regime,
+            THEOREM_3,
+            every_mean_evidence(rows, np.log(cross.where(cross > 0)), 0.0, below=True),
+            statement="and hardly learn the signals of other classes: max -gamma_jk, k != j, stays within"
+            " sqrt(2 log(8 density m K d)) sigma_0 mu (Theorem 3)",
+            statistic="mean log of it over that, worst fraction",
+            test=f"{EVERY_MEAN}, against 0",
+            figure="decomposition",
+        ),
+    ]
+
+
+def time_to_learn(regime: Regime) -> Claim:
+    """Theorem 3's time does not depend on density; at finite m it does, through the largest initial signal response.
+
+    So the exponent is held against the one that `formulas.signal_time` predicts for the same runs from K, m, sigma_0 mu
+    and q, without a constant to fit. The theorem speaks of every class, so the slowest one is timed; that differs
+    more between seeds than the fastest one does.
+    """
+    data, model = regime.settings.data, regime.settings.model
+    rows = learning_times(regime)
+    size = (model.width, data.classes, model.init_std * data.signal_norm)
+    level = formulas.feature_scale(model.width, model.power)
+    times = {f: formulas.signal_time(1 - f, *size, level, model.power) for f in rows.fraction.unique()}
+    x, measured = np.log(1 - rows.fraction), np.log(rows.steps)
+    predicted = rows.fraction.map(times).where(measured.notna())
+    excess = slopes_by_seed(rows, x, measured - predicted)
+    expected = slopes_by_seed(rows, x, predicted)
+    mean = f"{expected.mean():.3f}" if len(expected) else "none"
+    return claim(
+        "4-time-signal",
+        regime,
+        THEOREM_3,
+        equivalence_evidence(excess, 0.0, EXPONENT_MARGIN),
+        statement="the time until every class has max gamma >= m^(-1/q) depends on density no more than the start of"
+        f" its largest neuron makes it (predicted exponent {mean})",
+        statistic="exponent of that time in density, minus the predicted one, mild range",
+        test=f"TOST of paired seeds, 0 +- {EXPONENT_MARGIN:g}",
+        figure="decomposition",
+    )
+
+
+def width(regime: Regime) -> Claim:
+    """Theorem 3: max gamma is of the order m^(-1/q) or more in every class, at every fraction.
+
+    Measured where nothing is memorized, because elsewhere runs stop with little of the signal learned.
+    """
+    q = regime.settings.model.power
+    rows = width_rows(regime.table, regime.settings)
+    fits = [
+        pd.DataFrame({"fraction": fraction, "exponent": exponents(part, "gamma_least", "width")})
+        for fraction, part in rows.groupby("fraction")
+    ]
+    found = pd.concat(fits, ignore_index=True) if fits else pd.DataFrame({"fraction": [], "exponent": []})
+    target = -1 / q - EXPONENT_MARGIN
+    return claim(
+        "4-gamma",
+        regime,
+        THEOREM_3,
+        every_mean_evidence(found, found.exponent, target),
+        statement="in runs that reach the train loss, max gamma of the class that learned least is of the order"
+        " m^(-1/q) or more, at every mild fraction",
+        statistic="exponent of it in m, least fraction",
+        test=f"{EVERY_MEAN}, against {target:.2f} = -1/q - {EXPONENT_MARGIN:g}",
+        figure="decomposition",
+    )
+
+
+def over_pruning(regime: Regime) -> list[Claim]:
+    """Claim 3 and Theorem 9, on the runs in which no class has a signal neuron.
+
+    That they test at chance, and no better than log K, holds nearly by construction: with no weight on any signal the
+    network cannot tell the classes apart, and confidence only costs. What can fail is that they reach the train loss
+    at all, and that they do it by memorizing: max zeta >= m^(-1/q).
+    """
+    settings = regime.settings
+    classes, q = settings.data.classes, settings.model.power
+    rows = without_signal(regime.ends(), settings)
+    reached = rows[rows.reached].assign(accuracy=1 - rows.test_error)
+    level = formulas.feature_scale(settings.model.width, q)
+    where, chance = "without a signal neuron in any class", f"1/{classes}"
+    said = {"figure": "regimes"}
+
+    def about(name: str, found: Evidence, **words: str) -> Claim:
+        return claim(name, regime, THEOREM_9, found, rows, **(said | words))
+
+    return [
+        about(
+            "3-train",
+            share_evidence(rows, rows.reached),
+            statement=f"{where}, gradient descent still reaches train loss <= {EPS:g}, in most runs at every fraction",
+            statistic="share of runs, worst fraction",
+            test=EVERY_SHARE,
+        ),
+        about(
+            "3-zeta",
+            every_mean_evidence(reached, np.log(reached.zeta_max / level), 0.0),
+            statement=f"{where}, it does so by memorizing: max zeta >= m^(-1/q) (Theorem 9)",
+            statistic="mean log of max zeta over that, worst fraction",
+            test=f"{EVERY_MEAN}, against 0",
+            figure="decomposition",
+        ),
+        about(
+            "3-accuracy",
+            equivalence_evidence(by_seed(reached, "accuracy"), 1 / classes, CHANCE_MARGIN),
+            statement=f"{where}, test accuracy is chance, {chance} (nearly by construction)",
+            statistic="test accuracy",
+            test=f"TOST over seeds, {chance} +- {CHANCE_MARGIN:g}",
+        ),
+        about(
+            "3-loss",
+            mean_evidence(by_seed(reached, "test_loss") - np.log(classes)),
+            statement=f"{where}, test loss is at least log {classes} (nearly by construction)",
+            statistic=f"test loss - log {classes}, nats",
+            test="t-test over seeds",
+        ),
+        about(
+            "4-time-noise",
+            equivalence_evidence(exponents(reached, "step"), -q / 2, NOISE_TIME_MARGIN),
+            statement=f"{where}, the time to memorize goes as density^(-q/2)",
+            statistic="exponent of that time in density",
+            test=f"TOST of paired seeds, {-q / 2:g} +- {NOISE_TIME_MARGIN:g}",
+            figure="decomposition",
+        ),
+    ]
