@@ -21,8 +21,14 @@ def test_every_path_in_the_readme_exists():
 def test_every_figure_and_page_has_a_caption():
     from winnow.figures import FIGURES
 
-    captions = {path.stem for path in (ROOT / "workflow/report").glob("*.rst")}
-    assert captions == set(FIGURES) | {"claims", "scorecard", "calibration"}
+    tables = {"claims", "scorecard", "calibration"}
+    captions = {path.stem: path.read_text() for path in (ROOT / "workflow/report").glob("*.rst")}
+    assert captions.pop("workflow")  # the report's first page
+    assert set(captions) == set(FIGURES) | tables
+    for name, caption in captions.items():
+        output = f"results/{name}.json" if name in tables else f"results/figures/{name}.svg"
+        for command in ("trace", "rederive"):
+            assert f"\n    python workflow audit {command} {output}\n" in caption
 
 
 @pytest.mark.parametrize("caption", sorted((ROOT / "workflow/report").glob("*.rst")), ids=lambda path: path.stem)
