@@ -12,12 +12,32 @@ from docutils.core import publish_parts
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_every_path_in_the_readme_exists():
+PAGES = [ROOT / "README.md", ROOT / "results/README.md", *ROOT.glob("config/*.md"), *ROOT.glob("docs/*.md")]
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link into a page may name: its headings, as GitHub spells them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_link_of_the_documentation_leads_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert link.startswith("http") or target.exists(), f"{page.name} links to {link}"
+        assert not anchor or anchor in anchors(target), f"{page.name} links to {link}"
+
+
+def test_the_readme_is_short_and_names_every_package():
     text = (ROOT / "README.md").read_text()
-    linked = re.findall(r"\]\(([^)#]+)\)", text)
-    assert linked
-    for path in [link for link in linked if not link.startswith("http")]:
-        assert (ROOT / path).exists(), f"README.md links to {path}"
+    assert len(text.splitlines()) <= 150
+    first_screen = "\n".join(text.splitlines()[:30])
+    for word in ("**Fraction**", "**density**", "make test ", "| the paper | here | one number | more |"):
+        assert word in first_screen
+    packages = [path.parent for path in (ROOT / "workflow/winnow").glob("*/__init__.py")]
+    assert [path.name for path in packages if f"`{path.relative_to(ROOT).as_posix()}/`" not in text] == []
 
 
 def test_every_figure_and_page_has_a_caption():
