@@ -6,7 +6,7 @@
 # make audit     checks every result against its record, and derives five of them again
 # make golden    compares a run of config/ci.yaml with the values in git; within the tolerance of another machine is fine
 # make report    one page with all figures, results/report.html
-# make publish   copies figures, claims and scorecard to docs/
+# make publish   copies figures, claims, scorecard and calibration to docs/, as far as the configuration makes them
 # make clean     removes results; make env only installs
 # CONFIG=config/ci.yaml selects a configuration, DIR=build/ci a working directory for its results.
 CONFIG ?= config.yaml
@@ -70,8 +70,9 @@ bench: env
 
 publish: figures
 	mkdir -p docs/figures
-	cp $(call quoted,$(DIR))/results/figures/*.svg docs/figures/
-	find $(call quoted,$(DIR)/results) -maxdepth 1 \( -name 'claims.*' -o -name 'scorecard.*' \) -exec cp {} docs/ \;
+	find $(call quoted,$(DIR)/results) -path '*/results/figures/*.svg' -exec cp {} docs/figures/ \;
+	find $(call quoted,$(DIR)/results) -maxdepth 1 \( -name 'claims.*' -o -name 'scorecard.*' -o -name 'calibration.md' \) \
+		-exec cp {} docs/ \;
 
 clean:
 	rm -rf $(call quoted,$(DIR))/results/*/ $(call quoted,$(DIR)/.snakemake)

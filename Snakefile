@@ -27,6 +27,10 @@ try:
 except WinnowError as error:
     raise WorkflowError(str(error))
 
+
+report: "workflow/report/workflow.rst"
+
+
 paths.prefer_this_python()
 # The tables that the report shows first.
 PAGES = {"scorecard": "every published point against ours"} if CONFIG.figures else {}

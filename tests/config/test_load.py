@@ -3,7 +3,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, get_args, get_origin
+from typing import Annotated, Literal, get_args, get_origin
 
 import pytest
 import yaml
@@ -208,6 +208,23 @@ def test_every_key_is_described_in_the_schema_and_in_the_readme():
         for key, field in model.model_fields.items():
             assert field.description, f"{model.__name__}.{key} has no description"
             assert f"`{key}`" in readme, f"config/README.md does not list {model.__name__}.{key}"
+
+
+def choices(annotation: object) -> set[str]:
+    """The words that a field may have, wherever in its type they stand."""
+    arguments = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return set(arguments)
+    return set().union(*map(choices, arguments))
+
+
+def test_every_choice_is_described_in_the_readme():
+    readme = (ROOT / "config/README.md").read_text()
+    allowed = {
+        choice for model in models(Config) for f in model.model_fields.values() for choice in choices(f.annotation)
+    }
+    assert {"bernoulli", "resnet", "binary"} <= allowed
+    assert [choice for choice in sorted(allowed) if f"`{choice}`" not in readme] == []
 
 
 def test_both_environment_files_hold_the_same_pins():

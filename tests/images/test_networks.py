@@ -1,5 +1,6 @@
 import copy
 import itertools
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,6 +16,10 @@ pytestmark = pytest.mark.usefixtures("library")
 
 def rng(seed=0):
     return np.random.default_rng(seed)
+
+
+def test_every_allowed_architecture_is_there():
+    assert set(get_args(ImageNetwork.model_fields["architecture"].annotation)) == set(networks.ARCHITECTURES)
 
 
 @pytest.mark.parametrize("fraction", [0, 0.2, 0.7, 0.99])

@@ -1,5 +1,6 @@
 import copy
 import itertools
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,6 +17,12 @@ from winnow.images.settings import ImageNetwork, ImagePruning
 pytestmark = pytest.mark.usefixtures("library")
 
 ALL_AT_START = ("bernoulli", "exact", "layerwise", "erk", "magnitude", "snip", "grasp", "synflow")
+
+
+def test_every_allowed_method_is_there():
+    """The tests below run every method at initialization; those that take trained weights have tests of their own."""
+    allowed = get_args(ImagePruning.model_fields["method"].annotation)
+    assert sorted(allowed) == sorted((*ALL_AT_START, "imp", "shuffled_imp"))
 
 
 def rng(seed=0):

@@ -6,7 +6,6 @@
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from debian import need
 
 from winnow.audit.records import column_hash
 
@@ -43,17 +43,7 @@ def install() -> None:
     """Install what is missing, or skip and say why that cannot be done."""
     if os.geteuid() != 0:
         pytest.skip("a Slurm cluster can be started by root only")
-    paths = os.pathsep.join([os.environ["PATH"], "/usr/sbin"])
-    missing = [package for program, package in PACKAGES.items() if not shutil.which(program, path=paths)]
-    if not missing:
-        return
-    if not shutil.which("apt-get"):
-        pytest.skip(f"not installed, and there is no apt-get: {', '.join(missing)}")
-    for command in (["update"], ["install", "--yes", "--no-install-recommends", *missing]):
-        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        run = subprocess.run(["apt-get", "-qq", *command], capture_output=True, text=True, env=environment)
-        if run.returncode:
-            pytest.skip(f"apt-get {command[0]}: {run.stderr.strip().splitlines()[-1]}")
+    need(PACKAGES)
 
 
 class Cluster:

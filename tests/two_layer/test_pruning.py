@@ -1,4 +1,5 @@
 import itertools
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -17,6 +18,10 @@ def dense(pattern: pruning.Mask) -> np.ndarray:
     for r in range(pattern.shape[0]):
         matrix[r, pattern.row(r)] = True
     return matrix
+
+
+def test_every_allowed_method_is_there():
+    assert set(get_args(Pruning.model_fields["method"].annotation)) == set(pruning.METHODS)
 
 
 @pytest.mark.parametrize("method", pruning.METHODS)

@@ -2,6 +2,8 @@
 
 import io
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,19 +12,45 @@ from docutils.core import publish_parts
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_every_path_in_the_readme_exists():
+PAGES = [ROOT / "README.md", ROOT / "results/README.md", *ROOT.glob("config/*.md"), *ROOT.glob("docs/*.md")]
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link into a page may name: its headings, as GitHub spells them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_link_of_the_documentation_leads_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert link.startswith("http") or target.exists(), f"{page.name} links to {link}"
+        assert not anchor or anchor in anchors(target), f"{page.name} links to {link}"
+
+
+def test_the_readme_is_short_and_names_every_package():
     text = (ROOT / "README.md").read_text()
-    linked = re.findall(r"\]\(([^)#]+)\)", text)
-    assert linked
-    for path in [link for link in linked if not link.startswith("http")]:
-        assert (ROOT / path).exists(), f"README.md links to {path}"
+    assert len(text.splitlines()) <= 150
+    first_screen = "\n".join(text.splitlines()[:30])
+    for word in ("**Fraction**", "**density**", "make test ", "| the paper | here | one number | more |"):
+        assert word in first_screen
+    packages = [path.parent for path in (ROOT / "workflow/winnow").glob("*/__init__.py")]
+    assert [path.name for path in packages if f"`{path.relative_to(ROOT).as_posix()}/`" not in text] == []
 
 
 def test_every_figure_and_page_has_a_caption():
     from winnow.figures import FIGURES
 
-    captions = {path.stem for path in (ROOT / "workflow/report").glob("*.rst")}
-    assert captions == set(FIGURES) | {"claims", "scorecard", "calibration"}
+    tables = {"claims", "scorecard", "calibration"}
+    captions = {path.stem: path.read_text() for path in (ROOT / "workflow/report").glob("*.rst")}
+    assert captions.pop("workflow")  # the report's first page
+    assert set(captions) == set(FIGURES) | tables
+    for name, caption in captions.items():
+        output = f"results/{name}.json" if name in tables else f"results/figures/{name}.svg"
+        for command in ("trace", "rederive"):
+            assert f"\n    python workflow audit {command} {output}\n" in caption
 
 
 @pytest.mark.parametrize("caption", sorted((ROOT / "workflow/report").glob("*.rst")), ids=lambda path: path.stem)
@@ -41,6 +69,25 @@ def test_every_target_of_the_makefile_is_in_its_head():
     text = (ROOT / "Makefile").read_text()
     targets = re.search(r"^.PHONY: (.*)$", text, re.MULTILINE)[1].split()
     assert set(targets) == set(re.findall(r"make ([a-z-]+)", text.split("CONFIG ?=")[0]))
+
+
+def test_publish_copies_every_page_and_figure(tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    pages = ("claims.json", "claims.md", "scorecard.json", "scorecard.md", "calibration.md", "figures/fig2a.svg")
+    for name in (*pages, "calibration.json", "figures/fig2a.png", "fig2a/metrics.parquet"):
+        path = tmp_path / "it's here/results" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    command = ["make", "--old-file=figures", "publish", "DIR=it's here"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    docs = tmp_path / "docs"
+    assert {p.relative_to(docs).as_posix() for p in docs.rglob("*") if p.is_file()} == set(pages)
+
+
+def test_the_configurations_are_listed():
+    listed = re.findall(r"^\| `([\w/]+\.yaml)` \|", (ROOT / "config/README.md").read_text(), re.MULTILINE)
+    there = [path.relative_to(ROOT).as_posix() for path in ROOT.glob("config/*.yaml")]
+    assert sorted(listed) == sorted(["config.yaml", *there])
 
 
 def test_ci_and_readme_run_the_same_commands():

@@ -78,6 +78,15 @@ def test_every_output_is_there_and_complete(tree):
     assert not [name for name in names if name.endswith(".tmp")]
 
 
+def test_what_lies_in_results_is_named_on_its_page(tree):
+    page = (ROOT / "results/README.md").read_text()
+    found = {path.relative_to(tree / "results").parts[0] for path in (tree / "results").rglob("*") if path.is_file()}
+    named = {name: re.sub(r"\.(json|md)$", ".{json,md}", name) for name in found - set(CI["experiments"])}
+    assert len(named) > 5
+    for name in named.values():
+        assert re.search(rf"^\| `{re.escape(name)}[`/]", page, re.MULTILINE), f"results/README.md does not name {name}"
+
+
 def test_a_second_run_has_nothing_to_do(tree):
     assert planned(tree) == {}
 

@@ -45,7 +45,7 @@ FIGURES = {
     "noisy": Figure("real", ("noisy",), "Real data", "random pruning against dense, with noisy pixels"),
     "regimes": Figure("regimes", ("condition2", "boundary", "overprune"), THEORY, "losses and error by regime"),
     "dynamics": Figure("regimes", ("trajectories", "overprune"), THEORY, "losses and error over training"),
-    "features": Figure("mechanism", ("boundary",), THEORY, "what neurons learn (the paper's Figure 1)"),
+    "features": Figure("mechanism", ("boundary",), "Figure 1", "what neurons learn"),
     "decomposition": Figure(
         "mechanism", ("condition2", "boundary", "overprune", "width_mild"), THEORY, "learned signal and memorized noise"
     ),

@@ -1,0 +1,22 @@
+"""Programs that a test needs from Debian: installed where that is allowed, else the test says what it lacks."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+
+def need(packages: dict[str, str]) -> None:
+    """Install the packages of missing programs (program: package), or skip and say why that cannot be done."""
+    paths = os.pathsep.join([os.environ["PATH"], "/usr/sbin"])
+    missing = [package for program, package in packages.items() if not shutil.which(program, path=paths)]
+    if not missing:
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        pytest.skip(f"not installed, and only root can install it, with apt-get: {', '.join(missing)}")
+    for command in (["update"], ["install", "--yes", "--no-install-recommends", *missing]):
+        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        run = subprocess.run(["apt-get", "-qq", *command], capture_output=True, text=True, env=environment)
+        if run.returncode:
+            pytest.skip(f"apt-get {command[0]}: {run.stderr.strip().splitlines()[-1]}")

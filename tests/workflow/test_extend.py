@@ -1,0 +1,101 @@
+"""docs/EXTEND.md: its first recipe is done as it stands there, and what it names is there."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from project import EXIT_SOON, KEPT, ROOT
+
+PAGE = (ROOT / "docs/EXTEND.md").read_text()
+TESTS = ("pyproject.toml", "tests/conftest.py", "tests/config", "tests/two_layer/test_pruning.py", "tests/images")
+METHODS = {"method": ["bernoulli", "leading"]}
+CONFIG = {
+    "experiments": {
+        "theory": {
+            "kind": "two_layer",
+            "data": {"dimension": 50, "n_train": 20, "n_test": 100},
+            "model": {"width": 4},
+            "training": {"max_steps": 20},
+            "axes": METHODS,
+            "fractions": [0.5],
+            "seeds": 1,
+        },
+        "images": {
+            "kind": "images",
+            "data": {"source": "digits", "n_test": 100},
+            "model": {"hidden": [8]},
+            "training": {"epochs": 1},
+            "axes": METHODS,
+            "fractions": [0.5],
+            "seeds": 1,
+        },
+    },
+    "figures": [],
+}
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory, library):
+    """A copy of the tree with the method `leading`, as the recipe adds it; the core is the one that all tests share."""
+    tree = tmp_path_factory.mktemp("extended")
+    for name in (*KEPT, *TESTS):
+        source, target = ROOT / name, tree / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    two_layer, images = re.findall(r"```python\n(def leading.*?)```", PAGE, re.DOTALL)
+    package = "workflow/winnow"
+    edit(tree, f"{package}/two_layer/pruning.py", "METHODS = {", f'{two_layer}\n\nMETHODS = {{"leading": leading, ')
+    edit(tree, f"{package}/images/pruning.py", "RANDOM = {", f'{images}\n\nRANDOM = {{"leading": leading, ')
+    for domain in ("two_layer", "images"):
+        edit(tree, f"{package}/{domain}/settings.py", r'method: Literal\[\s*"bernoulli"', r'\g<0>, "leading"')
+    edit(tree, "tests/images/test_pruning.py", r"ALL_AT_START = \(", r'\g<0>"leading", ')
+    edit(tree, "config/README.md", r"\| `bernoulli` \| each weight", r"| `leading` | the first weights |\n\g<0>")
+    command = re.search(r"`python (workflow schema .*?)`", PAGE)[1]
+    subprocess.run([sys.executable, *command.split()], cwd=tree, check=True)
+    (tree / "tiny.yaml").write_text(yaml.safe_dump(CONFIG))
+    (tree / "results/core").mkdir(parents=True)
+    shutil.copy(library, tree / "results/core")
+    return tree
+
+
+def edit(tree, path, old, new):
+    """Replace the one place where a pattern stands."""
+    text, places = re.subn(old if "\\" in old else re.escape(old), new, (tree / path).read_text())
+    assert places == 1, f"{path}: {old!r} stands there {places} times"
+    (tree / path).write_text(text)
+
+
+def test_the_recipe_of_a_pruning_method_is_complete(extended):
+    tables = {name: f"results/{name}/summary.parquet" for name in CONFIG["experiments"]}
+    command = [sys.executable, "-m", "snakemake", *tables.values(), "--cores", "1", "--configfile", "tiny.yaml"]
+    run = subprocess.run([*command, *EXIT_SOON], cwd=extended, capture_output=True, text=True, timeout=600)
+    assert run.returncode == 0, run.stderr
+    for path in tables.values():
+        density = dict(pq.read_table(extended / path, columns=["method", "density"]).to_pandas().values)
+        assert density["leading"] == 0.5
+        assert 0.3 < density["bernoulli"] < 0.7 and density["bernoulli"] != 0.5
+
+
+def test_the_tests_that_the_recipe_names_pass_after_it(extended):
+    tests = "every_allowed_method_is_there or schema or described or nested or exact_size"
+    command = [sys.executable, "-m", "pytest", "-q", "-k", tests, "tests/config", "tests/two_layer", "tests/images"]
+    run = subprocess.run(command, cwd=extended, capture_output=True, text=True, timeout=600)
+    assert run.returncode == 0, run.stdout
+
+
+def test_what_the_recipes_name_is_there():
+    defined = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    words = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL))
+    tests = [word for word in words if re.fullmatch(r"test_\w+", word)]
+    paths = [word for word in words if re.fullmatch(r"[\w.-]+(/[\w.-]+)*(/|\.(py|md|yaml|rst|json))", word)]
+    assert len(tests) > 10
+    assert len(paths) > 15
+    assert [test for test in tests if f"def {test}(" not in defined] == []
+    assert [path for path in paths if not (ROOT / path).exists()] == []
