@@ -7,9 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from winnow import files
-from winnow.audit import verify
+from winnow.audit import rederive
+from winnow.audit.cli import show
 from winnow.audit.records import record_path, sha256
-from winnow.audit.verify import compare, difference
+from winnow.audit.rederive import compare, difference, words
+from winnow.audit.results import Finding
+from winnow.audit.trace import trace
 
 SOURCES = sorted((Path(__file__).resolve().parents[2] / "workflow/winnow").rglob("*.py"))
 READS = r"pq\.read_table\(|read_parquet\(|read_csv\(|np\.load\(|safe_open\(|load_library\("
@@ -40,7 +43,7 @@ def test_the_distance_of_tables_is_by_column(tmp_path):
 def test_a_tolerance_holds_in_another_class_only(tmp_path, monkeypatch, same_class, error, status, codes):
     """A table and a picture of one job; the tolerance of its column `error` is 0.1."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(verify, "TOLERANCE", tmp_path / "tolerance.json")
+    monkeypatch.setattr(rederive, "TOLERANCE", tmp_path / "tolerance.json")
     files.write_json("tolerance.json", {"steps": {"draw": {"error": 0.1}}})
     table, picture = "results/x.parquet", "results/x.svg"
     files.write_table(table, {"error": [0.5], "status": ["a"]})
@@ -66,18 +69,18 @@ def test_a_point_whose_run_is_not_in_the_chain_is_broken(tmp_path, monkeypatch, 
         files.write_json(record_path(path), record | {"inputs": {name: {"sha256": sha256(name)} for name in inputs}})
         run_record = record_path(path).removesuffix(".json") + ".run.json"
         files.write_json(run_record, {"record": sha256(record_path(path))})
-    found = verify.trace(drawn)
+    found = trace(drawn)
     assert found["broken"] == broken
     assert [point["y"] for point in found["points"]] == [1.0]  # the paper's points are made of no runs
 
 
 def test_the_worst_finding_decides(capsys):
-    findings = [verify.Finding(code, "x", "[red]y") for code in (0, 3, 5, 1, 4)]
+    findings = [Finding(code, "x", "[red]y") for code in (0, 3, 5, 1, 4)]
     for n in range(1, 6):
-        assert verify.show(findings[:n], as_json=True) == findings[n - 1].code
+        assert show(findings[:n], as_json=True) == findings[n - 1].code
         assert json.loads(capsys.readouterr().out)["code"] == findings[n - 1].code
-    assert verify.show([], as_json=False) == 0
-    assert verify.show(findings, as_json=False) == 4
+    assert show([], as_json=False) == 0
+    assert show(findings, as_json=False) == 4
     assert "[red]y" in capsys.readouterr().out
 
 
@@ -87,7 +90,7 @@ def test_what_a_step_reads_is_noted(file):
 
     A checkpoint is no input: it is gone when the run has finished, and changes no byte of it.
     """
-    if file.name in ("records.py", "verify.py", "golden.py", "checkpoint.py"):
+    if file.name in ("records.py", "rederive.py", "trace.py", "golden.py", "checkpoint.py"):
         return
     for line in file.read_text().splitlines():
         assert not re.search(READS, line) or "used(" in line, f"wrap the path in used(): {line.strip()}"
@@ -101,6 +104,6 @@ def test_verdicts_are_the_words_of_a_file(tmp_path):
     ]
     for i, page in enumerate(pages):
         files.write_json(tmp_path / f"{i}.json", page)
-    same, moved, other = (verify.words(tmp_path / f"{i}.json") for i in range(3))
+    same, moved, other = (words(tmp_path / f"{i}.json") for i in range(3))
     assert same == moved
     assert same != other

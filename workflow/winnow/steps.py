@@ -14,6 +14,6 @@ STEPS = {
     "scorecard": "judge.scorecard",
     "calibrate": "judge.calibration",
     "page": "page",
-    "audit": "audit.verify",
+    "audit": "audit.cli",
     "schema": "config.load",
 }

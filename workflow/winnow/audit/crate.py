@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import WinnowError
 from ..files import write_json
 from .records import CHECKOUT, REQUIREMENTS, record_path, sha256
-from .verify import Records, results
+from .results import Records, results
 
 CONTEXT = ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"]
 PROFILES = {

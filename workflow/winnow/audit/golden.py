@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 
 from ..files import write_json
 from .records import CHECKOUT, column_hash, sha256
-from .verify import TOLERANCE, Finding, Records, results, words
+from .rederive import TOLERANCE, words
+from .results import Finding, Records, results
 
 GOLDEN = CHECKOUT / "tests/golden/ci.json"
 LEFT_OUT = (".svg", ".pdf", ".png", ".so")

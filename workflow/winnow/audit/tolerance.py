@@ -11,7 +11,8 @@ from pathlib import Path
 from ..errors import WinnowError
 from ..files import write_json
 from .records import RESULTS
-from .verify import TOLERANCE, Records, difference, results, run_again
+from .rederive import TOLERANCE, difference, run_again
+from .results import Records, results
 
 DISTURBANCES = (
     {"ATEN_CPU_CAPABILITY": "default", "WINNOW_ISA": "v3"},  # plain is slow, and tested against it

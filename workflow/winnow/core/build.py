@@ -40,9 +40,11 @@ def build(target: Path) -> None:
         raise WinnowError(f"no C++ compiler: {compiler[0]} is not on PATH; install g++ or set CXX")
     for source in sorted(HERE.glob("*.[chi]*")):
         used(source)
-    site = Path(torch.__file__).parent
-    # torch's stable interface as of 2.10, the oldest version that has what the operators need.
-    include = [f"-isystem{site / 'include'}", "-DTORCH_TARGET_VERSION=0x020a000000000000"]
+    site = Path(torch.__file__).parent.resolve()
+    # torch's stable interface as of 2.10, the oldest version that has what the operators need. Its headers put their own path
+    # into messages: the library must not depend on the folder that torch lies in.
+    include = [f"-isystem{site / 'include'}", f"-ffile-prefix-map={site}=torch"]
+    include += ["-DTORCH_TARGET_VERSION=0x020a000000000000"]
     target = Path(target).resolve()
     # A job that outlives its workflow may still be writing: the process id keeps the two apart.
     scratch = target.with_name(f".{target.name}.{os.getpid()}")

@@ -1,0 +1,94 @@
+"""The step `audit`: checks results against their records, and derives any of them again.
+
+Exit codes: 0 identical; 1 drift: code or settings are not those that made the results, or a result derived again
+differs; 2 usage; 3 differs within the measured tolerance, in another numerics class; 4 tampered, missing or broken
+chain; 5 the environment differs from the lock.
+"""
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from . import crate, golden, tolerance
+from .records import CHECKOUT, RESULTS
+from .rederive import rederive, sample
+from .results import Finding
+from .trace import show_trace, trace
+from .verify import verify
+
+MEANING = {
+    0: "identical",
+    1: "drift",
+    3: "within tolerance in another numerics class",
+    4: "tampered, missing or broken chain",
+    5: "environment differs from the lock",
+}
+WORST_LAST = (0, 3, 5, 1, 4)
+
+
+def show(findings: list[Finding], as_json: bool) -> int:
+    """Print findings as a table or as JSON; return the exit code."""
+    code = max((f.code for f in findings), key=WORST_LAST.index, default=0)
+    if as_json:
+        print(json.dumps({"code": code, "verdict": MEANING[code], "findings": [asdict(f) for f in findings]}, indent=1))
+        return code
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("code", "file", "finding")
+    for finding in sorted(findings, key=lambda f: -WORST_LAST.index(f.code))[:40]:
+        table.add_row(str(finding.code), escape(finding.path), escape(finding.what))
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    if findings:
+        console.print(table)
+    if len(findings) > 40:
+        console.print(f"… and {len(findings) - 40} more (--json lists all)")
+    console.print(f"{MEANING[code]} (exit code {code})", style="green" if code == 0 else "red", markup=False)
+    return code
+
+
+def main(arguments: list[str]) -> int:
+    """Check results against their records, derive them again, or show where they come from."""
+    parser = argparse.ArgumentParser(prog="python workflow audit", description=main.__doc__, epilog=__doc__)
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--json", action="store_true", help="for machines")
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("verify", parents=[shared], help="rehash everything, check every link, compute nothing")
+    one.add_argument("--config", type=Path, default=CHECKOUT / "config.yaml", help="the configuration that was run")
+    one = commands.add_parser("rederive", parents=[shared], help="run one result's step again and compare")
+    one.add_argument("file")
+    one = commands.add_parser("trace", parents=[shared], help="the chain of a file down to seeds and data")
+    one.add_argument("file")
+    one = commands.add_parser("golden", parents=[shared], help="compare with the values of config/ci.yaml kept in git")
+    one.add_argument("--update", action="store_true", help="take the values of this run from now on; review the change")
+    one = commands.add_parser("tolerance", help="measure how far results may be off in another numerics class")
+    one.add_argument("--seed", type=int, default=0, help="which jobs")
+    one = commands.add_parser("export", help="write results, code and history as a Workflow Run RO-Crate")
+    one.add_argument("folder", type=Path, help="a new folder")
+    one.add_argument("--config", type=Path, default=CHECKOUT / "config.yaml", help="the configuration that was run")
+    one = commands.add_parser("sample", parents=[shared], help="derive some results again")
+    one.add_argument("n", type=int)
+    one.add_argument("--seed", type=int, default=0, help="which ones")
+    options = parser.parse_args(arguments)
+    if "config" in options and not options.config.is_file():
+        parser.error(f"{options.config} is no file")
+    if options.command == "export":
+        return crate.export(options.folder, options.config.resolve())
+    if options.command == "verify":
+        return show(verify(options.config.resolve()), options.json)
+    if options.command == "tolerance":
+        return tolerance.update(options.seed)
+    if options.command == "golden":
+        return golden.update() if options.update else show(golden.check(), options.json)
+    if options.command == "sample":
+        return show(sample(options.n, options.seed), options.json)
+    path = os.path.relpath(options.file)
+    if not path.startswith(f"{RESULTS}/"):
+        parser.error(f"{options.file} is no file below {RESULTS}/ of the working directory")
+    if options.command == "rederive":
+        return show(rederive(path), options.json)
+    return show_trace(trace(path), options.json)

@@ -1,0 +1,100 @@
+"""`audit trace`: where a file comes from."""
+
+import functools
+import json
+import os
+import re
+import sys
+
+from .records import RESULTS
+from .results import Records, has_hash, short
+
+
+def trace(path: str) -> dict:
+    """The chain of a result: every file it was made from with its step, parameters and streams, nearest first.
+
+    `points` lists the drawn points of a figure with the runs that each one is made of; `broken` lists what is missing,
+    does not fit the record of the step that read it, or is named by a point without being in the chain.
+    """
+    records, chain, broken, queue = Records(), [], set(), [(path, None)]
+    seen, intact = set(), functools.cache(has_hash)
+    while queue:
+        name, digest = queue.pop(0)
+        record = records.get(name) if name.startswith(f"{RESULTS}/") else None
+        known = (record or {}).get("outputs", {}).get(name, {}).get("sha256")
+        ours = name.startswith(f"{RESULTS}/")
+        if (ours and (known is None or digest not in (None, known))) or not intact(name, known or digest):
+            broken.add(name)
+        if name in seen:
+            continue
+        seen.add(name)
+        if record is None:
+            chain.append({"path": name, "sha256": digest, "step": None, "inputs": []})
+            continue
+        keys = ("step", "parameters", "streams", "code")
+        chain.append({"path": name, "sha256": known, "inputs": sorted(record["inputs"])} | {k: record[k] for k in keys})
+        queue += [(source, entry["sha256"]) for source, entry in record["inputs"].items()]
+    points = _points(path, records)
+    broken |= {run for point in points for run in point["runs"]} - seen
+    return {"file": path, "chain": chain, "points": points, "broken": sorted(broken)}
+
+
+def _points(path: str, records: Records) -> list[dict]:
+    """The points of a figure that are made of runs, with these runs' files; the paper's are not."""
+    tables = [name for name in (records.get(path) or {}).get("outputs", {}) if name.endswith(".data.parquet")]
+    if not tables or not os.path.isfile(tables[0]):
+        return []
+    import pyarrow.parquet as pq
+
+    return [row for row in pq.read_table(tables[0]).to_pylist() if row.get("runs")]
+
+
+def show_trace(found: dict, as_json: bool) -> int:
+    """Print a chain as a tree or as JSON; return the exit code."""
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return 4 if found["broken"] else 0
+    from rich.console import Console
+    from rich.tree import Tree
+
+    entries = {entry["path"]: entry for entry in found["chain"]}
+    shown = set()
+
+    def grow(tree: Tree, path: str) -> None:
+        entry = entries[path]
+        branch = tree.add(_label(entry, path in found["broken"]))
+        groups = {} if path in shown else _alike(entry["inputs"])
+        shown.add(path)
+        for names in groups.values():
+            grow(branch, names[0])
+            if len(names) > 1:
+                branch.add(f"… and {len(names) - 1} more like it, to {names[-1]}")
+
+    root = Tree("made from", hide_root=True)
+    grow(root, found["file"])
+    console = Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False)
+    console.print(root)
+    for point in found["points"]:
+        label = ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in point.items() if k != "runs")
+        console.print(f"{label}: {len(point['runs'])} runs, {point['runs'][0]} …")
+    for name in found["broken"]:
+        console.print(f"broken: {name}", style="red")
+    return 4 if found["broken"] else 0
+
+
+def _label(entry: dict, broken: bool) -> str:
+    text = entry["path"] + (" BROKEN" if broken else "")
+    if entry["step"]:
+        values = {k: v[0] if len(v) == 1 else v for k, v in entry["parameters"].items() if v}
+        told = ", ".join(f"{key} {short(value)}" for key, value in values.items())
+        streams = f"; streams {short(' '.join(entry['streams']))}" if entry["streams"] else ""
+        text += f"  <- {entry['step']}({told}){streams}"
+    return text
+
+
+def _alike(paths: list[str]) -> dict[str, list[str]]:
+    """Files grouped by their path without its values, in order."""
+    groups = {}
+    for path in paths:
+        groups.setdefault(re.sub(r"-[^/]+?(?=/|\.[a-z]+$)", "-*", path), []).append(path)
+    return groups
