@@ -41,8 +41,8 @@ def build(target: Path) -> None:
     for source in sorted(HERE.glob("*.[chi]*")):
         used(source)
     site = Path(torch.__file__).parent.resolve()
-    # torch's stable interface as of 2.10, the oldest version that has what the operators need. Its headers put their own path
-    # into messages: the library must not depend on the folder that torch lies in.
+    # torch's stable interface as of 2.10, the oldest version that has what the operators need. Its headers put their
+    # own path into messages: the library must not depend on the folder that torch lies in.
     include = [f"-isystem{site / 'include'}", f"-ffile-prefix-map={site}=torch"]
     include += ["-DTORCH_TARGET_VERSION=0x020a000000000000"]
     target = Path(target).resolve()
