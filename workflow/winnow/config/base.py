@@ -90,6 +90,9 @@ Kind = TypeVar("Kind", bound=Settings)
 class RunSettings(Strict, Generic[Kind]):
     """What `experiment.json` holds: the experiment's name, the root of its random streams, its settings."""
 
+    # For RunSettings[…] pydantic would look for the docstrings in the source of whoever wrote that.
+    model_config = ConfigDict(use_attribute_docstrings=False)
+
     experiment: str
     """Name of the experiment; part of the key of its random streams."""
     root_seed: int

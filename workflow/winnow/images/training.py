@@ -14,10 +14,11 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn.functional import cross_entropy, pad
 
-from .. import core
+from .. import core, jobs
 from ..config.base import RunSettings, read
 from ..errors import WinnowError
 from ..files import atomic, read_arrays, used, write_table
+from ..jobs import METRICS
 from ..randomness import generator
 from . import data, networks, pruning
 from .checkpoint import Checkpoint, Progress, identity
@@ -25,7 +26,6 @@ from .networks import Tensors
 from .settings import CLASSES, EVALUATED, ImageSettings, Minibatch
 
 STREAMS = ("noise", "init", "mask", "order", "augmentation")
-METRICS = ("train_loss", "train_error", "test_loss", "test_error")
 SHIFT = 4  # pixels, the most that augmentation moves an image either way
 Splits = dict[str, tuple[torch.Tensor, torch.Tensor]]
 Attach = Callable[[Tensors, Progress], Callable[[Progress], None]]  # as Checkpoint.attach
@@ -246,33 +246,10 @@ def write_masks(path: str | Path, masks: Tensors) -> None:
         save_file({name: mask.contiguous() for name, mask in masks.items()}, temporary)
 
 
-def table(
-    run_settings: RunSettings[ImageSettings], point: dict[str, str], fraction: float, seed: int, result: dict
-) -> dict:
-    """The columns of a run's file: every column a reader needs, so that any folder of runs reads as one table."""
-    settings = run_settings.settings.at(point)
-    constants = {
-        "experiment": run_settings.experiment,
-        "method": settings.pruning.method,
-        "fraction": fraction,
-        "seed": seed,
-    } | {key: result[key] for key in ("data", "density", "collapsed_layers", "connected_share", "status")}
-    constants |= {key: float(value) if settings.axis_is_number(key) else value for key, value in point.items()}
-    rows = {key: list(result[key]) for key in ("step", "epoch", *METRICS)}
-    return {key: [value] * len(rows["step"]) for key, value in constants.items()} | rows
-
-
 def main(arguments: list[str]) -> None:
     """Train the runs of one fraction and some seeds on images, one after the other."""
-    parser = argparse.ArgumentParser(prog="python workflow train-images", description=main.__doc__)
-    parser.add_argument("--settings", required=True, help="experiment.json")
-    parser.add_argument("--core", required=True, help="the compiled core")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="swept settings")
-    parser.add_argument("--fraction", required=True, type=float, help="share of the weights that is pruned")
-    parser.add_argument("--seeds", nargs="+", type=int, required=True)
-    parser.add_argument("--data", nargs="+", required=True, help="one npz per seed")
+    parser = jobs.training_arguments("train-images", main.__doc__)
     parser.add_argument("--masks", nargs="*", default=[], help="one safetensors per seed: the mask reached by imp")
-    parser.add_argument("--out", nargs="+", required=True, help="one parquet per seed")
     parser.add_argument("--next-fraction", nargs="*", type=float, default=[], help="imp: that of the next level")
     parser.add_argument("--next-masks", nargs="*", default=[], help="imp: one safetensors per seed for the next level")
     options = parser.parse_args(arguments)
@@ -280,7 +257,7 @@ def main(arguments: list[str]) -> None:
     torch.set_flush_denormal(True)
     core.load(options.core)
     run_settings = read(options.settings, ImageSettings)
-    point = dict(item.split("=", 1) for item in options.set)
+    point = jobs.point(options)
     _check_masks(options, run_settings.settings.at(point).pruning.method)
     for i, (seed, arrays, out) in enumerate(zip(options.seeds, options.data, options.out, strict=True)):
         files = {"data": arrays, "core": options.core} | ({"mask": options.masks[i]} if options.masks else {})
@@ -329,6 +306,6 @@ def _run_one(
         print(f"warning: {where}: {result['collapsed_layers']} layers keep no weight at all", file=sys.stderr)
     elif not result["connected_share"]:
         print(f"warning: {where}: no kept weight lies on a path from input to output", file=sys.stderr)
-    write_table(out, table(run_settings, point, fraction, seed, result))
+    write_table(out, jobs.run_table(run_settings, point, fraction, seed, result))
     checkpoint.remove()
     return network, masks

@@ -3,10 +3,9 @@
 What is stored has unit noise and no signal scale, so `sigma_n` and `signal_norm` can be swept over the same files.
 """
 
-import argparse
-
 import numpy as np
 
+from .. import jobs
 from ..config.base import read
 from ..files import write_arrays
 from ..randomness import generator
@@ -53,14 +52,9 @@ def draw(data: TwoPatchData, n: int, rng: np.random.Generator) -> dict[str, np.n
 
 def main(arguments: list[str]) -> None:
     """The step `data`: draws the training and test examples of some seeds."""
-    parser = argparse.ArgumentParser(prog="python workflow data", description=main.__doc__)
-    parser.add_argument("--settings", required=True, help="experiment.json")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="swept settings")
-    parser.add_argument("--seeds", nargs="+", type=int, required=True)
-    parser.add_argument("--out", nargs="+", required=True, help="one npz per seed")
-    options = parser.parse_args(arguments)
+    options = jobs.arguments("data", main.__doc__, "npz").parse_args(arguments)
     run = read(options.settings, TwoLayerSettings)
-    data = run.settings.at(dict(item.split("=", 1) for item in options.set)).data
+    data = run.settings.at(jobs.point(options)).data
     for seed, path in zip(options.seeds, options.out, strict=True):
         rng = generator(run.root_seed, run.experiment, seed, "data")
         splits = {"train": draw(data, data.n_train, rng), "test": draw(data, data.n_test, rng)}

@@ -1,14 +1,13 @@
 """The step `train`: one run of gradient descent per seed, one parquet file of evaluations per run."""
 
-import argparse
 import math
 import sys
 
 import numpy as np
 import torch
 
-from .. import core
-from ..config.base import RunSettings, read
+from .. import core, jobs
+from ..config.base import read
 from ..files import read_arrays, write_table
 from ..randomness import generator
 from . import pruning
@@ -16,7 +15,6 @@ from .decomposition import Tracker
 from .network import build, examples, hidden_shape
 from .settings import FullBatch, TwoLayerSettings
 
-METRICS = ("step", "train_loss", "train_error", "test_loss", "test_error")
 STATUS = {"running": "max_steps", "below": "converged", "diverged": "diverged"}
 
 
@@ -72,9 +70,8 @@ def run(settings: TwoLayerSettings, arrays: dict[str, np.ndarray], fraction: flo
         if step == targets[0]:
             targets = targets[1:]
     rows = rows or [{"step": 0}]
-    columns = {
-        name: [row.get(name, math.nan) for row in rows] for name in (*METRICS, *(tracker.names if tracker else ()))
-    }
+    names = ("step", *jobs.METRICS, *(tracker.names if tracker else ()))
+    columns = {name: [row.get(name, math.nan) for row in rows] for name in names}
     if tracker:
         columns |= {name: [[]] * (len(rows) - 1) + [values] for name, values in tracker.strengths().items()}
     return columns | {"density": mask.density, "status": STATUS[status]}
@@ -93,39 +90,13 @@ def _last_finite(rows: list[dict], trace: core.Trace, step: int) -> list[dict]:
     return [row | {"test_loss": math.nan, "test_error": math.nan}]
 
 
-def table(
-    run_settings: RunSettings[TwoLayerSettings], point: dict[str, str], fraction: float, seed: int, result: dict
-) -> dict:
-    """The columns of a run's file: every column a reader needs, so that any folder of runs reads as one table."""
-    settings = run_settings.settings.at(point)
-    n = len(result["step"])
-    constants = {
-        "experiment": run_settings.experiment,
-        "method": settings.pruning.method,
-        "fraction": fraction,
-        "seed": seed,
-        "density": result["density"],
-        "status": result["status"],
-    } | {key: float(value) if settings.axis_is_number(key) else value for key, value in point.items()}
-    measured = {key: values for key, values in result.items() if key not in constants}
-    return {key: [value] * n for key, value in constants.items()} | measured
-
-
 def main(arguments: list[str]) -> None:
     """Train the runs of one fraction and some seeds, one after the other."""
-    parser = argparse.ArgumentParser(prog="python workflow train", description=main.__doc__)
-    parser.add_argument("--settings", required=True, help="experiment.json")
-    parser.add_argument("--core", required=True, help="the compiled core")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="swept settings")
-    parser.add_argument("--fraction", required=True, type=float, help="share of the weights that is pruned")
-    parser.add_argument("--seeds", nargs="+", type=int, required=True)
-    parser.add_argument("--data", nargs="+", required=True, help="one npz per seed")
-    parser.add_argument("--out", nargs="+", required=True, help="one parquet per seed")
-    options = parser.parse_args(arguments)
+    options = jobs.training_arguments("train", main.__doc__).parse_args(arguments)
     torch.set_num_threads(1)
     core.load(options.core)
     run_settings = read(options.settings, TwoLayerSettings)
-    point = dict(item.split("=", 1) for item in options.set)
+    point = jobs.point(options)
     settings = run_settings.settings.at(point)
     ambiguous = []
     for seed, data, out in zip(options.seeds, options.data, options.out, strict=True):
@@ -135,7 +106,7 @@ def main(arguments: list[str]) -> None:
             _warn_diverged(run_settings.experiment, options.fraction, seed, settings, result)
         if not all(result.get("decomposition_unique", [True])):
             ambiguous.append(seed)
-        write_table(out, table(run_settings, point, options.fraction, seed, result))
+        write_table(out, jobs.run_table(run_settings, point, options.fraction, seed, result))
     if ambiguous:
         print(
             f"warning: {run_settings.experiment}, fraction {options.fraction}: some neuron has at most n + K weights,"
