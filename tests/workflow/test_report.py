@@ -13,7 +13,8 @@ if (found.length) found[0].click();
 """
 CATEGORIES = """
 const all = document.body.innerText.split('\\n').map(t => t.trim());
-return all.slice(all.findIndex(t => t.toUpperCase() == 'RESULTS') + 1).filter(t => t);
+const landing = all.indexOf(document.querySelector('.prose h1').innerText);
+return all.slice(all.findIndex(t => t.toUpperCase() == 'RESULTS') + 1, landing).filter(t => t);
 """
 LANDING = "return [...document.querySelectorAll('.prose')].map(e => e.innerText).join()"
 CAPTIONS = "return Object.entries(results).map(([path, result]) => [path, result.caption])"
