@@ -13,9 +13,15 @@ if (found.length) found[0].click();
 """
 CATEGORIES = """
 const all = document.body.innerText.split('\\n').map(t => t.trim());
-return all.slice(all.findIndex(t => t.toUpperCase() == 'RESULTS') + 1).filter(t => t);
+const landing = all.indexOf(document.querySelector('.prose h1').innerText);
+return all.slice(all.findIndex(t => t.toUpperCase() == 'RESULTS') + 1, landing).filter(t => t);
 """
 LANDING = "return [...document.querySelectorAll('.prose')].map(e => e.innerText).join()"
+FIRST_WORD = """
+const heading = document.querySelector('.prose h1');
+const box = heading.getBoundingClientRect();
+return document.elementFromPoint(box.left + 2, box.top + box.height / 2) == heading;
+"""
 CAPTIONS = "return Object.entries(results).map(([path, result]) => [path, result.caption])"
 ROWS = "return [...document.querySelectorAll('tbody tr')].map(row => row.cells[0].innerText.split(': ')[0])"
 EYE = "document.querySelectorAll('tbody tr')[arguments[0]].querySelector('[iconname=eye]').click()"
@@ -61,10 +67,12 @@ def test_everything_in_the_report_can_be_seen_offline(tree):
         url = (tree / "results/report.html").as_uri()
         browser.open(url)
         landing = eventually(lambda: browser.run(LANDING))
+        first_word = browser.run(FIRST_WORD)
         captions = {path.split("/")[-1]: caption for path, caption in browser.run(CAPTIONS)}
         categories, seen = everything(browser, url)
         console, requests = browser.console(), browser.requests()
     assert "What was asked" in landing
+    assert first_word
     assert set(seen) == {*(path.stem for path in (tree / "results/pages").iterdir()), *figures}
     assert all(width > 200 for width in seen.values()), seen
     assert categories == ["Claims and scorecard", *(f"Figure {k}" for k in range(1, 6)), "Real data", "Theory"]
