@@ -13,6 +13,6 @@ EXIT_SOON = ("--max-jobs-per-timespan", "1000/1s")  # Snakemake waits that long 
 def snakemake(tree: Path, *arguments: str, config: str = "config/ci.yaml") -> subprocess.CompletedProcess:
     """Run Snakemake in a tree; output and errors together."""
     command = [sys.executable, "-m", "snakemake", "--configfile", config, *EXIT_SOON, *arguments]
-    run = subprocess.run(command, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900)
+    run = subprocess.run(command, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=2400)
     run.args = command
     return run
