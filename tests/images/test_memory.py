@@ -52,13 +52,18 @@ def peak(folder: Path, *arguments: str) -> float:
 
 
 @pytest.mark.parametrize(
-    ("source", "model"),
-    [("digits", RESNET | {"depth": 8, "width": 16}), ("mnist-5k", VGG | {"depth": 11, "width": 32})],
+    ("source", "model", "method"),
+    [
+        ("digits", RESNET | {"depth": 8, "width": 16}, "bernoulli"),
+        ("mnist-5k", VGG | {"depth": 11, "width": 32}, "bernoulli"),
+        ("mnist-5k", MLP | {"hidden": [2048, 2048]}, "grasp"),
+    ],
 )
-def test_a_job_takes_no_more_than_it_asks_for_and_at_least_half(tmp_path, library, source, model):
+def test_a_job_takes_no_more_than_it_asks_for_and_at_least_half(tmp_path, library, source, model, method):
     """One epoch of a real job on a block of random images, of a size that is evaluated at once."""
+    training = {"epochs": 1, "batch_size": 128, "momentum": 0.9}
     settings = ImageSettings(
-        kind="images", data={"source": source}, model=model, training={"epochs": 1, "batch_size": 128, "momentum": 0.9}
+        kind="images", data={"source": source}, model=model, pruning={"method": method}, training=training
     )
     n, (_, shape) = min(memory.EVALUATED, memory.IMAGES[source][0] - 1000), memory.IMAGES[source]
     images = np.random.default_rng(0).integers(256, size=(n, *shape), dtype=np.uint8)

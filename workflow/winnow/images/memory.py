@@ -16,7 +16,7 @@ IMAGES = {
 # Bytes, rounded up from measured peaks.
 START = 450e6  # the interpreter with torch and pyarrow
 PIXEL = 7  # stored as one byte, seen as four
-WEIGHT = {"layerwise": 44, "synflow": 74}  # sorting its places; double precision
+WEIGHT = {"layerwise": 44, "synflow": 74, "grasp": 74}  # sorting its places; double precision
 ANY_WEIGHT = 32  # its value, gradient, momentum and copies, its score
 STEP = 13  # of every output of a layer that is pruned, for every image of a step
 SCORING = {"snip": STEP, "grasp": 2 * STEP}  # likewise; a second derivative keeps twice as much
