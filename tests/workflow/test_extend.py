@@ -52,7 +52,11 @@ def extended(tmp_path_factory, library):
     two_layer, images = re.findall(r"```python\n(def leading.*?)```", PAGE, re.DOTALL)
     package = "workflow/winnow"
     edit(tree, f"{package}/two_layer/pruning.py", "METHODS = {", f'{two_layer}\n\nMETHODS = {{"leading": leading, ')
-    edit(tree, f"{package}/images/pruning.py", "RANDOM = {", f'{images}\n\nRANDOM = {{"leading": leading, ')
+    registry = "METHODS: dict[str, Callable[[Problem], Tensors]] = {"
+    added = f'{images}\n\n{registry}"leading": _at_random(leading), '
+    edit(tree, f"{package}/images/pruning.py", registry, added)
+    edit(tree, f"{package}/figures/real.py", "METHODS = {", 'METHODS = {"leading": "leading", ')
+    edit(tree, f"{package}/figures/real.py", 'MARKERS = "', 'MARKERS = "H')
     for domain in ("two_layer", "images"):
         edit(tree, f"{package}/{domain}/settings.py", r'method: Literal\[\s*"bernoulli"', r'\g<0>, "leading"')
     edit(tree, "tests/images/test_pruning.py", r"ALL_AT_START = \(", r'\g<0>"leading", ')

@@ -7,7 +7,8 @@ for. Random methods compare one set of uniform numbers per seed, so that their m
 
 import copy
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -241,9 +242,73 @@ def check_level(masks: Tensors | None, weights: Tensors, fraction: float) -> Non
         raise WinnowError(f"--masks: keep {found} of {total} weights; imp keeps {kept} at fraction {fraction}")
 
 
-RANDOM = {"bernoulli": bernoulli, "exact": exact, "layerwise": layerwise, "erk": erk}
+@dataclass(frozen=True)
+class Problem:
+    """What a pruning method may look at: a network at initialization, its training set, and its random stream."""
+
+    network: nn.Module
+    fraction: float
+    inputs: torch.Tensor
+    labels: torch.Tensor
+    rng: np.random.Generator
+    prune_output: bool
+    score_examples: int
+    imp_mask: Tensors | None
+    """What iterative magnitude pruning reached at this fraction, for the methods that start from it."""
+
+    @property
+    def weights(self) -> Tensors:
+        """The weights that are pruned, by name."""
+        return prunable(self.network, self.prune_output)
+
+    @property
+    def kept(self) -> int:
+        """How many of them stay."""
+        return kept_count(sum(weight.numel() for weight in self.weights.values()), self.fraction)
+
+
+def _at_random(mask: Callable[[Tensors, float, np.random.Generator], Tensors]) -> Callable[[Problem], Tensors]:
+    return lambda problem: mask(problem.weights, problem.fraction, problem.rng)
+
+
+def _on_examples(score: Callable[..., Tensors]) -> Callable[[Problem], Tensors]:
+    """The method that keeps the weights with the highest scores on some training examples, drawn per seed."""
+
+    def method(problem: Problem) -> Tensors:
+        chosen = torch.from_numpy(problem.rng.permutation(len(problem.inputs))[: problem.score_examples])
+        scored = copy.deepcopy(problem.network)  # its batch norm takes note of the examples
+        weights = prunable(scored, problem.prune_output)
+        scores = score(scored, weights, problem.inputs[chosen], problem.labels[chosen])
+        return keep_highest(ranked(scores), problem.kept)
+
+    return method
+
+
+def _of_imp(mask: Callable[[Problem], Tensors]) -> Callable[[Problem], Tensors]:
+    """A method that starts from the mask that iterative magnitude pruning reached, which must be of this fraction."""
+
+    def method(problem: Problem) -> Tensors:
+        check_level(problem.imp_mask, problem.weights, problem.fraction)
+        return mask(problem)
+
+    return method
+
+
+METHODS: dict[str, Callable[[Problem], Tensors]] = {
+    "bernoulli": _at_random(bernoulli),
+    "exact": _at_random(exact),
+    "layerwise": _at_random(layerwise),
+    "erk": _at_random(erk),
+    "magnitude": lambda problem: keep_highest(magnitude(problem.weights), problem.kept),
+    "snip": _on_examples(snip),
+    "grasp": _on_examples(grasp),
+    "synflow": lambda problem: synflow(
+        problem.network, tuple(problem.inputs.shape[1:]), problem.kept, problem.prune_output
+    ),
+    "imp": _of_imp(lambda problem: problem.imp_mask),
+    "shuffled_imp": _of_imp(lambda problem: shuffled(problem.imp_mask, problem.rng)),
+}
 AFTER_TRAINING = ("imp", "shuffled_imp")
-ON_EXAMPLES = {"snip": snip, "grasp": grasp}
 
 
 def draw(
@@ -255,28 +320,16 @@ def draw(
     rng: np.random.Generator,
     imp_mask: Tensors | None = None,
 ) -> Tensors:
-    """The mask of a network at initialization by the configured method.
+    """The mask of a network at initialization by the configured method; at fraction 0 every method keeps all.
 
     `inputs` and `labels` are the training set; `imp_mask`, which `imp` takes as it is and `shuffled_imp` shuffles, is
-    the mask that iterative magnitude pruning reached at this fraction (none at fraction 0).
+    the mask that iterative magnitude pruning reached at this fraction.
     """
-    weights, method = prunable(network, pruning.prune_output), pruning.method
     if fraction == 0:
-        return {name: torch.ones(weight.shape, dtype=torch.bool) for name, weight in weights.items()}
-    if method in AFTER_TRAINING:
-        check_level(imp_mask, weights, fraction)
-        return imp_mask if method == "imp" else shuffled(imp_mask, rng)
-    if method in RANDOM:
-        return RANDOM[method](weights, fraction, rng)
-    kept = kept_count(sum(weight.numel() for weight in weights.values()), fraction)
-    if method == "magnitude":
-        return keep_highest(magnitude(weights), kept)
-    if method == "synflow":
-        return synflow(network, tuple(inputs.shape[1:]), kept, pruning.prune_output)
-    chosen = torch.from_numpy(rng.permutation(len(inputs))[: pruning.score_examples])
-    scored = copy.deepcopy(network)  # its batch norm takes note of the examples
-    weights = prunable(scored, pruning.prune_output)
-    return keep_highest(ranked(ON_EXAMPLES[method](scored, weights, inputs[chosen], labels[chosen])), kept)
+        whole = prunable(network, pruning.prune_output)
+        return {name: torch.ones(weight.shape, dtype=torch.bool) for name, weight in whole.items()}
+    examples = (inputs, labels, rng, pruning.prune_output, pruning.score_examples, imp_mask)
+    return METHODS[pruning.method](Problem(network, fraction, *examples))
 
 
 def density(masks: Tensors) -> float:
