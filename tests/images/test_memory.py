@@ -12,7 +12,7 @@ import yaml
 from winnow.config.base import RunSettings
 from winnow.config.load import load
 from winnow.files import write_arrays
-from winnow.images import data, memory, networks
+from winnow.images import data, memory, networks, sources
 from winnow.images.settings import ImageNetwork, ImageSettings
 
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflow"
@@ -35,11 +35,11 @@ def test_the_layers_are_those_of_the_networks(model, shape):
 
 
 def test_the_images_are_those_of_the_sources():
-    for source, (_, _, _, n, side, _) in data.PACKAGED.items():
+    for source, (_, _, _, n, side, _) in sources.PACKAGED.items():
         assert memory.IMAGES[source] == (n, (1, side, side))
     assert memory.IMAGES["mnist"][0] == sum(map(sum, data.MNIST_COUNTS))
-    assert memory.IMAGES["cifar10"] == (sum(map(sum, data.CIFAR10_COUNTS)), data.CIFAR10_SHAPE)
-    assert {"idx", "cifar10"} == set(data.OWN_TEST_SET) <= set(memory.IMAGES)
+    assert memory.IMAGES["cifar10"] == (sum(map(sum, sources.CIFAR10_COUNTS)), sources.CIFAR10_SHAPE)
+    assert {"idx", "cifar10"} == set(sources.OWN_TEST_SET) <= set(memory.IMAGES)
 
 
 def peak(folder: Path, *arguments: str) -> float:
