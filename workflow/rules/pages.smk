@@ -1,50 +1,5 @@
-# in:  the numbers that the figures draw; the metrics of the calibration
-# out: results/scorecard.{json,md}, results/calibration.{json,md} where one is configured, and results/pages/<name>.html
-#      of each, which the report shows
-
-
-rule scorecard:
-    """Hold every published point against ours."""
-    input:
-        paths.sources(STEPS["scorecard"]),
-        data=[paths.figure(name, "data.parquet") for name in CONFIG.figures if name in PUBLISHED],
-    output:
-        json=paths.scorecard("json"),
-        markdown=paths.scorecard("md"),
-    log:
-        paths.log("scorecard"),
-    localrule: True
-    conda:
-        "../../envs/winnow.yaml"
-    params:
-        code=paths.code,
-        names=[name for name in CONFIG.figures if name in PUBLISHED],
-    shell:
-        "python {params.code:q} scorecard --figures {params.names:q} --data {input.data:q}"
-        " --json {output.json:q} --markdown {output.markdown:q} 2> {log:q}"
-
-
-if CONFIG.calibrations:
-
-    rule calibrate:
-        """Rank the readings of figure 2 by their distance to what was published."""
-        input:
-            paths.sources(STEPS["calibrate"]),
-            paths.published(),
-            settings=[paths.settings(name) for name in CONFIG.calibrations],
-            metrics=[paths.table(name, "metrics") for name in CONFIG.calibrations],
-        output:
-            json=paths.calibration("json"),
-            markdown=paths.calibration("md"),
-        log:
-            paths.log("calibrate"),
-        conda:
-            "../../envs/winnow.yaml"
-        params:
-            code=paths.code,
-        shell:
-            "python {params.code:q} calibrate --settings {input.settings:q} --metrics {input.metrics:q}"
-            " --json {output.json:q} --markdown {output.markdown:q} 2> {log:q}"
+# in:  results/claims.md, results/scorecard.md, results/calibration.md
+# out: results/pages/<name>.html of each, which the report shows
 
 
 for name in PAGES:
