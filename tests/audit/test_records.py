@@ -1,4 +1,5 @@
 import json
+import re
 import sys
 
 import pyarrow as pa
@@ -6,8 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from winnow import files
-from winnow.audit.records import Recorder, content, parameters, record_path, wildcards
+from winnow.audit.records import CHECKOUT, Recorder, content, parameters, record_path, wildcards
 
+SOURCES = sorted((CHECKOUT / "workflow/winnow").rglob("*.py"))
+READS = r"pq\.read_table\(|read_parquet\(|read_csv\(|np\.load\(|safe_open\(|load_file\(|load_library\("
 COLUMNS = {"seed": [0, 1, 2], "error": [0.5, float("nan"), 0.25], "method": ["a", "bé", ""], "on": [True, False, True]}
 
 
@@ -112,3 +115,15 @@ def test_a_step_without_results_writes_no_record(step):
     files.write_json("elsewhere.json", 1)
     recorder.finish()
     assert not (step / "results").exists()
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: file.name)
+def test_what_a_step_reads_is_noted(file):
+    """A file that is read without `used(path)` is missing in the records, unless the command line names it.
+
+    The audit makes no results. A checkpoint is no input: it is gone when the run has finished, and changes no byte.
+    """
+    if file.parent.name == "audit" or file.name == "checkpoint.py":
+        return
+    for line in file.read_text().splitlines():
+        assert not re.search(READS, line) or "used(" in line, f"wrap the path in used(): {line.strip()}"

@@ -1,5 +1,7 @@
 """The project under test: where it is, what a copy of it needs, and how Snakemake is run in one."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +12,18 @@ KEPT = ("Snakefile", "config.yaml", "config", "envs", "profiles", "tests/golden"
 EXIT_SOON = ("--max-jobs-per-timespan", "1000/1s")  # Snakemake waits that long when it is done; the profile has more
 
 
-def snakemake(tree: Path, *arguments: str, config: str = "config/ci.yaml") -> subprocess.CompletedProcess:
-    """Run Snakemake in a tree; output and errors together."""
+def snakemake(tree: Path, *arguments: str, config: str = "config/ci.yaml", **env) -> subprocess.CompletedProcess:
+    """Run Snakemake in a tree, with further variables of the environment; output and errors together."""
     command = [sys.executable, "-m", "snakemake", "--configfile", config, *EXIT_SOON, *arguments]
-    run = subprocess.run(command, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=2400)
+    told = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    run = subprocess.run(command, cwd=tree, env=os.environ | env, timeout=2400, **told)
     run.args = command
     return run
+
+
+def audit(tree: Path, *arguments: str, **env) -> tuple[int, dict]:
+    """Exit code and JSON of an audit command in a tree, with further variables of the environment."""
+    command = [sys.executable, "workflow", "audit", *arguments, "--json"]
+    run = subprocess.run(command, cwd=tree, env=os.environ | env, capture_output=True, text=True)
+    assert run.stdout, run.stderr
+    return run.returncode, json.loads(run.stdout)

@@ -12,18 +12,14 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from project import audit, snakemake
+
+from winnow.audit.records import lock
 
 RUN = "results/fig5/runs/fraction-0/seed-0.parquet"
+OTHER = "results/fig5/runs/fraction-0/seed-3.parquet"  # of the same job
 CONFIG = "config/ci.yaml"
 PACKAGE = "workflow/winnow"
-
-
-def audit(tree: Path, *arguments: str) -> tuple[int, dict]:
-    """Exit code and JSON of an audit command in a tree."""
-    command = [sys.executable, "workflow", "audit", *arguments, "--json"]
-    run = subprocess.run(command, cwd=tree, capture_output=True, text=True)
-    assert run.stdout, run.stderr
-    return run.returncode, json.loads(run.stdout)
 
 
 def verify(tree: Path) -> tuple[int, str]:
@@ -105,6 +101,30 @@ def test_a_fresh_run_is_intact(tree):
     assert verify(tree) == (0, "")
 
 
+def test_verify_says_what_it_looked_at(tree):
+    _, found = audit(tree, "verify", "--config", CONFIG)
+    records = [file for file in (tree / "results/provenance").rglob("*.json") if not file.name.endswith(".run.json")]
+    runs = list((tree / "results").glob("*/runs/**/*.parquet"))
+    jobs = len({file.read_bytes() for file in records})
+    assert found["looked_at"] == {"files": len(records), "records": jobs, "runs": len(runs)}
+
+
+def test_an_experiment_may_lie_on_another_disk(tree, tmp_path):
+    """As a symbolic link, and with a link in it that leads back to where it lies."""
+    place, scratch = tree / "results/fig5", tmp_path / "fig5"
+    shutil.move(place, scratch)
+    place.symlink_to(scratch)
+    (scratch / "back").symlink_to(tree / "results")
+    try:
+        assert verify(tree) == (0, "")
+        assert audit(tree, "rederive", RUN)[0] == 0
+        assert snakemake(tree, "--dry-run").stdout.count("Nothing to be done") == 1
+    finally:
+        (scratch / "back").unlink()
+        place.unlink()
+        shutil.move(scratch, place)
+
+
 def tamper_and_sign(files: Files) -> None:
     files.flip(RUN)
     digest = hashlib.sha256(files(RUN).read_bytes()).hexdigest()
@@ -146,6 +166,11 @@ MUTATIONS = {
     "a run deleted": (lambda f: f(RUN).unlink(), 4, f"{RUN} missing"),
     "data deleted": (lambda f: f("results/fig5/data/seed-1.npz").unlink(), 4, "seed-1.npz missing"),
     "a record deleted": (lambda f: f(record(RUN)).unlink(), 4, f"{RUN} its record is missing"),
+    "a run record of another seed deleted": (
+        lambda f: f(run_record(OTHER)).unlink(),
+        4,
+        f"{OTHER} its record is missing",
+    ),
     "a run record deleted": (lambda f: f(run_record(RUN)).unlink(), 4, f"{RUN} its record is missing"),
     "a record edited": (lambda f: f.replace(record(RUN), '"step": "train"', '"step": "data"'), 4, "was changed"),
     "another seed's data": (
@@ -173,6 +198,26 @@ MUTATIONS = {
         lambda f: f.replace(f"{PACKAGE}/paper/published.csv", "0.024", "0.025"),
         1,
         "published.csv",
+    ),
+    "packages of a run that are not the lock's": (
+        lambda f: f.replace(run_record(RUN), f'"numpy": "{lock()["numpy"]}"', '"numpy": "2.3.5"'),
+        5,
+        f"{RUN} was made with numpy 2.3.5 (the lock has",
+    ),
+    "a configuration that cannot be planned": (
+        lambda f: f.replace(CONFIG, "max_steps: 5000", "max_step: 5000"),
+        6,
+        "the workflow cannot be planned: ",
+    ),
+    "a byte of a run and a configuration that cannot be planned": (
+        lambda f: (f.flip(RUN), f.replace(CONFIG, "max_steps: 5000", "max_step: 5000")),
+        4,
+        "the workflow cannot be planned: ",
+    ),
+    "a source and a configuration that cannot be planned": (
+        lambda f: (f.replace(CONFIG, "max_steps: 5000", "max_step: 5000"), f.write(f"{PACKAGE}/page.py", b"")),
+        6,
+        "was made by another",
     ),
     "requirements": (lambda f: f.replace("envs/requirements.txt", "scipy==", "scipy==0."), 5, "the lock has 0."),
 }
@@ -278,8 +323,6 @@ def test_tables_are_readable(tree):
 
 def test_every_recorded_input_is_declared_by_its_rule(tree):
     """What a step reads and Snakemake does not know of would not be rerun."""
-    from project import snakemake
-
     declared = {}
     lines = snakemake(tree, "--forceall", "--dry-run").stdout.splitlines()
     for before, after in itertools.pairwise(map(str.strip, lines)):  # the jobs of a group are indented
@@ -298,6 +341,7 @@ def test_recording_costs_little(tree):
     """At most 5 % of the time of the jobs of an experiment, all of them together."""
     runs = [json.loads(file.read_text()) for file in (tree / "results/provenance").rglob("*.run.json")]
     jobs = {run["record"]: run for run in runs}.values()
+    assert jobs
     assert sum(run["recording_s"] for run in jobs) <= 0.05 * sum(run["wall_s"] for run in jobs)
 
 
@@ -320,9 +364,7 @@ def test_drift_from_the_golden_values_names_step_column_and_distance(tree, files
     assert "(+0.001)" in found["findings"][0]["what"]
 
 
-def test_the_core_gives_the_same_bits_in_another_numerics_class(tree, monkeypatch):
-    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
-    monkeypatch.setenv("WINNOW_ISA", "plain")
-    code, found = audit(tree, "rederive", RUN)
+def test_the_core_gives_the_same_bits_in_another_numerics_class(tree):
+    code, found = audit(tree, "rederive", RUN, ATEN_CPU_CAPABILITY="default", WINNOW_ISA="plain")
     assert code == 0
     assert {f["what"] for f in found["findings"]} == {"identical"}

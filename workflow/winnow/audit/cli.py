@@ -2,7 +2,8 @@
 
 Exit codes: 0 identical; 1 drift: code or settings are not those that made the results, or a result derived again
 differs; 2 usage; 3 differs within the measured tolerance, in another numerics class; 4 tampered, missing or broken
-chain; 5 the environment differs from the lock.
+chain, or there was nothing to look at; 5 packages are not those of the lock; 6 nothing can be said: the workflow cannot
+be planned, or the command cannot do its work.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from ..errors import WinnowError
 from . import crate, golden, tolerance
 from .records import CHECKOUT, RESULTS
 from .rederive import rederive, sample
@@ -25,15 +27,19 @@ MEANING = {
     3: "within tolerance in another numerics class",
     4: "tampered, missing or broken chain",
     5: "environment differs from the lock",
+    6: "nothing can be said",
 }
-WORST_LAST = (0, 3, 5, 1, 4)
+WORST_LAST = (0, 3, 5, 1, 6, 4)
 
 
-def show(findings: list[Finding], as_json: bool) -> int:
-    """Print findings as a table or as JSON; return the exit code."""
+def show(findings: list[Finding], looked_at: dict[str, int], as_json: bool) -> int:
+    """Print what was looked at and what was found, as a table or as JSON; return the exit code."""
+    if not looked_at["files"]:
+        findings = [*findings, Finding(4, RESULTS, "there was nothing to look at")]
     code = max((f.code for f in findings), key=WORST_LAST.index, default=0)
     if as_json:
-        print(json.dumps({"code": code, "verdict": MEANING[code], "findings": [asdict(f) for f in findings]}, indent=1))
+        found = {"code": code, "verdict": MEANING[code], "looked_at": looked_at}
+        print(json.dumps(found | {"findings": [asdict(f) for f in findings]}, indent=1))
         return code
     from rich.console import Console
     from rich.markup import escape
@@ -47,7 +53,9 @@ def show(findings: list[Finding], as_json: bool) -> int:
         console.print(table)
     if len(findings) > 40:
         console.print(f"… and {len(findings) - 40} more (--json lists all)")
-    console.print(f"{MEANING[code]} (exit code {code})", style="green" if code == 0 else "red", markup=False)
+    told = ", ".join(f"{n:,} {what}" for what, n in looked_at.items())
+    style = "green" if code == 0 else "red"
+    console.print(f"looked at {told}: {MEANING[code]} (exit code {code})", style=style, markup=False)
     return code
 
 
@@ -71,24 +79,42 @@ def main(arguments: list[str]) -> int:
     one.add_argument("folder", type=Path, help="a new folder")
     one.add_argument("--config", type=Path, default=CHECKOUT / "config.yaml", help="the configuration that was run")
     one = commands.add_parser("sample", parents=[shared], help="derive some results again")
-    one.add_argument("n", type=int)
+    one.add_argument("n", type=_positive)
     one.add_argument("--seed", type=int, default=0, help="which ones")
     options = parser.parse_args(arguments)
     if "config" in options and not options.config.is_file():
         parser.error(f"{options.config} is no file")
-    if options.command == "export":
-        return crate.export(options.folder, options.config.resolve())
-    if options.command == "verify":
-        return show(verify(options.config.resolve()), options.json)
-    if options.command == "tolerance":
-        return tolerance.update(options.seed)
-    if options.command == "golden":
-        return golden.update() if options.update else show(golden.check(), options.json)
-    if options.command == "sample":
-        return show(sample(options.n, options.seed), options.json)
-    path = os.path.relpath(options.file)
-    if not path.startswith(f"{RESULTS}/"):
+    if "file" in options and not os.path.relpath(options.file).startswith(f"{RESULTS}/"):
         parser.error(f"{options.file} is no file below {RESULTS}/ of the working directory")
+    try:
+        return _run(options)
+    except WinnowError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 6
+
+
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run a command; return the exit code."""
+    if options.command == "verify":
+        return show(*verify(options.config.resolve()), options.json)
     if options.command == "rederive":
-        return show(rederive(path), options.json)
-    return show_trace(trace(path), options.json)
+        return show(*rederive([os.path.relpath(options.file)]), options.json)
+    if options.command == "sample":
+        return show(*sample(options.n, options.seed), options.json)
+    if options.command == "golden" and not options.update:
+        return show(*golden.check(), options.json)
+    if options.command == "trace":
+        return show_trace(trace(os.path.relpath(options.file)), options.json)
+    if options.command == "golden":
+        golden.update()
+    elif options.command == "tolerance":
+        tolerance.update(options.seed)
+    elif options.command == "export":
+        crate.export(options.folder, options.config.resolve())
+    return 0

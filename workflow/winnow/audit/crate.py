@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import WinnowError
 from ..files import write_json
 from .records import CHECKOUT, REQUIREMENTS, record_path, sha256
-from .results import Records, results
+from .results import Records, results, seen
 
 CONTEXT = ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"]
 PROFILES = {
@@ -26,7 +26,7 @@ FORMATS |= {".svg": "image/svg+xml", ".pdf": "application/pdf", ".png": "image/p
 FORMATS |= {".html": "text/html", ".py": "text/x-python", ".yaml": "application/yaml", ".csv": "text/csv"}
 
 
-def export(folder: Path, config: Path) -> int:
+def export(folder: Path, config: Path) -> None:
     """Write the crate into a new folder, with a copy of every result, record and source."""
     if folder.exists():
         raise WinnowError(f"{folder}: exists already; choose a new folder")
@@ -36,7 +36,7 @@ def export(folder: Path, config: Path) -> int:
         record = records.get(path)
         if record is None or path not in record["outputs"]:
             raise WinnowError(f"{path}: has no record; `audit verify` tells more")
-        jobs[id(record)] = record, json.loads(Path(record_path(path).removesuffix(".json") + ".run.json").read_text())
+        jobs[id(record)] = record, records.run(path)
     if not jobs:
         raise WinnowError("nothing to export: there are no results in this working directory")
     jobs = sorted(jobs.values(), key=lambda job: job[1]["start"])
@@ -50,8 +50,8 @@ def export(folder: Path, config: Path) -> int:
         _copy(CHECKOUT / name, folder / name)
     _copy(config, folder / "config.yaml")
     write_json(folder / "ro-crate-metadata.json", {"@context": CONTEXT, "@graph": graph(folder, jobs, code)})
-    print(f"{folder}: {len(jobs)} jobs, {len(results())} results, {len(code)} files of code")
-    return 0
+    told = ", ".join(f"{n:,} {what}" for what, n in seen(results(), records).items())
+    print(f"{folder}: {told}, {len(code)} files of code")
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -10,19 +10,20 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 
+from ..errors import WinnowError
 from ..files import write_json
 from .records import CHECKOUT, column_hash, sha256
 from .rederive import TOLERANCE, words
-from .results import Finding, Records, results
+from .results import Finding, Records, results, seen
 
 GOLDEN = CHECKOUT / "tests/golden/ci.json"
 LEFT_OUT = (".svg", ".pdf", ".png", ".so")
 TEXT = "text"
 
 
-def values() -> dict:
-    """The golden values of the results in the working directory."""
-    records, files, classes = Records(), {}, {}
+def values(records: Records) -> dict:
+    """The golden values of the results in the working directory; of a file that cannot be read, what it says."""
+    files, classes = {}, {}
     for path in results():
         record = records.get(path)
         if record is None or path.endswith(LEFT_OUT) or "/runs/" in path:
@@ -33,10 +34,14 @@ def values() -> dict:
 
 
 def _file(path: str) -> dict:
-    if path.endswith(".parquet"):
-        return {"columns": _columns(path)}
-    said = {"words": hashlib.sha256(json.dumps(words(path)).encode()).hexdigest()} if path.endswith(".json") else {}
-    return {"sha256": sha256(path)} | said
+    try:
+        if path.endswith(".parquet"):
+            return {"columns": _columns(path)}
+        said = json.dumps(words(path)) if path.endswith(".json") else ""
+    except Exception as error:  # every library raises its own for a broken file
+        return {"unreadable": str(error)}
+    known = {"words": hashlib.sha256(said.encode()).hexdigest()} if said else {}
+    return {"sha256": sha256(path)} | known
 
 
 def _columns(path: str) -> dict[str, list]:
@@ -54,23 +59,28 @@ def _columns(path: str) -> dict[str, list]:
     return found
 
 
-def check() -> list[Finding]:
-    """Compare the results in the working directory with the golden values: which step, which column, how far."""
-    golden, now = json.loads(GOLDEN.read_text()), values()
+def check() -> tuple[list[Finding], dict[str, int]]:
+    """Compare the results in the working directory with the golden values: which step, which column, how far.
+
+    Returns what was found, and how much was looked at.
+    """
+    records = Records()
+    golden, now = json.loads(GOLDEN.read_text()), values(records)
     same_class = golden["numerics"] == now["numerics"]
     tolerance = json.loads(TOLERANCE.read_text())["steps"]
     tolerance["collect"] = tolerance["train"] | tolerance["train-images"]  # its tables hold what these computed
     findings = []
     for path in sorted(golden["files"].keys() | now["files"].keys()):
         old, new = golden["files"].get(path), now["files"].get(path)
-        if old is None or new is None:
-            what = "is missing" if new is None else "is not in the golden values"
-            findings.append(Finding(4 if new is None else 1, path, what))
+        if new is None or "unreadable" in new:
+            findings.append(Finding(4, path, f"cannot be read: {new['unreadable']}" if new else "is missing"))
+        elif old is None:
+            findings.append(Finding(1, path, "is not in the golden values"))
         elif old != new:
             allowed = {} if same_class else tolerance.get(old["step"], {})
             drifts = _drift(old, new, allowed, same_class)
             findings += [Finding(code, path, f"`{old['step']}`: {what}") for code, what in drifts]
-    return findings
+    return findings, seen(now["files"], records)
 
 
 def _drift(old: dict, new: dict, allowed: dict[str, float], same_class: bool) -> list[tuple[int, str]]:
@@ -91,8 +101,13 @@ def _drift(old: dict, new: dict, allowed: dict[str, float], same_class: bool) ->
     return found
 
 
-def update() -> int:
-    """Take the results in the working directory as the golden values; the change is to be reviewed as any other."""
-    write_json(GOLDEN, values())
-    print(f"{GOLDEN}: written; look at its diff before you commit it")
-    return 0
+def update() -> None:
+    """Take the results in the working directory as the golden values; the change is to be reviewed as any other.
+
+    Raises WinnowError where there is nothing to take.
+    """
+    found = values(Records())
+    if not found["files"]:
+        raise WinnowError("no golden values: there are no results in this working directory")
+    write_json(GOLDEN, found)
+    print(f"{GOLDEN}: {len(found['files'])} files; look at its diff before you commit it")

@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-PACKAGES = Path(sysconfig.get_path("purelib"))
+PACKAGES = Path(sysconfig.get_path("purelib")).resolve()
 REQUIREMENTS = "envs/requirements.txt"
 RESULTS = "results"
 FOLDER = f"{RESULTS}/provenance"
@@ -166,7 +166,7 @@ class Recorder:
         own = resource.getrusage(resource.RUSAGE_SELF)
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
         torch = sys.modules.get("torch")
-        packages = {name: getattr(sys.modules.get(name), "__version__", None) for name in _packages()}
+        packages = {name: getattr(sys.modules.get(name), "__version__", None) for name in lock()}
         return {
             "start": self.start.isoformat(timespec="milliseconds"),
             "end": (self.start + timedelta(seconds=wall)).isoformat(timespec="milliseconds"),
@@ -225,8 +225,7 @@ def _place(path: str) -> str | None:
     results/… below the working directory, package:… for what an installed package ships, code:… in the checkout, else
     as it is seen from the working directory.
     """
-    whole = os.path.abspath(path)
-    local = os.path.relpath(whole)
+    local, whole = os.path.relpath(path), os.path.realpath(path)
     if local.startswith(f"{RESULTS}/"):
         return None if local.startswith(FOLDER) else local
     if whole.startswith(f"{PACKAGES}{os.sep}"):
@@ -261,9 +260,9 @@ def _numerics() -> dict[str, str]:
     return numerics_class()
 
 
-def _packages() -> list[str]:
-    pins = (CHECKOUT / REQUIREMENTS).read_text()
-    return re.findall(r"^([\w-]+)==", pins, re.MULTILINE)
+def lock() -> dict[str, str]:
+    """The version that the lock pins each package to."""
+    return dict(re.findall(r"^([\w-]+)==([\w.]+)", (CHECKOUT / REQUIREMENTS).read_text(), re.MULTILINE))
 
 
 def _cpu() -> dict[str, object]:

@@ -10,14 +10,22 @@ import tempfile
 from pathlib import Path
 
 from .records import CHECKOUT, RESULTS, record_path, sha256
-from .results import Finding, Records, environment, has_hash, results
+from .results import Finding, Records, environment, has_hash, made_with, results, seen
 
 TOLERANCE = CHECKOUT / "workflow/tolerance.json"
 
 
-def rederive(path: str) -> list[Finding]:
-    """Run the step that wrote a result again in a temporary folder, and compare everything that it writes."""
+def rederive(paths: list[str]) -> tuple[list[Finding], dict[str, int]]:
+    """Run the steps that wrote some results again in temporary folders, and compare everything that they write.
+
+    Returns what was found, and how much was looked at.
+    """
     records = Records()
+    findings = [finding for path in paths for finding in _rederive(path, records)]
+    return findings, seen(filter(os.path.isfile, {*paths, *(finding.path for finding in findings)}), records)
+
+
+def _rederive(path: str, records: Records) -> list[Finding]:
     record = records.get(path)
     if not os.path.isfile(path):
         return [Finding(4, path, "missing")]
@@ -25,7 +33,7 @@ def rederive(path: str) -> list[Finding]:
         return [Finding(4, path, "its record is missing or was changed")]
     if sha256(path) != record["outputs"][path]["sha256"]:
         return [Finding(4, path, f"is not the file that `{record['step']}` wrote")]
-    if findings := environment():
+    if findings := environment() + made_with(path, records.run(path)):
         return findings
     broken = [name for name, known in record["inputs"].items() if not has_hash(name, known["sha256"])]
     if broken:
@@ -108,8 +116,7 @@ def difference(ours: str | Path, theirs: str | Path) -> dict[str, float]:
     return {name: far for name, far in found.items() if far}  # NaN is equal to itself
 
 
-def sample(n: int, seed: int) -> list[Finding]:
+def sample(n: int, seed: int) -> tuple[list[Finding], dict[str, int]]:
     """Derive n results again, drawn from all of them with a seed."""
     files = results()
-    chosen = random.Random(seed).sample(files, min(n, len(files)))
-    return [finding for path in chosen for finding in rederive(path)]
+    return rederive(random.Random(seed).sample(files, min(n, len(files))))

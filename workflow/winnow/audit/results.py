@@ -3,13 +3,15 @@
 import hashlib
 import importlib.metadata
 import json
-import re
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .records import CHECKOUT, REQUIREMENTS, RESULTS, located, record_path, sha256
+from .records import REQUIREMENTS, RESULTS, located, lock, record_path, sha256
 
-UNRECORDED = ("provenance/", "logs/", "bench/", "README.md", "report.html")  # below results/, made by no step
+UNRECORDED = ("provenance", "logs", "bench", "README.md", "report.html")  # in results/, made by no step
+KEYS = {"step", "command", "parameters", "streams", "inputs", "outputs", "code", "requirements", "numerics"}
 
 
 @dataclass(frozen=True)
@@ -30,33 +32,61 @@ class Records:
 
     def get(self, path: str) -> dict | None:
         """The record of a result, or None if it is missing or is not what its run record says."""
+        return self._pair(path)[0]
+
+    def run(self, path: str) -> dict | None:
+        """The run record of a result, or None where `get` gives None."""
+        return self._pair(path)[1]
+
+    def _pair(self, path: str) -> tuple[dict | None, dict | None]:
         if path not in self.by_path:
             self.by_path[path] = self._read(Path(record_path(path)))
         return self.by_path[path]
 
-    def _read(self, file: Path) -> dict | None:
+    def _read(self, file: Path) -> tuple[dict | None, dict | None]:
         try:
             text = file.read_text()
+            run = json.loads(file.with_name(f"{file.name.removesuffix('.json')}.run.json").read_text())
             if text not in self.by_text:
-                run = json.loads(file.with_name(f"{file.name.removesuffix('.json')}.run.json").read_text())
-                fits = run["record"] == hashlib.sha256(text.encode()).hexdigest()
-                self.by_text[text] = json.loads(text) if fits else None
-            return self.by_text[text]
-        except (OSError, ValueError, KeyError):
-            return None
+                self.by_text[text] = hashlib.sha256(text.encode()).hexdigest(), json.loads(text)
+            digest, record = self.by_text[text]
+            whole = run["record"] == digest and "versions" in run and record.keys() >= KEYS
+            return (record, run) if whole else (None, None)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # whatever stands in a damaged file
+            return None, None
 
 
 def results() -> list[str]:
-    """Every file below results/ that a step wrote."""
-    files = (path for path in Path(RESULTS).rglob("*") if path.is_file())
-    return sorted(p.as_posix() for p in files if not p.relative_to(RESULTS).as_posix().startswith(UNRECORDED))
+    """Every file below results/ that a step wrote, also where a folder is a symbolic link to another disk."""
+    files = _files(RESULTS) if os.path.isdir(RESULTS) else ()
+    return sorted(path for path in files if path.split("/")[1] not in UNRECORDED)
+
+
+def _files(folder: str, above: tuple[str, ...] = ()) -> Iterator[str]:
+    """The files below a folder; a link to one of the folders that it lies in is not followed."""
+    here = os.path.realpath(folder)
+    if here in above:
+        return
+    for name in os.listdir(folder):
+        path = f"{folder}/{name}"
+        if os.path.isdir(path):
+            yield from _files(path, (*above, here))
+        elif os.path.isfile(path):
+            yield path
+
+
+def seen(paths: Iterable[str], records: Records) -> dict[str, int]:
+    """How much an audit looked at: files below results/, records of jobs, runs of experiments."""
+    paths = {path for path in paths if path.startswith(f"{RESULTS}/")}
+    jobs = {id(record) for path in paths if (record := records.get(path))}
+    return {"files": len(paths), "records": len(jobs), "runs": sum("/runs/" in path for path in paths)}
 
 
 def environment() -> list[Finding]:
     """Installed packages that are not at the version of the lock."""
-    pins = re.findall(r"^([\w-]+)==([\w.]+)", (CHECKOUT / REQUIREMENTS).read_text(), re.MULTILINE)
-    findings = []
-    for name, pin in pins:
+    pins = lock()
+    findings = [] if pins else [Finding(5, REQUIREMENTS, "pins no package")]
+    for name, pin in pins.items():
         try:
             version = importlib.metadata.version(name).split("+")[0]
         except importlib.metadata.PackageNotFoundError:
@@ -64,6 +94,14 @@ def environment() -> list[Finding]:
         if version != pin:
             findings.append(Finding(5, REQUIREMENTS, f"{name} is {version}, the lock has {pin}"))
     return findings
+
+
+def made_with(path: str, run: dict) -> list[Finding]:
+    """Packages that a result was made with, by its run record, and that are not at the version of the lock."""
+    pins = lock()
+    wrong = [name for name, version in run["versions"].items() if pins.get(name, version) != version.split("+")[0]]
+    told = ", ".join(f"{name} {run['versions'][name]} (the lock has {pins[name]})" for name in wrong)
+    return [Finding(5, path, f"was made with {told}")] if wrong else []
 
 
 def has_hash(name: str, digest: str) -> bool:

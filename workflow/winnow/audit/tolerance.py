@@ -30,6 +30,8 @@ def measure(seed: int = 0) -> dict:
         record = records.get(path)
         if record:
             jobs.setdefault((record["step"], path.split("/")[1] if "/runs/" in path else path), record)
+    if not jobs:
+        raise WinnowError("nothing to measure: there are no tables with records in this working directory")
     steps = {step: {} for step, _ in jobs}
     for (step, _), record in sorted(jobs.items()):
         for disturbance in DISTURBANCES:
@@ -53,9 +55,8 @@ def _distances(record: dict, disturbance: dict[str, str]) -> dict[str, float]:
     return found
 
 
-def update(seed: int) -> int:
+def update(seed: int) -> None:
     """Measure the tolerances on the results in the working directory and keep them."""
     found = measure(seed)
     write_json(TOLERANCE, found)
     print(f"{TOLERANCE}: {found['jobs']} jobs under {len(DISTURBANCES)} disturbances; look at its diff")
-    return 0

@@ -7,17 +7,18 @@ import re
 import sys
 
 from .records import RESULTS
-from .results import Records, has_hash, short
+from .results import Records, has_hash, seen, short
 
 
 def trace(path: str) -> dict:
     """The chain of a result: every file it was made from with its step, parameters and streams, nearest first.
 
-    `points` lists the drawn points of a figure with the runs that each one is made of; `broken` lists what is missing,
-    does not fit the record of the step that read it, or is named by a point without being in the chain.
+    `looked_at` counts the results among them that are there; `points` lists the drawn points of a figure with the runs
+    that each one is made of; `broken` lists what is missing, does not fit the record of the step that read it, or is
+    named by a point without being in the chain.
     """
     records, chain, broken, queue = Records(), [], set(), [(path, None)]
-    seen, intact = set(), functools.cache(has_hash)
+    met, intact = set(), functools.cache(has_hash)
     while queue:
         name, digest = queue.pop(0)
         record = records.get(name) if name.startswith(f"{RESULTS}/") else None
@@ -25,9 +26,9 @@ def trace(path: str) -> dict:
         ours = name.startswith(f"{RESULTS}/")
         if (ours and (known is None or digest not in (None, known))) or not intact(name, known or digest):
             broken.add(name)
-        if name in seen:
+        if name in met:
             continue
-        seen.add(name)
+        met.add(name)
         if record is None:
             chain.append({"path": name, "sha256": digest, "step": None, "inputs": []})
             continue
@@ -35,8 +36,9 @@ def trace(path: str) -> dict:
         chain.append({"path": name, "sha256": known, "inputs": sorted(record["inputs"])} | {k: record[k] for k in keys})
         queue += [(source, entry["sha256"]) for source, entry in record["inputs"].items()]
     points = _points(path, records)
-    broken |= {run for point in points for run in point["runs"]} - seen
-    return {"file": path, "chain": chain, "points": points, "broken": sorted(broken)}
+    broken |= {run for point in points for run in point["runs"]} - met
+    found = {"file": path, "looked_at": seen(filter(os.path.isfile, met), records), "chain": chain}
+    return found | {"points": points, "broken": sorted(broken)}
 
 
 def _points(path: str, records: Records) -> list[dict]:
@@ -79,6 +81,7 @@ def show_trace(found: dict, as_json: bool) -> int:
         console.print(f"{label}: {len(point['runs'])} runs, {point['runs'][0]} …")
     for name in found["broken"]:
         console.print(f"broken: {name}", style="red")
+    console.print("looked at " + ", ".join(f"{n:,} {what}" for what, n in found["looked_at"].items()))
     return 4 if found["broken"] else 0
 
 

@@ -1,61 +1,48 @@
 """`audit verify`: no computing, every hash."""
 
-import shlex
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ..errors import WinnowError
 from . import records
+from .plan import planned
 from .records import CHECKOUT, REQUIREMENTS, RESULTS, located, sha256
-from .results import Finding, Records, environment, results, short
+from .results import Finding, Records, environment, made_with, results, seen, short
 
 PUBLISHED = ("figures", "claims.md", "claims.json", "scorecard.md", "scorecard.json")  # what docs/ copies
 
 
-def verify(config: Path) -> list[Finding]:
-    """Rehash every result and hold its record against its producers' records, the code, the lock and the settings."""
+def verify(config: Path) -> tuple[list[Finding], dict[str, int]]:
+    """Rehash every result and hold its record against its producers' records, the code, the lock and the settings.
+
+    Returns what was found, and how much was looked at.
+    """
     present = results()
-    records = Records()
+    known = Records()
     with ThreadPoolExecutor() as pool:  # the plan is made by a process of its own, and hashing releases the lock
         plan = pool.submit(planned, config)
         hashes = dict(zip(present, pool.map(sha256, present), strict=True))
+    findings = environment() + _records_of(present, hashes, known)
+    try:
         expected = plan.result()
-    findings = environment() + _records_of(present, hashes, records)
+    except WinnowError as error:
+        expected = {}
+        findings.append(Finding(6, str(config), str(error)))
     findings += [Finding(4, path, "missing") for path in sorted(set(expected) - set(present))]
     for path in sorted(set(expected) & set(present)):
-        findings += _settings_of(path, records.get(path), expected[path])
-    jobs = {id(record): (path, record) for path in present if (record := records.get(path))}
+        findings += _settings_of(path, known.get(path), expected[path])
+    jobs = {id(record): (path, record) for path in present if (record := known.get(path))}
     for path, record in jobs.values():
-        findings += _inputs_of(path, record, hashes, records) + _code_of(path, record)
+        findings += _inputs_of(path, record, hashes, known) + _code_of(path, record) + made_with(path, known.run(path))
     if Path.cwd() == CHECKOUT and config == CHECKOUT / "config.yaml":
         findings += _docs(hashes)
-    return findings
+    return findings, seen(present, known)
 
 
-def planned(config: Path) -> dict[str, list[str]]:
-    """Every file that the DAG of a configuration writes, and the command line (step, arguments) that writes it."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", CHECKOUT / "Snakefile", "--configfile", config]
-    command += ["--forceall", "--dry-run", "--printshellcmds", "--cores", "1", "--nolock"]
-    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if run.returncode:
-        raise WinnowError(f"{config}: the workflow cannot be planned:\n{run.stdout.strip()}")
-    found, outputs = {}, []
-    for line in map(str.strip, run.stdout.splitlines()):  # the jobs of a group are indented
-        if line.startswith("output: "):
-            outputs = line.removeprefix("output: ").split(", ")
-        elif line.startswith("Shell command: python "):
-            words = shlex.split(line.removeprefix("Shell command: "))
-            redirection = words.index("2>") if "2>" in words else len(words)
-            found |= dict.fromkeys(outputs, words[2:redirection])
-    return found
-
-
-def _records_of(present: list[str], hashes: dict[str, str], records: Records) -> list[Finding]:
+def _records_of(present: list[str], hashes: dict[str, str], known: Records) -> list[Finding]:
     findings = []
     for path in present:
-        record = records.get(path)
+        record = known.get(path)
         if record is None or path not in record["outputs"]:
             findings.append(Finding(4, path, "its record is missing or was changed"))
         elif record["outputs"][path]["sha256"] != hashes[path]:
@@ -63,17 +50,19 @@ def _records_of(present: list[str], hashes: dict[str, str], records: Records) ->
     return findings
 
 
-def _inputs_of(path: str, record: dict, hashes: dict[str, str], records: Records) -> list[Finding]:
+def _inputs_of(path: str, record: dict, hashes: dict[str, str], known: Records) -> list[Finding]:
     findings = []
-    for name, known in record["inputs"].items():
+    for name, read in record["inputs"].items():
         if not name.startswith(f"{RESULTS}/"):
-            if (file := located(name)).is_file() and sha256(file) != known["sha256"]:
+            if not (file := located(name)).is_file():
+                findings.append(Finding(4, path, f"its input {name} is missing"))
+            elif sha256(file) != read["sha256"]:
                 findings.append(Finding(1, path, f"was made from another {name}"))
             continue
-        producer = records.get(name)
+        producer = known.get(name)
         if name not in hashes:
             findings.append(Finding(4, path, f"its input {name} is missing"))
-        elif producer and producer["outputs"].get(name, {}).get("sha256") != known["sha256"]:
+        elif producer and producer["outputs"].get(name, {}).get("sha256") != read["sha256"]:
             findings.append(Finding(4, path, f"was made from another {name} than the one that is recorded"))
     return findings
 

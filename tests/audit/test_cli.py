@@ -1,0 +1,58 @@
+"""The audit's commands: what they say where there is nothing to look at, and how findings make an exit code."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from winnow.audit.cli import show
+from winnow.audit.records import CHECKOUT
+from winnow.audit.results import Finding
+
+SEEN = {"files": 3, "records": 2, "runs": 1}
+EMPTY = {"experiments": {"a": {"kind": "two_layer", "fractions": [0], "seeds": 1}}, "figures": []}
+
+
+def test_the_worst_finding_decides(capsys):
+    order = (0, 3, 5, 1, 6, 4)
+    findings = [Finding(code, "x", "[red]y") for code in order]
+    for n, code in enumerate(order, start=1):
+        assert show(findings[:n], SEEN, as_json=True) == code
+        assert json.loads(capsys.readouterr().out)["code"] == code
+    assert show([], SEEN, as_json=False) == 0
+    assert "looked at 3 files, 2 records, 1 runs: identical" in capsys.readouterr().out
+    assert show(findings, SEEN, as_json=False) == 4
+    assert "[red]y" in capsys.readouterr().out
+
+
+def test_who_looked_at_nothing_does_not_say_identical(capsys):
+    nothing = {"files": 0, "records": 0, "runs": 0}
+    assert show([], nothing, as_json=True) == 4
+    assert json.loads(capsys.readouterr().out)["looked_at"] == nothing
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["verify", "--config", "empty.yaml"], 4, "looked at 0 files, 0 records, 0 runs"),
+        (["sample", "5"], 4, "looked at 0 files, 0 records, 0 runs"),
+        (["golden"], 4, "looked at 0 files, 0 records, 0 runs"),
+        (["rederive", "results/a.parquet"], 4, "looked at 0 files, 0 records, 0 runs"),
+        (["trace", "results/a.parquet"], 4, "looked at 0 files, 0 records, 0 runs"),
+        (["sample", "0"], 2, "usage"),
+        (["sample", "-1"], 2, "usage"),
+        (["golden", "--update"], 6, "error: no golden values"),
+        (["tolerance"], 6, "error: nothing to measure"),
+        (["export", "crate", "--config", "empty.yaml"], 6, "error: nothing to export"),
+    ],
+)
+def test_in_an_empty_folder_no_command_says_that_all_is_well(tmp_path, arguments, code, says):
+    (tmp_path / "empty.yaml").write_text(yaml.safe_dump(EMPTY))
+    command = [sys.executable, CHECKOUT / "workflow", "audit", *arguments]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == code, run.stdout + run.stderr
+    assert says in run.stdout + run.stderr
+    assert "Traceback" not in run.stderr
+    assert not (tmp_path / "crate").exists()
