@@ -3,6 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
+
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflow"
 CODE = """
 import sys, time
@@ -32,7 +34,13 @@ def test_the_class_is_that_of_the_settings_and_cheap():
     assert seconds < 0.05
     assert battery()[0] == plain
     assert battery(TORCH.format(2))[0] != plain
-    assert battery(ATEN_CPU_CAPABILITY="default")[0] != plain
+
+
+def test_the_class_tells_instruction_sets_apart():
+    """Where the processor has more than one, whichever of them the libraries are told to use here."""
+    wide = torch.cpu.get_capabilities().get("avx2", False)
+    plain, widest = (battery(ATEN_CPU_CAPABILITY=name)[0] for name in ("default", "avx2" if wide else "default"))
+    assert (plain != widest) == wide
 
 
 def test_a_process_without_torch_does_not_import_it():
