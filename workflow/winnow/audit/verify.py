@@ -33,7 +33,9 @@ def verify(config: Path) -> tuple[list[Finding], dict[str, int]]:
         findings += _settings_of(path, known.get(path), expected[path])
     jobs = {id(record): (path, record) for path in present if (record := known.get(path))}
     for path, record in jobs.values():
-        findings += _inputs_of(path, record, hashes, known) + _code_of(path, record) + made_with(path, known.run(path))
+        findings += _inputs_of(path, record, hashes, known) + _code_of(path, record)
+    for path in present:  # each output has a run record of its own, and one of them may be another run's
+        findings += made_with(path, known.run(path)) if known.run(path) else []
     if Path.cwd() == CHECKOUT and config == CHECKOUT / "config.yaml":
         findings += _docs(hashes)
     return findings, seen(present, known)
