@@ -2,6 +2,7 @@ import shutil
 
 import pytest
 
+from winnow import paths
 from winnow.config.load import load
 from winnow.errors import WinnowError
 
@@ -11,12 +12,33 @@ def experiment(**changes):
     return load({"experiments": {"x": tree}, "figures": []}).experiments["x"]
 
 
-def test_methods_at_initialization_are_one_stage():
-    stages = experiment(axes={"method": ["bernoulli", "snip"], "sigma": [0, 1]}).stages("x")
-    assert [stage.name for stage in stages] == ["start"]
-    assert stages[0].run == "results/x/runs/method-{method}/sigma-{sigma}/fraction-{fraction}/seed-{seed}.parquet"
-    assert stages[0].masks == stages[0].next_masks == []
-    assert stages[0].constraints["method"] == "bernoulli|snip"
+def test_methods_at_initialization_are_one_stage_and_the_dense_network_another():
+    chosen = experiment(axes={"method": ["bernoulli", "snip"], "sigma": [0, 1]})
+    dense, start = chosen.stages("x")
+    assert (dense.name, start.name) == ("dense", "start")
+    assert dense.run == "results/x/runs/method-bernoulli/sigma-{sigma}/fraction-0/seed-{seed}.parquet"
+    assert start.run == "results/x/runs/method-{method}/sigma-{sigma}/fraction-{fraction}/seed-{seed}.parquet"
+    assert start.masks == start.next_masks == dense.next_masks == []
+    assert (start.constraints["method"], start.constraints["fraction"]) == ("bernoulli|snip", r"0\.36|0\.9")
+    assert chosen.dense_run("x", "snip") == dense.run.replace("bernoulli", "snip")
+
+
+@pytest.mark.parametrize(
+    ("changes", "shared"),
+    [
+        ({"axes": {"method": ["snip", "imp", "erk"]}}, ["imp", "snip", "erk"]),
+        ({"axes": {"method": ["snip", "erk"]}}, ["snip", "erk"]),
+        ({"axes": {"method": ["snip", "erk"]}, "fractions": [0.5]}, []),
+        ({"axes": {"sigma": [0, 1]}}, []),
+    ],
+)
+def test_the_dense_network_is_trained_as_one_method(changes, shared):
+    assert experiment(**changes).shared == shared
+
+
+def test_methods_that_are_never_dense_share_nothing():
+    (start,) = experiment(axes={"method": ["snip", "erk"]}, fractions=[0.5, 0.8]).stages("x")
+    assert (start.name, start.constraints["fraction"]) == ("start", r"0\.5|0\.8")
 
 
 def test_levels_of_imp_are_chained_by_their_masks():
@@ -39,8 +61,7 @@ def test_imp_without_an_axis_is_chained_too():
 
 def test_shuffles_read_the_masks_of_imp():
     stages = {stage.name: stage for stage in experiment(axes={"method": ["imp", "shuffled_imp"]}).stages("x")}
-    assert sorted(stages) == ["imp_0", "imp_1", "imp_2", "shuffled_0", "shuffled_1", "shuffled_2"]
-    assert stages["shuffled_0"].masks == stages["shuffled_0"].below == []
+    assert sorted(stages) == ["imp_0", "imp_1", "imp_2", "shuffled_1", "shuffled_2"]
     assert stages["shuffled_2"].masks == stages["imp_2"].masks == stages["imp_1"].next_masks
     assert stages["shuffled_2"].next_masks == []
     assert stages["shuffled_2"].constraints["fraction"] == r"0\.9"
@@ -49,6 +70,7 @@ def test_shuffles_read_the_masks_of_imp():
 def test_every_run_of_the_grid_is_made_by_exactly_one_stage():
     axes = {"method": ["imp", "shuffled_imp", "erk", "grasp"], "sigma": [0, 0.5]}
     chosen = experiment(axes=axes)
+    copies = {chosen.dense_run("x", method) for method in chosen.shared[1:]}
     for point in chosen.points():
         for fraction in chosen.grid["fraction"]:
             wanted = point | {"fraction": fraction}
@@ -57,7 +79,9 @@ def test_every_run_of_the_grid_is_made_by_exactly_one_stage():
                 for stage in chosen.stages("x")
                 if all(value in stage.constraints[key].replace("\\", "").split("|") for key, value in wanted.items())
             ]
-            assert len(makers) == 1, wanted
+            run = paths.run("x", list(chosen.axes)).format(**wanted, seed="{seed}")
+            copied = run in {path.format(**wanted, seed="{seed}") for path in copies}
+            assert len(makers) + copied == 1, wanted
 
 
 @pytest.mark.parametrize(

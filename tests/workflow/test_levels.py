@@ -1,22 +1,26 @@
-"""Levels of iterative magnitude pruning when `fractions` is edited: what rests on another level now is made anew."""
+"""When `fractions` or the methods are edited: what rests on another level of imp now is made anew, and nothing else."""
 
+import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from project import ROOT, snakemake
 
 
-def edit(folder: Path, fractions: list[float]) -> None:
-    """Write the configuration of a folder: a small network on digits, at some fractions."""
+def edit(folder: Path, fractions: list[float], methods: tuple[str, ...] = ("imp", "shuffled_imp")) -> None:
+    """Write the configuration of a folder: a small network on digits, at some fractions, by some methods."""
     experiment = {
         "kind": "images",
         "data": {"source": "digits", "n_test": 1500},
         "model": {"hidden": [12, 9]},
         "training": {"epochs": 2, "batch_size": 32},
-        "axes": {"method": ["imp", "shuffled_imp"]},
+        "axes": {"method": list(methods)},
         "fractions": fractions,
         "seeds": 1,
     }
@@ -74,3 +78,26 @@ def test_a_level_above_renews_the_level_that_hands_it_its_mask_and_none_below(sc
     assert trained(ask(scratch, run_at(0.8), "--dry-run")) == {"imp_2", "imp_3"}
     edit(scratch, [0, 0.3, 0.6])
     assert trained(ask(scratch, run_at(0.6), "--dry-run")) == set()
+
+
+def test_the_dense_network_is_trained_once_and_a_method_more_needs_a_copy(library, tmp_path):
+    folder, methods = new(tmp_path, library, [0]), ("erk", "imp", "snip")
+    edit(folder, [0], methods)
+    runs = [run_at(0, method) for method in methods]
+    assert trained(ask(folder, *runs)) == {"imp_0"}
+    tables = [pq.read_table(folder / run, partitioning=None) for run in runs]
+    assert [set(table["method"].to_pylist()) for table in tables] == [{method} for method in methods]
+    erk, imp, snip = (table.drop_columns("method") for table in tables)
+    assert erk.equals(imp) and snip.equals(imp)
+
+    kept = (folder / run_at(0)).stat().st_mtime_ns
+    edit(folder, [0], (*methods, "grasp"))
+    assert trained(ask(folder, *runs, run_at(0, "grasp"))) == set()
+    assert (folder / run_at(0)).stat().st_mtime_ns == kept
+    said = {}
+    for command in ("rederive", "trace"):
+        call = [sys.executable, ROOT / "workflow", "audit", command, run_at(0, "grasp")]
+        said[command] = subprocess.run(call, cwd=folder, capture_output=True, text=True)
+    assert said["rederive"].returncode == 0, said["rederive"].stdout
+    assert f"<- dense-run(methods {json.dumps(['erk', 'snip', 'grasp'])})" in said["trace"].stdout
+    assert run_at(0) in said["trace"].stdout

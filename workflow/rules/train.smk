@@ -6,6 +6,8 @@
 # in:  results/<experiment>/experiment.json, the data of each seed, the compiled core
 # out: results/<experiment>/runs/[<axis>-<v>/…]fraction-<f>/seed-<s>.parquet, and for iterative magnitude pruning
 #      results/<experiment>/masks/…/seed-<s>.safetensors, the mask that the run of the next level starts from
+# The dense network of a seed is trained as one method, and its run is copied as that of each other one: a method that is
+# added later needs a copy, and nothing is trained again.
 
 
 for name, experiment in CONFIG.of_kind("two_layer").items():
@@ -79,3 +81,32 @@ for name, experiment in CONFIG.of_kind("images").items():
                     " --set {params.point:q} --fraction {params.fraction:q} --seeds {params.seeds:q} --data {input.data:q}"
                     " --masks {input.masks:q} --out {output.runs:q}"
                     " --next-fraction {params.next_fraction:q} --next-masks {output.masks:q} 2> {log:q}"
+
+    for batch, seeds in experiment.batches.items() if experiment.shared else ():
+
+        rule:
+            """The dense network is the same for all methods: trained as one of them, it is the run of each other."""
+            name:
+                f"dense_{name}_{batch}"
+            input:
+                paths.sources(STEPS["dense-run"]),
+                runs=expand(experiment.dense_run(name, experiment.shared[0]), seed=seeds, allow_missing=True),
+            output:
+                expand([experiment.dense_run(name, m) for m in experiment.shared[1:]], seed=seeds, allow_missing=True),
+            log:
+                paths.log(
+                    name,
+                    "dense",
+                    *paths.folders([axis for axis in experiment.axes if axis != "method"]),
+                    f"seeds-{batch}",
+                ),
+            wildcard_constraints:
+                **experiment.wildcard_constraints,
+            localrule: True
+            conda:
+                "../../envs/winnow.yaml"
+            params:
+                code=paths.code,
+                methods=experiment.shared[1:],
+            shell:
+                "python {params.code:q} dense-run --runs {input.runs:q} --methods {params.methods:q} --out {output:q} 2> {log:q}"

@@ -8,6 +8,7 @@ STEPS = {
     "train": "two_layer.training",
     "images": "images.data",
     "train-images": "images.training",
+    "dense-run": "images.dense",
     "collect": "collect",
     "figure": "figures.draw",
     "claims": "judge.claims",

@@ -1,4 +1,7 @@
-"""An experiment on real images as rules: iterative magnitude pruning goes level by level, the other methods do not."""
+"""An experiment on real images as rules.
+
+Iterative magnitude pruning goes level by level, the other methods do not. The dense network is trained once for all.
+"""
 
 import re
 import shutil
@@ -73,27 +76,42 @@ class ImagesExperiment(Grid, ImageSettings):
 
         return {"mem_mb": mem_mb, "runtime": runtime} | gpu
 
+    @property
+    def shared(self) -> list[str]:
+        """The methods whose network at fraction 0 is the same one, first the one that it is trained as: `imp`, which
+        writes its first mask as well, if it is among them. Empty where nothing can be shared."""
+        if len(self.methods) == 1 or min(self.fractions) > 0:
+            return []
+        return sorted(self.methods, key=lambda method: method != "imp")
+
     def stages(self, name: str) -> list[Stage]:
         """The rules that train this experiment.
 
         Methods that prune at initialization need nothing but the data. Each level of `imp` has a rule of its own,
-        because it needs the mask that the level below it wrote; `shuffled_imp` needs the same masks.
+        because it needs the mask that the level below it wrote; `shuffled_imp` needs the same masks. At fraction 0 only
+        the first of `shared` is trained.
         """
         at_start = [method for method in self.methods if method not in ("imp", "shuffled_imp")]
+        levels = [canonical(fraction) for fraction in sorted(self.fractions)]
         stages = []
-        if at_start:
-            stages.append(self._stage(name, "start", {"method": at_start}))
+        if self.shared and "imp" not in self.methods:
+            stages.append(self._stage(name, "dense", {"method": self.shared[:1], "fraction": levels[:1]}))
+        if at_start and (pruned := levels[1:] if self.shared else levels):
+            stages.append(self._stage(name, "start", {"method": at_start, "fraction": pruned}))
         if "imp" not in self.methods:
             return stages
-        levels = [canonical(fraction) for fraction in sorted(self.fractions)]
         for k, (below, fraction, above) in enumerate(
             zip([None, *levels[:-1]], levels, [*levels[1:], None], strict=True)
         ):
             stages.append(self._stage(name, f"imp_{k}", {"method": ["imp"], "fraction": [fraction]}, below, above))
-            if "shuffled_imp" in self.methods:
+            if "shuffled_imp" in self.methods and below:
                 only = {"method": ["shuffled_imp"], "fraction": [fraction]}
                 stages.append(self._stage(name, f"shuffled_{k}", only, below))
         return stages
+
+    def dense_run(self, name: str, method: str) -> str:
+        """The run of a method at fraction 0, a pattern over seeds and the other swept keys."""
+        return paths.run(name, list(self.axes)).replace("{method}", method).replace("{fraction}", "0")
 
     def _stage(
         self, name: str, stage: str, only: dict[str, list[str]], below: str | None = None, above: str | None = None
