@@ -194,13 +194,13 @@ def test_all_cores_and_another_folder_give_the_same_bytes(tree, tmp_path):
     assert [name for name in ours if ours[name] != theirs[name]] == []
 
 
-def test_the_default_configuration_and_that_of_the_papers_scale_plan_every_figure(tmp_path):
+def test_the_default_configuration_and_those_of_the_papers_scale_plan_every_figure(tmp_path):
     planned_figures = set()
-    for config in ("config.yaml", "config/paper.yaml"):
+    for config in ("config.yaml", "config/mnist.yaml", "config/paper.yaml"):
         run = snakemake(ROOT, "--dry-run", "--forceall", "--directory", str(tmp_path), config=str(ROOT / config))
         assert run.returncode == 0, run.stdout
         planned_figures |= set(re.findall(r"results/figures/([\w-]+)\.svg", run.stdout))
     assert planned_figures == set(FIGURES)
     jobs = {rule: int(n) for rule, n in re.findall(r"^train_([\w-]+)_{seed} +(\d+)$", run.stdout, re.MULTILINE)}
-    assert (jobs["fig3b_start"], jobs["fig3b_imp_16"]) == (17 * 3, 3)
-    assert (jobs["fig4_start"], jobs["fig4_imp_9"]) == (10 * 2, 2)
+    assert (jobs["fig3b_start"], jobs["fig3b_imp_0"], jobs["fig3b_imp_16"]) == (16 * 3, 3, 3)
+    assert (jobs["fig4_start"], jobs["fig4_imp_9"]) == (9 * 2, 2)
