@@ -5,6 +5,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.legend import Legend
 
 from winnow.figures import FIGURES, real
+from winnow.paper.published import published
 
 
 def test_fig3a_shows_accuracies_in_percent_and_the_paper_only_over_the_whole_of_mnist():
@@ -17,6 +18,25 @@ def test_fig3a_shows_accuracies_in_percent_and_the_paper_only_over_the_whole_of_
     assert len(paper) == 17
     assert paper.y.iloc[0] == pytest.approx(98.2666)
     assert "random, paper (n = 3)" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+
+
+def test_the_variants_of_random_pruning_have_their_distance_from_the_published_curve():
+    names = FIGURES["fig3a-variants"].experiments
+    few, _ = real.fig3a_variants({name: made_up.images(name) for name in names})
+    assert few.distance.isna().all() and set(few.source) == {"winnow"}
+    paper = published("3a", "test_accuracy", "random")
+    tables = {name: made_up.images(name, "mnist", tuple(paper.x)) for name in names}
+    dense = tables["fig3a-dense-output"]
+    shuffled = (dense.method == "shuffled_imp") & (dense.epoch == 9)
+    values = dict(zip(paper.x, 1 - paper.y / 100, strict=True))
+    dense.loc[shuffled, "test_error"] = dense[shuffled].fraction.map(values) + 0.001  # a tenth of a point below it
+    data, figure = real.fig3a_variants(tables)
+    distance = data.groupby("series").distance.first()
+    assert distance.idxmin() == "random, IMP's layer sizes, dense output"
+    assert distance.min() == pytest.approx(0.1)
+    ours = 100 - 10 * paper.x - 0.15
+    assert distance["random"] == pytest.approx(np.sqrt(((ours - paper.y) ** 2).mean()))
+    assert any(": 0.10 from the paper" in text.get_text() for text in figure.axes[0].get_legend().get_texts())
 
 
 @pytest.mark.parametrize(("name", "points", "dense"), [("fig3b", 17, 93.5945), ("fig4", 10, None)])
@@ -50,8 +70,8 @@ def test_diverged_runs_are_in_no_mean_and_are_counted(name, fraction, seeds):
     """Their last finite evaluation would look like any other; of a gain, either run may be the one that diverged."""
     draw, tables = getattr(real, name.replace("-", "_")), made_up.tables(name)
     whole, _ = draw(tables)
-    bad = (tables[name].fraction == fraction) & tables[name].seed.isin(seeds)
-    tables[name].loc[bad, "status"] = "diverged"
+    for table in tables.values():
+        table.loc[(table.fraction == fraction) & table.seed.isin(seeds), "status"] = "diverged"
     data, figure = draw(tables)
     of_pairs = data.metric.str.endswith("gain") if "metric" in data else data.x > 0
     hit = np.isclose(data.x, fraction) | (of_pairs & (fraction == 0))

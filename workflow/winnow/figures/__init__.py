@@ -37,6 +37,9 @@ FIGURES = {
     "fig5a": Figure("synthetic", ("fig5",), "Figure 5", "train and test error, four hidden neurons"),
     "fig5b": Figure("synthetic", ("fig5",), "Figure 5", "train and test loss, four hidden neurons"),
     "fig3a": Figure("real", ("fig3a",), "Figure 3", "random and iterative magnitude pruning on MNIST"),
+    "fig3a-variants": Figure(
+        "real", ("fig3a", "fig3a-dense-output"), "Figure 3", "what random pruning may mean in figure 3a"
+    ),
     "fig3b": Figure("real", ("fig3b",), "Figure 3", "random and iterative magnitude pruning, VGG-16 on CIFAR-10"),
     "fig3b-small": Figure("real", ("fig3b-small",), "Figure 3", "the same for a narrow VGG-11 on digits"),
     "fig4": Figure("real", ("fig4",), "Figure 4", "random and iterative magnitude pruning, ResNet-20 on CIFAR-10"),

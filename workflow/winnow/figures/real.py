@@ -27,6 +27,7 @@ METHODS = {
 }
 MARKERS = "osD^v<>P*X"
 SERIES = {"bernoulli": ("random", "random", "o"), "imp": ("imp", "IMP", "s")}  # name in the data, label, marker
+RANDOM = ("bernoulli", "shuffled_imp")  # random pruning as the paper's text says, and as its code base has it
 WHOLE = {"3a": "mnist", "3b": "cifar10", "4": "cifar10"}  # the paper's data: its curves are drawn over runs on these
 
 
@@ -55,7 +56,7 @@ def _accuracies(metrics: pd.DataFrame, number: str) -> tuple[pd.DataFrame, Figur
             ours = over_seeds(rows, metric).assign(series=series, metric=metric, source="winnow")
             line_with_interval(level, over_density(ours), label, colour, marker)
             parts.append(ours)
-            if table["data"].iloc[0] == WHOLE[number]:
+            if is_whole(table, number):
                 paper = published(number, metric, series).assign(series=series, metric=metric, source="paper")
                 published_line(level, over_density(paper), f"{label}, paper (n = {paper.n.iloc[0]})", colour)
                 parts.append(paper)
@@ -88,6 +89,39 @@ def _gain_axis(axes: Axes, split: str) -> None:
 def fig3a(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Fig. 3a: a fully connected network."""
     return _accuracies(tables["fig3a"], "3a")
+
+
+def fig3a_variants(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+    """Fig. 3a's random pruning, read in four ways, and how far each is from the published curve.
+
+    The distance is the root mean square difference of mean test accuracies over the published sparsities, points:
+    training accuracy is 100 % nearly everywhere. The nearest is the least.
+    """
+    metric, paper = "test_accuracy", published("3a", "test_accuracy", "random")
+    figure, axes = new_figure()
+    parts = []
+    for k, (name, output) in enumerate({"fig3a": "", "fig3a-dense-output": ", dense output"}.items()):
+        table = final(tables[name])
+        for i, method in enumerate(RANDOM):
+            ours = over_seeds(table[table.method == method], metric)
+            both = ours.merge(paper, on="x", suffixes=("", "_paper"))
+            distance = float(np.sqrt(((both.y - both.y_paper) ** 2).mean())) if is_whole(table, "3a") else np.nan
+            label = METHODS[method] + output
+            shown = label if np.isnan(distance) else f"{label}: {distance:.2f} from the paper"
+            line_with_interval(axes, over_density(ours), shown, f"C{2 * k + i}", MARKERS[2 * k + i])
+            parts.append(ours.assign(series=label, metric=metric, distance=distance, source="winnow"))
+    if is_whole(table, "3a"):
+        published_line(axes, over_density(paper), f"random, paper (n = {paper.n.iloc[0]})", "0.3")
+        parts.append(paper.assign(series="random", metric=metric, source="paper"))
+    density_axis(axes, table.fraction.unique())
+    axes.set_ylabel("test accuracy (%)")
+    axes.legend(loc="best", title="distance: root mean square, points")
+    return pd.concat(parts, ignore_index=True), figure
+
+
+def is_whole(table: pd.DataFrame, number: str) -> bool:
+    """Whether runs are on the paper's own data."""
+    return table["data"].iloc[0] == WHOLE[number]
 
 
 def fig3b(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
