@@ -143,6 +143,11 @@ def number(row: dict) -> str:
     return f"{row['estimate']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
 
 
+def p_value(p: float) -> str:
+    """As it is printed: one that underflows is small, not 0."""
+    return f"{p:.2g}" if p > 0 else "< 1e-300"
+
+
 def table(found: dict) -> str:
     """The claims as Markdown: the paper's in one line each, then every line, then what each regime breaks."""
     rows = found["claims"]
@@ -159,7 +164,7 @@ def table(found: dict) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        shown = ("", "") if row["verdict"] == NOT_RUN else (number(row), f"{row['p_adjusted']:.2g}")
+        shown = ("", "") if row["verdict"] == NOT_RUN else (number(row), p_value(row["p_adjusted"]))
         cells = [row["id"], row["regime"], row["statement"], row["statistic"], shown[0], row["n"], row["test"]]
         lines.append("| " + " | ".join(map(str, [*cells, shown[1], f"**{row['verdict']}**"])) + " |")
     lines += [

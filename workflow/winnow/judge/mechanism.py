@@ -128,7 +128,8 @@ def initial_correlations(regime: Regime) -> list[Claim]:
             regime,
             LEMMA,
             share_evidence(start[asked], signal[asked], LIKELY),
-            statement="so do those with the signal, for all classes at once, where density m >= log(K d)",
+            statement="so do those with the signal, for all classes at once, where density m >= log(K d) (the constant"
+            " of its order taken as 1)",
             figure="lemmas",
             **words,
         ),
@@ -176,7 +177,8 @@ def noise_event(regime: Regime) -> Claim:
         THEOREM_3,
         every_mean_evidence(rows[judged], excess, 0.0, below=True),
         statement="after training, some <w, xi> of a fresh example reaches (2m)^(-2/q) no more often than Lemma 8's"
-        f" bound says (constant {formulas.EVENT_CONSTANT:g}), where that is {BOUND_RANGE[0]:g} to {BOUND_RANGE[1]:g}",
+        f" bound says (constant {formulas.EVENT_CONSTANT:g}), where that is {BOUND_RANGE[0]:g} to {BOUND_RANGE[1]:g}"
+        " (the noise on a signal's own coordinate counts, which meets a weight that has learned)",
         statistic="share of test examples minus the bound, worst fraction",
         test=f"{EVERY_MEAN}, against 0",
         figure="bound",
