@@ -19,6 +19,7 @@ def test_a_point_is_a_mean_over_seeds_and_knows_its_runs():
     assert data.y.to_list() == [2, 5]
     assert data.n.to_list() == [2, 1]
     assert data.runs.to_list() == [["0.5/seed-2", "0.5/seed-10"], ["0.9/seed-2"]]
+    assert data.sd[0] == pytest.approx(np.sqrt(2)) and np.isnan(data.sd[1])
     assert (data.low[0], data.high[0]) == (curves.mean_interval(np.array([1.0, 3.0]))[0], data.high[0])
     pairs = table.assign(run=[["dense", run] for run in table.run])
     assert curves.over_seeds(pairs, "value").runs[1] == ["dense", "0.9/seed-2"]

@@ -157,7 +157,9 @@ def test_the_paper_s_claims_come_first_in_one_line_each(world):
     assert f"; {outside} in boundary, init_std 0.1" in heads[0]
 
 
-@pytest.mark.parametrize(("p", "printed"), [(0.0384, "0.038"), (1.0, "1"), (3e-17, "3e-17"), (0.0, "< 1e-300")])
+@pytest.mark.parametrize(
+    ("p", "printed"), [(0.0384, "0.038"), (1.0, "1"), (3e-17, "3e-17"), (0.0, "< 1e-300"), (math.nan, "")]
+)
 def test_a_p_value_that_underflows_is_not_printed_as_0(p, printed):
     assert claims.p_value(p) == printed
 

@@ -38,9 +38,18 @@ def test_one_family_two_sided():
     assert verdicts([claim(p(0.02, 0.98))]) == ["supported"]
     assert verdicts([claim(p(0.02, 0.98)), claim(p(0.98, 0.02))]) == ["inconclusive"] * 2
     found = evidence.decide([claim(p(1e-6, 1.0)), claim(p(0.04, 0.96)), claim(Evidence())])
-    assert [row["verdict"] for row in found] == ["supported", "inconclusive", "inconclusive"]
+    assert [row["verdict"] for row in found] == ["supported", "inconclusive", "not judged"]
     assert found[0]["p_adjusted"] == pytest.approx(4e-6)  # two claims count, nothing to judge does not
     assert math.isnan(found[2]["p_adjusted"])
+
+
+def test_one_seed_has_a_number_and_neither_interval_nor_verdict():
+    one = evidence.mean_evidence([0.25])
+    assert (one.estimate, one.n) == (0.25, 1)
+    assert math.isnan(one.low) and math.isnan(one.high)
+    found = [one, evidence.relevant_evidence([9.0], 1.0), evidence.best_evidence(np.array([[3.0, 1.0]]))]
+    assert verdicts([claim(each) for each in found]) == ["not judged"] * 3
+    assert verdicts([claim(evidence.mean_evidence([9.0, 9.0]))]) == ["supported"]
 
 
 def test_noise_alone_is_inconclusive():

@@ -4,6 +4,7 @@ import pytest
 
 from winnow.errors import WinnowError
 from winnow.judge import evidence, practice
+from winnow.judge.claims import table as page
 from winnow.judge.selection import final, gains, with_dense
 
 FRACTIONS = [0.0, 0.2, 0.5, 0.79, 0.9]
@@ -74,6 +75,10 @@ def not_run(tables: dict) -> dict[str, str]:
     return {claim.id: claim.statement for claim in practice.real_data_claims(tables) if not claim.found}
 
 
+def claims_page(tables: dict) -> str:
+    return page({"claims": evidence.decide(practice.real_data_claims(tables)), "missing_classes": []})
+
+
 def verdict(claim) -> str:
     return evidence.decide([claim])[0]["verdict"]
 
@@ -95,6 +100,20 @@ def test_the_competitive_claim_follows_the_data(test, spread, wanted, reach):
     assert claim.found.low <= claim.found.estimate <= claim.found.high
     if reach:
         assert f"within 0.5 up to {reach:g})" in claim.statement
+
+
+def test_of_one_seed_the_claims_say_the_number_and_no_verdict():
+    table = metrics({"bernoulli": ([95, 95, 95, 90, 85.0], FLAT), "imp": (FLAT, FLAT)}, seeds=1)
+    claims = judged({"fig3a": table, "methods": table})
+    assert {name: (verdict(claim), claim.found.n) for name, claim in claims.items()} == {
+        "practice-random": ("not judged", 1),
+        "practice-knee": ("not judged", 1),
+        "practice-boost": ("not judged", 0),
+    }
+    assert claims["practice-random"].found.estimate == pytest.approx(-5, abs=0.5)
+    told = claims_page({"fig3a": table})
+    line = next(line for line in told.splitlines() if line.startswith("| practice-random | fig3a"))
+    assert "[" not in line and line.endswith("|  | **not judged** |")
 
 
 def test_the_knee_claim_follows_the_data():

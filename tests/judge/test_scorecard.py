@@ -98,6 +98,24 @@ def test_a_point_without_a_run_that_ended_is_left_out():
     assert [(p["x"], p["ours_n"]) for p in scorecard.score("2a", data)] == [(0, 4), (pytest.approx(0.1), 3)]
 
 
+def test_a_point_of_one_run_is_shown_and_not_judged(tmp_path):
+    """Nothing is known of our scatter: without it the same curve would agree, or differ, with certainty."""
+    paper = [0.1, 0.2, 0.3, 0.4]
+    data = numbers(paper, paper, sd=np.nan).assign(n=lambda t: np.where(t.source == "winnow", 1, t.n))
+    points = scorecard.score("2a", data)
+    assert [(point["ours"], point["ours_n"], point["z"], point["agrees"]) for point in points] == [
+        (value, 1, None, None) for value in paper
+    ]
+    found = scorecard.summarize("2a", points)
+    assert (found["verdict"], found["points"], found["agree"], found["curves"]) == ("n = 1, not judged", 0, 0, {})
+    assert "| 2a | test_error | 0.1 | 0.2000 (1) | 0.2000 ± 0.02 (10) | 0.013 | n = 1, not judged |" in (
+        scorecard.markdown([found], points)
+    )
+    two = data.assign(sd=np.where(data.x == 0, np.nan, 0.004), n=np.where(data.x == 0, 1, 4))
+    found = scorecard.summarize("2a", scorecard.score("2a", two))
+    assert (found["points"], found["agree"]) == (3, 3)
+
+
 def test_figures_are_summarized_in_words():
     rising = [0.1, 0.2, 0.3, 0.4]
     for ours, verdict in [

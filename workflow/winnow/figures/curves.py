@@ -12,8 +12,8 @@ POINT = {"x": float, "y": float, "low": float, "high": float, "sd": float, "n": 
 
 
 def over_seeds(rows: pd.DataFrame, y: str, x: str = "fraction", level: float = 0.95) -> pd.DataFrame:
-    """Mean of a column over seeds at every x: columns x, y, low, high (its interval), sd (over seeds), n (seeds),
-    diverged (runs), runs (the files of the n).
+    """Mean of a column over seeds at every x: columns x, y, low, high (its interval), sd (over seeds, NaN of one), n
+    (seeds), diverged (runs), runs (the files of the n).
 
     Rows of a run that diverged are counted and in no mean, and rows without a value (NaN) are left out. Column `run` of
     the rows is the file of a value's run, or a list of files where a value is made of several. Raises ValueError where
@@ -28,7 +28,7 @@ def over_seeds(rows: pd.DataFrame, y: str, x: str = "fraction", level: float = 0
         if len(kept):
             values = kept[y].to_numpy(float)
             low, high = mean_interval(values, level=level)
-            numbers = (values.mean(), low, high, values.std(ddof=1) if len(values) > 1 else 0.0)
+            numbers = (values.mean(), low, high, values.std(ddof=1) if len(values) > 1 else np.nan)
             points.append((at, *numbers, len(values), lost, list(kept.run.explode().unique())))
         elif lost:
             points.append((at, np.nan, np.nan, np.nan, np.nan, 0, lost, []))

@@ -6,6 +6,7 @@ the recursions of Definition 14) is no claim here.
 """
 
 import argparse
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated
@@ -139,12 +140,16 @@ def _answer(rows: list[dict]) -> str:
 
 
 def number(row: dict) -> str:
-    """The estimate and its interval."""
-    return f"{row['estimate']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
+    """The estimate and its interval, which one seed does not have; empty where nothing was measured."""
+    if math.isnan(row["estimate"]):
+        return ""
+    return f"{row['estimate']:.3g}" + ("" if math.isnan(row["low"]) else f" [{row['low']:.3g}, {row['high']:.3g}]")
 
 
 def p_value(p: float) -> str:
-    """As it is printed: one that underflows is small, not 0."""
+    """As it is printed: one that underflows is small, not 0, and one of nothing judged is empty."""
+    if math.isnan(p):
+        return ""
     return f"{p:.2g}" if p > 0 else "< 1e-300"
 
 
@@ -157,16 +162,16 @@ def table(found: dict) -> str:
         *headlines(rows),
         "",
         "*Supported* and *contradicted* are said only where the hypotheses hold that a claim's proof needs; where they"
-        " do not, what it says *extends* or *does not extend*. Intervals are 95 % t intervals over seeds (binomial"
-        " for shares); p is two-sided, adjusted with Holm over all lines. The rules stand in `workflow/winnow/judge/`.",
+        " do not, what it says *extends* or *does not extend*. One seed is *not judged*. Intervals are 95 % t intervals"
+        " over seeds (binomial for shares); p is two-sided, adjusted with Holm over all lines. The rules stand in"
+        " `workflow/winnow/judge/`.",
         "",
         "| claim | regime | statement | statistic | estimate [interval] | n | test | p | verdict |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        shown = ("", "") if row["verdict"] == NOT_RUN else (number(row), p_value(row["p_adjusted"]))
-        cells = [row["id"], row["regime"], row["statement"], row["statistic"], shown[0], row["n"], row["test"]]
-        lines.append("| " + " | ".join(map(str, [*cells, shown[1], f"**{row['verdict']}**"])) + " |")
+        cells = [row["id"], row["regime"], row["statement"], row["statistic"], number(row), row["n"], row["test"]]
+        lines.append("| " + " | ".join(map(str, [*cells, p_value(row["p_adjusted"]), f"**{row['verdict']}**"])) + " |")
     lines += [
         "",
         "What each regime breaks of Condition 2 as printed (hidden constants 1), which no run can meet in full:",

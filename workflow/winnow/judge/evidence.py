@@ -15,7 +15,7 @@ from . import stats
 
 ALPHA = 1 - stats.LEVEL
 MOST = 0.5  # "most runs": a share above this
-INCONCLUSIVE, NOT_RUN = "inconclusive", "not run"
+INCONCLUSIVE, NOT_JUDGED, NOT_RUN = "inconclusive", "not judged", "not run"
 WITHIN = {True: "supported", False: "contradicted"}  # where the hypotheses hold
 OUTSIDE = {True: "extends", False: "does not extend"}
 EVERY_SHARE = "exact binomial at every fraction"  # the tests, as claims.md names them
@@ -63,6 +63,8 @@ class Claim:
         """The word for it at a two-sided p-value adjusted over all claims."""
         if self.found is None:
             return NOT_RUN
+        if math.isnan(p):
+            return NOT_JUDGED  # fewer than two seeds say nothing of the spread over seeds
         if not p < ALPHA:
             return INCONCLUSIVE
         return (OUTSIDE if self.broken else WITHIN)[self.found.p_for < self.found.p_against]
@@ -147,5 +149,5 @@ def _mean(values, p_for: float, p_against: float) -> Evidence:
     values = np.asarray(values, float)
     if not len(values):
         return Evidence()
-    low, high = stats.mean_interval(values)
+    low, high = stats.mean_interval(values) if len(values) > 1 else (math.nan, math.nan)
     return Evidence(float(values.mean()), float(low), float(high), len(values), p_for, p_against)

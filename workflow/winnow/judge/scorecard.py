@@ -69,7 +69,7 @@ def score(figure: str, data: pd.DataFrame) -> list[dict]:
 
     Ours is interpolated where the paper's x lies between two of ours; points outside our range are left out. Where our
     runs scatter more than the drawn bar, as beside bars of three runs that are 0, the published mean is given our
-    scatter.
+    scatter. A point of one run has no error of ours and so no z: whether it agrees is None.
     """
     points = []
     if "metric" not in data:  # a series is a metric, or a curve of test errors
@@ -87,11 +87,12 @@ def score(figure: str, data: pd.DataFrame) -> list[dict]:
         rough = roughness(paper.x.to_numpy(), paper.y.to_numpy(), metric)
         far, ours_error = at["y"] - value, at["sd"] / np.sqrt(at["n"])
         z = far / np.hypot(ours_error, np.fmin(bars, rough))
+        agrees = [None if np.isnan(there) else bool(abs(there) <= AGREES) for there in z]
         inside = [None if np.isnan(bar) else bool(abs(d) <= bar) for d, bar in zip(far, half, strict=True)]
         table = pd.DataFrame({"figure": figure, "series": series, "metric": metric, "x": near.x, "ours": at["y"]})
         table = table.assign(ours_low=at["low"], ours_high=at["high"], ours_n=at["n"].astype(int), published=value)
         table = table.assign(half_bar=half, published_n=n, error_of_bars=bars, error_of_roughness=rough)
-        table = table.assign(z_of_bars=far / np.hypot(ours_error, bars), z=z, agrees=np.abs(z) <= AGREES)
+        table = table.assign(z_of_bars=far / np.hypot(ours_error, bars), z=z, agrees=agrees)
         table = table.assign(inside_bar=inside, constant=len(paper) > 1 and paper.y.nunique() == 1)
         points += table.astype(object).where(table.notna(), None).to_dict("records")
     return points
@@ -122,7 +123,9 @@ def summarize(figure: str, points: list[dict]) -> dict:
     """One figure: its curves, how many points of those that vary agree, and a verdict in words."""
     if not points:
         return {"figure": figure, "verdict": "not run", "points": 0, "agree": 0, "share": None, "curves": {}}
-    table = pd.DataFrame(points)
+    table = pd.DataFrame([point for point in points if point["agrees"] is not None])
+    if table.empty:
+        return {"figure": figure, "verdict": "n = 1, not judged", "points": 0, "agree": 0, "share": None, "curves": {}}
     curves = {}
     for (series, metric), rows in table.groupby(CURVE_KEYS, sort=False):
         curves[series if series == metric else f"{series}, {metric}"] = curve(rows)
@@ -162,7 +165,7 @@ def markdown(figures: list[dict], points: list[dict]) -> str:
         " published means two errors are held up, of their bars (as standard deviations over runs) and of the curve's"
         " roughness; the smaller one decides. Series that are constant in the paper are not counted. Rank: whether a"
         " curve rises and falls where the published one does. Above, below: on which side ours lies, with the p-value"
-        " of a sign test (points of one training curve have none).",
+        " of a sign test (points of one training curve have none). Points of one run of ours are not judged.",
         "",
         "| figure | verdict | points that agree | curve | agree | rank | above, below |",
         "|---|---|---|---|---|---|---|",
@@ -195,10 +198,18 @@ def _curve_cells(found: dict | None) -> str:
 def _point_line(p: dict) -> str:
     bar = "" if p["half_bar"] is None else f" ± {p['half_bar']:.3g}"
     ours = f"{p['ours']:.4f} ({p['ours_low']:.4f}..{p['ours_high']:.4f}, {p['ours_n']})"
+    if p["agrees"] is None:
+        ours = f"{p['ours']:.4f} ({p['ours_n']})"
     rough = "" if p["error_of_roughness"] is None else f", {p['error_of_roughness']:.2g}"
-    z = f"{p['z']:+.1f}" if p["agrees"] else f"**{p['z']:+.1f}**"
     cells = [p["figure"], p["series"], f"{p['x']:g}", ours, f"{p['published']:.4f}{bar} ({p['published_n']})"]
-    return "| " + " | ".join([*cells, f"{p['error_of_bars']:.2g}{rough}", f"{p['z_of_bars']:+.1f}, {z}"]) + " |"
+    return "| " + " | ".join([*cells, f"{p['error_of_bars']:.2g}{rough}", _z(p)]) + " |"
+
+
+def _z(p: dict) -> str:
+    if p["agrees"] is None:
+        return f"n = {p['ours_n']}, not judged"
+    z = f"{p['z']:+.1f}"
+    return f"{p['z_of_bars']:+.1f}, {z if p['agrees'] else f'**{z}**'}"
 
 
 def main(arguments: list[str]) -> None:
