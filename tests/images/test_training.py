@@ -4,6 +4,7 @@ import json
 import math
 import sys
 import types
+from typing import get_args
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ from winnow.errors import WinnowError
 from winnow.files import write_arrays
 from winnow.images import checkpoint, data, networks, pruning, sources, training
 from winnow.images.checkpoint import Progress
-from winnow.images.settings import ImageData, ImageNetwork, ImageSettings, Minibatch
+from winnow.images.settings import ImageData, ImageNetwork, ImagePruning, ImageSettings, Minibatch
 
 pytestmark = pytest.mark.usefixtures("library")
 
@@ -218,6 +219,19 @@ def test_the_same_seed_is_the_same_run():
     first, second = (training.run(image_settings(), problem(), 0.3, streams(4))[0] for _ in range(2))
     assert first == second
     assert first != training.run(image_settings(), problem(), 0.3, streams(5))[0]
+
+
+@pytest.mark.parametrize("changes", [{}, {"model": CONVOLUTIONAL} | TABLE_1])
+def test_at_fraction_0_every_method_is_the_same_run(changes):
+    """Why one run is enough for all of them: scoring touches neither the network nor another stream than its own."""
+    methods = get_args(ImagePruning.model_fields["method"].annotation)
+    runs = {name: training.run(image_settings(name, **changes), problem(), 0.0, streams()) for name in methods}
+    dense, network, masks = runs["imp"]
+    assert len(methods) == 10 and all(mask.all() for mask in masks.values())
+    for result, other, kept in runs.values():
+        assert result == dense
+        assert all(mask.all() for mask in kept.values())
+        assert all(map(torch.equal, other.state_dict().values(), network.state_dict().values()))
 
 
 def test_a_run_stops_below_eps():
