@@ -1,18 +1,23 @@
 """What all tests share: the compiled core, built once, and a processor left as it was found."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
-from winnow import core
-from winnow.core.build import build
+from winnow import core, paths
+from winnow.audit.records import CHECKOUT
 
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory):
-    path = tmp_path_factory.mktemp("core") / "libwinnow.so"
-    build(path)
-    core.load(path)
-    return path
+    """The core as its rule makes it, in a results/ folder with its records."""
+    folder = tmp_path_factory.mktemp("core")
+    command = [sys.executable, CHECKOUT / "workflow", "core", "--out", paths.CORE]
+    subprocess.run(command, cwd=folder, check=True)
+    core.load(folder / paths.CORE)
+    return folder / paths.CORE
 
 
 @pytest.fixture(autouse=True)

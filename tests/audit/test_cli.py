@@ -36,7 +36,7 @@ def test_who_looked_at_nothing_does_not_say_identical(capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["verify", "--config", "empty.yaml"], 4, "looked at 0 files, 0 records, 0 runs"),
+        (["verify", "--config", "empty.yaml"], 4, "looked at 0 files, 0 records, 0 runs, 0 copies"),
         (["sample", "5"], 4, "looked at 0 files, 0 records, 0 runs"),
         (["golden"], 4, "looked at 0 files, 0 records, 0 runs"),
         (["rederive", "results/a.parquet"], 4, "looked at 0 files, 0 records, 0 runs"),
@@ -45,6 +45,8 @@ def test_who_looked_at_nothing_does_not_say_identical(capsys):
         (["sample", "-1"], 2, "usage"),
         (["golden", "--update"], 6, "error: no golden values"),
         (["tolerance"], 6, "error: nothing to measure"),
+        (["publish", "--config", CHECKOUT / "config/ci.yaml"], 6, "error: results/"),
+        (["publish", "--config", "empty.yaml"], 6, "empty.yaml is not published: only config.yaml and"),
         (["export", "crate", "--config", "empty.yaml"], 6, "error: nothing to export"),
     ],
 )

@@ -1,5 +1,6 @@
 """Which results there are and what their records say: nothing is overlooked, nothing damaged is believed."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import pytest
 
 from winnow import files
 from winnow.audit.records import CHECKOUT, Recorder, lock, record_path
-from winnow.audit.results import Records, made_with, results, seen
+from winnow.audit.results import Records, classes, made_with, results, seen
 
 RUN = "results/a/runs/fraction-0/seed-0.parquet"
 
@@ -97,6 +98,19 @@ def test_a_damaged_record_is_none(folder, suffix, change):
     records = Records()
     assert records.get(RUN) and records.run(RUN)
     assert records.get(other) is None and records.run(other) is None
+
+
+def test_several_numerics_classes_are_told_from_one(folder):
+    for path, found in (("results/a.parquet", "1"), ("results/b.parquet", "2"), ("results/c.parquet", "1")):
+        make(path)
+        file = Path(record_path(path))
+        text = json.dumps(json.loads(file.read_text()) | {"numerics": {"numpy": found}})
+        file.write_text(text)
+        run = file.with_name(f"{file.stem}.run.json")
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        run.write_text(json.dumps(json.loads(run.read_text()) | {"record": digest}))
+    assert classes(["results/a.parquet", "results/c.parquet"], Records()) == {"numpy": "1"}
+    assert classes(results(), Records()) == {"numpy": "1+2"}
 
 
 def test_results_of_other_packages_than_the_locks_are_told_by_their_run_records(folder):

@@ -3,7 +3,6 @@
 `make test-slurm` runs it; `make test` does not. One run of the workflow serves all tests, because it takes minutes.
 """
 
-import hashlib
 import json
 import os
 import subprocess
@@ -11,12 +10,11 @@ import sys
 import time
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 import yaml
 from debian import need
 
-from winnow.audit.records import column_hash
+from winnow.audit import golden
 
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTER = ROOT / "tests/slurm/cluster.sh"
@@ -114,27 +112,20 @@ def run(cluster, tmp_path_factory):
     return folder, log.read_text(), jobs[0], code
 
 
-def columns(path: Path) -> dict[str, str]:
-    """The hash of every column of a table, as tests/golden/ci.json has it."""
-    table = pq.ParquetFile(path).read()
-    found = {}
-    for name in table.column_names:
-        digest = hashlib.sha256()
-        column_hash(digest, table[name].combine_chunks())
-        found[name] = digest.hexdigest()[:16]
-    return found
-
-
 def test_it_finishes_without_the_controller_for_a_while(run):
     folder, output, _, code = run
     assert code == 0, output
     assert not list(folder.rglob("*.tmp"))
 
 
-def test_every_two_layer_result_is_that_of_a_local_run(run):
-    golden = json.loads((ROOT / "tests/golden/ci.json").read_text())["files"]
-    for path in TABLES:
-        assert columns(run[0] / path) == {name: value[0] for name, value in golden[path]["columns"].items()}, path
+def test_every_two_layer_result_is_that_of_a_local_run(run, monkeypatch):
+    """But for last bits, where the processor is not of the golden values' numerics class."""
+    monkeypatch.chdir(run[0])
+    known = json.loads(golden.GOLDEN.read_text())["files"]
+    assert set(TABLES) <= set(known)
+    found, looked_at = golden.check()
+    assert looked_at["files"] >= len(TABLES)
+    assert [finding for finding in found if finding.path in TABLES and finding.code != 3] == []
 
 
 def test_a_cancelled_job_is_tried_again(cluster, run):

@@ -14,7 +14,7 @@ from project import ROOT
 
 PAGES = ["README.md", "results/README.md"]
 PAGES += sorted(
-    path.relative_to(ROOT).as_posix() for folder in ("config", "docs") for path in ROOT.glob(f"{folder}/*.md")
+    path.relative_to(ROOT).as_posix() for folder in ("config", "docs") for path in ROOT.glob(f"{folder}/**/*.md")
 )
 PROGRAM = re.compile(r"\(?(make|snakemake|python|pip|cd|pd\.\w+\() ?\S")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

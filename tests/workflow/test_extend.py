@@ -66,6 +66,8 @@ def extended(tmp_path_factory, library):
     (tree / "tiny.yaml").write_text(yaml.safe_dump(CONFIG))
     (tree / "results/core").mkdir(parents=True)
     shutil.copy(library, tree / "results/core")
+    compiled, taken = "subprocess.run(command, cwd=folder, check=True)", f"symlink_to({str(library.parents[1])!r})"
+    edit(tree, "tests/conftest.py", compiled, f'(folder / "results").{taken}')
     return tree
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..errors import WinnowError
-from . import crate, golden, tolerance
+from . import crate, docs, golden, tolerance
 from .records import CHECKOUT, RESULTS
 from .rederive import rederive, sample
 from .results import Finding
@@ -73,8 +73,11 @@ def main(arguments: list[str]) -> int:
     one.add_argument("file")
     one = commands.add_parser("golden", parents=[shared], help="compare with the values of config/ci.yaml kept in git")
     one.add_argument("--update", action="store_true", help="take the values of this run from now on; review the change")
-    one = commands.add_parser("tolerance", help="measure how far results may be off in another numerics class")
-    one.add_argument("--seed", type=int, default=0, help="which jobs")
+    commands.add_parser("tolerance", help="measure how far results may be off in another numerics class")
+    one = commands.add_parser(
+        "publish", help="copy figures, claims and scorecard into the configuration's folder in docs/"
+    )
+    one.add_argument("--config", type=Path, default=CHECKOUT / "config.yaml", help="the configuration that was run")
     one = commands.add_parser("export", help="write results, code and history as a Workflow Run RO-Crate")
     one.add_argument("folder", type=Path, help="a new folder")
     one.add_argument("--config", type=Path, default=CHECKOUT / "config.yaml", help="the configuration that was run")
@@ -114,7 +117,9 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "golden":
         golden.update()
     elif options.command == "tolerance":
-        tolerance.update(options.seed)
+        tolerance.update()
+    elif options.command == "publish":
+        docs.publish(options.config.resolve())
     elif options.command == "export":
         crate.export(options.folder, options.config.resolve())
     return 0

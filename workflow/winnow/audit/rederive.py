@@ -3,16 +3,14 @@
 import json
 import os
 import random
-import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from .compare import allowed, verdicts
 from .records import CHECKOUT, RESULTS, record_path, sha256
 from .results import Finding, Records, environment, has_hash, made_with, results, seen
-
-TOLERANCE = CHECKOUT / "workflow/tolerance.json"
 
 
 def rederive(paths: list[str]) -> tuple[list[Finding], dict[str, int]]:
@@ -42,13 +40,13 @@ def _rederive(path: str, records: Records) -> list[Finding]:
         run = run_again(record, Path(folder))
         if run.returncode:
             return [Finding(1, path, f"cannot be derived again: {run.stderr.strip().splitlines()[-1]}")]
-        return compare(record, Path(folder))
+        return compare(record, Path(folder), records)
 
 
 def run_again(record: dict, folder: Path, **environment: str) -> subprocess.CompletedProcess:
-    """Run a recorded step in a folder that holds links to its inputs and nothing else."""
+    """Run a recorded step in a folder that gets links to those of its inputs that it does not hold yet."""
     for name in record["inputs"]:
-        if name.startswith(f"{RESULTS}/"):
+        if name.startswith(f"{RESULTS}/") and not (folder / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).symlink_to(os.path.abspath(name))
     command = [sys.executable, CHECKOUT / "workflow", record["step"], *record["command"]]
@@ -56,64 +54,16 @@ def run_again(record: dict, folder: Path, **environment: str) -> subprocess.Comp
     return subprocess.run(command, cwd=folder, env=os.environ | threads | environment, capture_output=True, text=True)
 
 
-def compare(record: dict, folder: Path) -> list[Finding]:
+def compare(record: dict, folder: Path, records: Records) -> list[Finding]:
     """Every output of a job against what the same job wrote into another folder."""
     first = next(iter(record["outputs"]))
     again = json.loads((folder / record_path(first)).read_text())
     same_class = all(again["numerics"].get(k) == v for k, v in record["numerics"].items())
-    allowed = json.loads(TOLERANCE.read_text())["steps"].get(record["step"], {})
-    findings, tables = [], []
-    for path, known in record["outputs"].items():
-        new = again["outputs"].get(path)
-        if new == known:
-            findings.append(Finding(0, path, "identical"))
-        elif new and "content" in known and new["content"] == known["content"]:
-            findings.append(Finding(0, path, "identical contents"))
-        elif path.endswith(".parquet"):
-            distances = difference(path, folder / path)
-            beyond = [column for column, far in distances.items() if same_class or not far <= allowed.get(column, 0)]
-            told = ", ".join(f"{column} by {far:.3g}" for column, far in distances.items())
-            tables.append(Finding(1 if beyond else 3, path, f"differs: {told}"))
-        elif path.endswith(".json") and not same_class and words(path) == words(folder / path):
-            findings.append(Finding(3, path, "differs in its numbers, with the same verdicts"))
-        else:
-            findings.append(Finding(1, path, "differs"))
-    # A picture has no tolerance of its own: in another class it is as good as the numbers that its job wrote.
-    excused = not same_class and tables and all(finding.code == 3 for finding in tables)
-    return tables + [Finding(3, f.path, f.what) if f.code == 1 and excused else f for f in findings]
-
-
-def words(path: str | Path) -> object:
-    """A JSON file without its numbers: the verdicts that must not depend on the numerics class."""
-
-    def stripped(value):
-        if isinstance(value, dict):
-            return {key: stripped(v) for key, v in value.items()}
-        if isinstance(value, list):
-            return [stripped(v) for v in value]
-        return re.sub(r"[-+]?[0-9.]+(e-?[0-9]+)?", "#", value) if isinstance(value, str) else type(value).__name__
-
-    return stripped(json.loads(Path(path).read_text()))
-
-
-def difference(ours: str | Path, theirs: str | Path) -> dict[str, float]:
-    """How far two tables are apart, by column: the largest absolute difference; infinite where they are no numbers."""
-    import numpy as np
-    import pyarrow.parquet as pq
-
-    a, b = (pq.read_table(path, partitioning=None) for path in (ours, theirs))
-    if a.schema.types != b.schema.types or a.column_names != b.column_names or a.num_rows != b.num_rows:
-        return {"shape": float("inf")}
-    found = {}
-    for name in a.column_names:
-        if not a[name].equals(b[name]):
-            x, y = a[name].to_numpy(), b[name].to_numpy()
-            numbers = x.dtype.kind in "if" and y.dtype.kind in "if"
-            if numbers and np.array_equal(np.isnan(x.astype(float)), np.isnan(y.astype(float))):
-                found[name] = float(np.nanmax(np.abs(x.astype(float) - y.astype(float)), initial=0))
-            else:
-                found[name] = float("inf")
-    return {name: far for name, far in found.items() if far}  # NaN is equal to itself
+    whole = {path for path, known in record["outputs"].items() if has_hash(path, known["sha256"])}
+    pairs = {path: (path, folder / path) for path in record["outputs"] if path in whole}
+    damaged = [path for path in record["outputs"] if path not in whole]
+    findings = [Finding(4, path, f"is missing or not the file that `{record['step']}` wrote") for path in damaged]
+    return findings + verdicts(pairs, None if same_class else allowed(first, record, records))
 
 
 def sample(n: int, seed: int) -> tuple[list[Finding], dict[str, int]]:

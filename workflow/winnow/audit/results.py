@@ -82,6 +82,15 @@ def seen(paths: Iterable[str], records: Records) -> dict[str, int]:
     return {"files": len(paths), "records": len(jobs), "runs": sum("/runs/" in path for path in paths)}
 
 
+def classes(paths: Iterable[str], records: Records) -> dict[str, str]:
+    """The numerics classes that results were made in, by library; several of one library are joined with `+`."""
+    found = {}
+    for record in {id(record): record for path in paths if (record := records.get(path))}.values():
+        for library, digest in record["numerics"].items():
+            found.setdefault(library, set()).add(digest)
+    return {library: "+".join(sorted(digests)) for library, digests in sorted(found.items())}
+
+
 def environment() -> list[Finding]:
     """Installed packages that are not at the version of the lock."""
     pins = lock()

@@ -4,12 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ..errors import WinnowError
-from . import records
+from . import docs, records
 from .plan import planned
 from .records import CHECKOUT, REQUIREMENTS, RESULTS, located, sha256
 from .results import Finding, Records, environment, made_with, results, seen, short
-
-PUBLISHED = ("figures", "claims.md", "claims.json", "scorecard.md", "scorecard.json")  # what docs/ copies
 
 
 def verify(config: Path) -> tuple[list[Finding], dict[str, int]]:
@@ -36,9 +34,8 @@ def verify(config: Path) -> tuple[list[Finding], dict[str, int]]:
         findings += _inputs_of(path, record, hashes, known) + _code_of(path, record)
     for path in present:  # each output has a run record of its own, and one of them may be another run's
         findings += made_with(path, known.run(path)) if known.run(path) else []
-    if Path.cwd() == CHECKOUT and config == CHECKOUT / "config.yaml":
-        findings += _docs(hashes)
-    return findings, seen(present, known)
+    copied, copies = docs.check(config, hashes, known, expected)
+    return findings + copied, seen(present, known) | {"copies": copies}
 
 
 def _records_of(present: list[str], hashes: dict[str, str], known: Records) -> list[Finding]:
@@ -101,16 +98,3 @@ def _flat(value: object, key: str = "") -> dict[str, object]:
     if not isinstance(value, dict):
         return {key: value}
     return {name: leaf for k, v in value.items() for name, leaf in _flat(v, f"{key}.{k}".lstrip(".")).items()}
-
-
-def _docs(hashes: dict[str, str]) -> list[Finding]:
-    """Copies in docs/ that are not the results."""
-    copies = [p for name in PUBLISHED for p in (CHECKOUT / "docs").glob(f"{name}/*" if name == "figures" else name)]
-    pairs = [
-        (p.relative_to(CHECKOUT).as_posix(), f"{RESULTS}/{p.relative_to(CHECKOUT / 'docs').as_posix()}") for p in copies
-    ]
-    return [
-        Finding(1, copy, f"is not {original} (`make publish` copies it)")
-        for copy, original in pairs
-        if hashes.get(original) != sha256(CHECKOUT / copy)
-    ]
