@@ -127,7 +127,7 @@ def test_an_edited_module_reruns_its_jobs_and_what_follows(tree, edited, module,
 
 
 def test_one_more_seed_adds_its_own_jobs_only(tree, edited):
-    edited("config/ci.yaml", "seeds: 6\n    seeds_per_job: 6", "seeds: 7\n    seeds_per_job: 6")
+    edited("config/ci.yaml", "seeds: 6\n    seeds_per_job: 6\n  fig3a", "seeds: 7\n    seeds_per_job: 6\n  fig3a")
     jobs = planned(tree)
     assert jobs == {"data_fig5_1": 1, "train_fig5_1": 3} | dict.fromkeys(
         ["collect_fig5", "fig5a", "fig5b", "all", *SCORED], 1
