@@ -1,5 +1,5 @@
 # make figures   installs what is needed into .venv and rebuilds every figure
-# make test      linters and tests
+# make test      linters and tests: make test-modules and make test-dag side by side
 # make test-slurm  the workflow on a real Slurm of two nodes on this machine (needs root)
 # make growth    what planning, collecting and finding nothing to do cost at 10,000 runs
 # make bench     the compiled core against torch and jax
@@ -26,7 +26,7 @@ SNAKEMAKE = $(RUN) -m snakemake --cores $(call quoted,$(CORES)) --configfile $(c
 INSIDE = checkout="$$PWD" python="$$(realpath -ms $(RUN))" config="$$(realpath -ms $(call quoted,$(CONFIG)))" \
 	&& cd $(call quoted,$(DIR)) &&
 
-.PHONY: env figures test test-slurm growth audit golden report bench publish clean
+.PHONY: env figures test test-modules test-dag test-slurm growth audit golden report bench publish clean
 .DEFAULT_GOAL = figures
 
 env:
@@ -54,7 +54,14 @@ test: env
 	$(RUN) -m ruff format --check
 	$(RUN) -m snakefmt --check Snakefile workflow/rules
 	$(RUN) -m snakemake --lint
-	$(RUN) -m pytest
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going test-modules test-dag
+
+# Most tests use one core. Each half prints when it is done; tests that call make are not part of this make.
+test-modules:
+	env --unset=MAKEFLAGS $(RUN) -m pytest --ignore=tests/workflow
+
+test-dag:
+	env --unset=MAKEFLAGS $(RUN) -m pytest tests/workflow
 
 test-slurm: env
 	$(RUN) -m pip install --quiet --requirement envs/slurm.txt
