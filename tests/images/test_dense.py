@@ -20,7 +20,7 @@ def write_run(path, method: str, fraction: float = 0.0, seed: int = 3) -> str:
 
 def test_a_copy_is_the_file_that_training_by_that_method_would_have_written(tmp_path):
     runs = [write_run(tmp_path / f"imp-{seed}.parquet", "imp", seed=seed) for seed in (3, 4)]
-    out = [str(tmp_path / f"{method}-{seed}.parquet") for seed in (3, 4) for method in ("erk", "snip")]
+    out = [str(tmp_path / f"{method}-{seed}.parquet") for method in ("erk", "snip") for seed in (3, 4)]
     main(["--runs", *runs, "--methods", "erk", "snip", "--out", *out])
     for seed in (3, 4):
         for method in ("erk", "snip"):
@@ -45,5 +45,5 @@ def test_what_is_no_dense_run_is_refused_and_nothing_written(tmp_path, make, mes
 
 
 def test_the_files_must_be_as_many_as_methods_and_runs(tmp_path):
-    with pytest.raises(WinnowError, match="--out: 1 files; must be one for each of 2 methods and each run"):
+    with pytest.raises(WinnowError, match="--out: 1 files; must be one for each of 1 runs and 2 methods"):
         main(["--runs", "a", "--methods", "erk", "snip", "--out", "b"])

@@ -1,5 +1,6 @@
 """When `fractions` or the methods are edited: what rests on another level of imp now is made anew, and nothing else."""
 
+import itertools
 import json
 import re
 import shutil
@@ -13,8 +14,10 @@ import yaml
 from project import ROOT, snakemake
 
 
-def edit(folder: Path, fractions: list[float], methods: tuple[str, ...] = ("imp", "shuffled_imp")) -> None:
-    """Write the configuration of a folder: a small network on digits, at some fractions, by some methods."""
+def edit(
+    folder: Path, fractions: list[float], methods: tuple[str, ...] = ("imp", "shuffled_imp"), seeds: int = 1
+) -> None:
+    """Write the configuration of a folder: a small network on digits, by some methods, all seeds in one job."""
     experiment = {
         "kind": "images",
         "data": {"source": "digits", "n_test": 1500},
@@ -22,7 +25,8 @@ def edit(folder: Path, fractions: list[float], methods: tuple[str, ...] = ("imp"
         "training": {"epochs": 2, "batch_size": 32},
         "axes": {"method": list(methods)},
         "fractions": fractions,
-        "seeds": 1,
+        "seeds": seeds,
+        "seeds_per_job": seeds,
     }
     (folder / "tiny.yaml").write_text(yaml.safe_dump({"experiments": {"tiny": experiment}, "figures": []}))
 
@@ -40,7 +44,7 @@ def run_at(fraction: float, method: str = "imp") -> str:
 
 def trained(output: str) -> set[str]:
     """The stages whose jobs a run of Snakemake counted."""
-    return set(re.findall(r"^train_tiny_(\w+)_\{seed\} +\d+$", output, re.MULTILINE))
+    return set(re.findall(r"^train_tiny_(\w+)_(?:\{seed\}|0) +\d+$", output, re.MULTILINE))
 
 
 def new(folder: Path, library: Path, fractions: list[float]) -> Path:
@@ -82,17 +86,17 @@ def test_a_level_above_renews_the_level_that_hands_it_its_mask_and_none_below(sc
 
 def test_the_dense_network_is_trained_once_and_a_method_more_needs_a_copy(library, tmp_path):
     folder, methods = new(tmp_path, library, [0]), ("erk", "imp", "snip")
-    edit(folder, [0], methods)
-    runs = [run_at(0, method) for method in methods]
-    assert trained(ask(folder, *runs)) == {"imp_0"}
-    tables = [pq.read_table(folder / run, partitioning=None) for run in runs]
-    assert [set(table["method"].to_pylist()) for table in tables] == [{method} for method in methods]
-    erk, imp, snip = (table.drop_columns("method") for table in tables)
-    assert erk.equals(imp) and snip.equals(imp)
+    edit(folder, [0], methods, seeds=2)
+    assert trained(ask(folder, "results/tiny/metrics.parquet")) == {"imp_0"}
+    table = pq.read_table(folder / "results/tiny/metrics.parquet").to_pandas()
+    assert set(zip(table.method, table.seed, strict=True)) == set(itertools.product(methods, (0, 1)))
+    erk, imp, snip = (part.drop(columns=["method", "run"]).to_numpy().tolist() for _, part in table.groupby("method"))
+    assert erk == imp == snip
+    assert len({tuple(losses) for losses in table.groupby("seed").train_loss.apply(set)}) == 2
 
     kept = (folder / run_at(0)).stat().st_mtime_ns
-    edit(folder, [0], (*methods, "grasp"))
-    assert trained(ask(folder, *runs, run_at(0, "grasp"))) == set()
+    edit(folder, [0], (*methods, "grasp"), seeds=2)
+    assert trained(ask(folder, "results/tiny/metrics.parquet")) == set()
     assert (folder / run_at(0)).stat().st_mtime_ns == kept
     said = {}
     for command in ("rederive", "trace"):

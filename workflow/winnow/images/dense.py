@@ -31,10 +31,12 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python workflow dense-run", description=main.__doc__)
     parser.add_argument("--runs", nargs="+", required=True, help="one parquet per seed, at fraction 0")
     parser.add_argument("--methods", nargs="+", required=True, help="the other methods")
-    parser.add_argument("--out", nargs="+", required=True, help="for each seed one parquet per method")
+    parser.add_argument("--out", nargs="+", required=True, help="for each method one parquet per seed")
     options = parser.parse_args(arguments)
-    n = len(options.methods)
-    if len(options.out) != n * len(options.runs):
-        raise WinnowError(f"--out: {len(options.out)} files; must be one for each of {n} methods and each run")
+    n, methods = len(options.runs), options.methods
+    if len(options.out) != n * len(methods):
+        raise WinnowError(
+            f"--out: {len(options.out)} files; must be one for each of {n} runs and {len(methods)} methods"
+        )
     for i, run in enumerate(options.runs):
-        copies(run, options.methods, options.out[i * n : (i + 1) * n])
+        copies(run, methods, options.out[i::n])
