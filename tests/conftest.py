@@ -3,11 +3,15 @@
 import subprocess
 import sys
 
+import hypothesis
 import pytest
 import torch
 
 from winnow import core, paths
 from winnow.audit.records import CHECKOUT
+
+hypothesis.settings.register_profile("any speed", deadline=None)  # no test is timed
+hypothesis.settings.load_profile("any speed")
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ def start(seed=0, neurons=9, d=40, classes=1, n=23, power=1, **more):
     return compressed(mask, w, output, power), core.Examples(inputs, patches, labels), w, mask
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(
     seed=st.integers(0, 10**6),
     neurons=st.integers(1, 30),

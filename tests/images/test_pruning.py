@@ -80,7 +80,7 @@ def test_a_synflow_score_that_overflows_is_not_blamed_on_the_network():
         pruning.draw(ImagePruning(method="synflow"), network, 0.5, inputs, labels, rng())
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.sampled_from([m for m in ALL_AT_START if m != "bernoulli"]), st.floats(0, 0.99), st.booleans())
 def test_every_method_has_the_exact_size(method, fraction, output):
     network = networks.build(ImageNetwork(hidden=[5, 4]), (1, 2, 3), 3, rng())
@@ -91,7 +91,7 @@ def test_every_method_has_the_exact_size(method, fraction, output):
     assert len(masks) == (3 if output else 2)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=25), st.lists(st.floats(0, 0.999), min_size=2, max_size=6))
 def test_layerwise_masks_have_the_same_share_of_every_layer_and_are_nested(sizes, fractions):
     weights = {str(i): torch.empty(size) for i, size in enumerate(sizes)}
@@ -367,7 +367,7 @@ def share_on_paths(layers, shapes, masks):
     return sum(n for start, end, n in edges if start in ahead and end in behind) / max(1, total(masks))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.sampled_from(["mlp", "resnet"]), st.floats(0, 1), st.booleans(), st.integers(0, 100))
 def test_the_connected_share_is_that_of_the_weights_on_paths(architecture, fraction, output, seed):
     model = ImageNetwork(architecture=architecture, hidden=[7, 6, 5], depth=8, width=3)
