@@ -19,6 +19,7 @@ KINDS = {name: experiment["kind"] for name, experiment in CI["experiments"].item
 TWO_LAYER = tuple(name for name, kind in KINDS.items() if kind == "two_layer")
 SCORED = {"scorecard", "page_scorecard"}
 IMAGES = tuple(name for name, kind in KINDS.items() if kind == "images")
+SHARING = tuple(name for name in IMAGES if "method" in CI["experiments"][name]["axes"])  # one dense run for all methods
 
 
 def planned(tree: Path, *arguments: str) -> dict[str, int]:
@@ -31,7 +32,7 @@ def planned(tree: Path, *arguments: str) -> dict[str, int]:
 
 def stages(tree: Path) -> set[str]:
     """The stages and experiments that a dry run plans, without batch numbers."""
-    return {re.sub(r"(_(start|imp_\d+|shuffled_\d+))?_(\d+|seed)$", "", rule) for rule in planned(tree)} - {"all"}
+    return {re.sub(r"(_(start|dense|imp_\d+|shuffled_\d+))?_(\d+|seed)$", "", rule) for rule in planned(tree)} - {"all"}
 
 
 def produced(tree: Path) -> dict[str, bytes]:
@@ -109,6 +110,7 @@ def test_touching_every_source_reruns_nothing(tree):
         ("images/data.py", {"data", "train"}, IMAGES),
         ("two_layer/settings.py", {"data", "train"}, TWO_LAYER),
         ("images/settings.py", {"data", "train"}, IMAGES),
+        ("images/dense.py", {"dense"}, SHARING),
         ("collect.py", {"collect"}, TWO_LAYER + IMAGES),
         ("figures/style.py", set(), ()),
     ],
@@ -116,9 +118,10 @@ def test_touching_every_source_reruns_nothing(tree):
 def test_an_edited_module_reruns_its_jobs_and_what_follows(tree, edited, module, reruns, experiments):
     first = next(line for line in (tree / "workflow/winnow" / module).read_text().splitlines() if line)
     edited(f"workflow/winnow/{module}", first, first + " ")
-    order = ["data", "train", "collect"]
+    order = ["data", "train", "dense", "collect"]
     after = set(order[min(order.index(r) for r in reruns if r != "core") :]) if reruns else set()
     expected = {f"{stage}_{e}" for stage in after | (reruns - {"core"}) for e in experiments} | (reruns & {"core"})
+    expected -= {f"dense_{e}" for e in set(experiments) - set(SHARING)}
     drawn = {f for f in CI["figures"] if not experiments or set(FIGURES[f].experiments) & set(experiments)}
     if module == "two_layer/settings.py":  # one selection of rows serves all figures, and it knows these settings
         drawn = set(CI["figures"])
