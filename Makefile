@@ -57,10 +57,10 @@ test: env
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going test-modules test-dag
 
 # Most tests use one core. Each half prints when it is done; tests that call make are not part of this make.
-test-modules:
+test-modules: env
 	env --unset=MAKEFLAGS $(RUN) -m pytest --ignore=tests/workflow
 
-test-dag:
+test-dag: env
 	env --unset=MAKEFLAGS $(RUN) -m pytest tests/workflow
 
 test-slurm: env

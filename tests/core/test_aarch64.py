@@ -1,11 +1,11 @@
 """Beyond x86: the kernels, cross-compiled and run under an emulator, give the bytes that this processor gives."""
 
 import platform
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from debian import need
 
 from winnow import core
 from winnow.core import build
@@ -28,8 +28,7 @@ def driver(folder, compiler, isas):
 def test_an_arm_processor_computes_the_same_bytes(tmp_path):
     if platform.machine() != "x86_64":
         pytest.skip("this is no x86-64: its own bytes are what the other tests look at")
-    if missing := [tool for tool in (COMPILER, EMULATOR, "g++") if shutil.which(tool) is None]:
-        pytest.skip(f"{', '.join(missing)} not installed (Debian: g++-aarch64-linux-gnu, qemu-user)")
+    need({COMPILER: "g++-aarch64-linux-gnu", EMULATOR: "qemu-user", "g++": "g++"})
     for folder in ("x86", "arm"):
         (tmp_path / folder).mkdir()
     here = driver(tmp_path / "x86", "g++", build.ISAS)

@@ -39,6 +39,15 @@ def test_the_variants_of_random_pruning_have_their_distance_from_the_published_c
     assert any(": 0.10 from the paper" in text.get_text() for text in figure.axes[0].get_legend().get_texts())
 
 
+def test_no_axis_shows_accuracies_that_there_are_not():
+    """Two seeds of 100 and 90 % have a t interval up to 158 %, which stands in the data."""
+    table = made_up.images("fig3a")
+    table = table[table.seed < 2].assign(test_error=lambda rows: 0.1 * rows.seed)
+    data, figure = real.fig3a({"fig3a": table})
+    assert data[data.metric == "test_accuracy"].high.max() > 150
+    assert max(axes.get_ylim()[1] for axes in figure.axes if axes.get_ylabel() == "test accuracy (%)") <= 101
+
+
 @pytest.mark.parametrize(("name", "points", "dense"), [("fig3b", 17, 93.5945), ("fig4", 10, None)])
 def test_figures_of_cifar10_show_the_paper_only_over_the_whole_of_it(name, points, dense):
     part, _ = getattr(real, name)({name: made_up.images(name, "cifar10-part")})

@@ -2,12 +2,12 @@
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from debian import need
 
 from winnow.config.base import RunSettings
 from winnow.core.build import build
@@ -97,8 +97,7 @@ def test_the_instructions_of_a_processor_change_no_byte(expected, library, facto
 
 
 def test_another_compiler_changes_no_byte(expected, monkeypatch, tmp_path):
-    if shutil.which("clang++") is None:
-        pytest.skip("clang++ is not installed")
+    need({"clang++": "clang"})
     monkeypatch.setenv("CXX", "clang++")
     build(tmp_path / "clang.so")
     folder, found = expected

@@ -64,6 +64,7 @@ def _accuracies(metrics: pd.DataFrame, number: str) -> tuple[pd.DataFrame, Figur
             line_with_interval(gain, over_density(gained), label, colour, marker)
             parts.append(gained.assign(series=series, metric=f"{split}_gain", source="winnow"))
         level.set_ylabel(f"{split} accuracy (%)")
+        level.set_ylim(top=min(level.get_ylim()[1], 101))  # the interval of few seeds may end where no accuracy does
         _gain_axis(gain, split)
         density_axis(gain, table.fraction.unique())
     for axes in grid.flat:

@@ -1,14 +1,26 @@
 """Programs that a test needs from Debian: installed where that is allowed, else the test says what it lacks."""
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
 
 def need(packages: dict[str, str]) -> None:
-    """Install the packages of missing programs (program: package), or skip and say why that cannot be done."""
+    """Install the packages of missing programs (program: package), or skip and say why that cannot be done.
+
+    One test at a time, as apt-get has one lock and the tests run in two halves side by side.
+    """
+    with open(Path(tempfile.gettempdir(), f"winnow-apt-{os.geteuid()}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _install(packages)
+
+
+def _install(packages: dict[str, str]) -> None:
     paths = os.pathsep.join([os.environ["PATH"], "/usr/sbin"])
     missing = [package for program, package in packages.items() if not shutil.which(program, path=paths)]
     if not missing:
