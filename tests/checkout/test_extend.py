@@ -11,7 +11,14 @@ import yaml
 from project import EXIT_SOON, KEPT, ROOT
 
 PAGE = (ROOT / "docs/EXTEND.md").read_text()
-TESTS = ("pyproject.toml", "tests/conftest.py", "tests/config", "tests/two_layer/test_pruning.py", "tests/images")
+TESTS = (
+    "pyproject.toml",
+    "tests/conftest.py",
+    "tests/debian.py",
+    "tests/config",
+    "tests/two_layer/test_pruning.py",
+    "tests/images",
+)
 METHODS = {"method": ["bernoulli", "leading"]}
 CONFIG = {
     "experiments": {
