@@ -36,6 +36,10 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
 
+    def __deepcopy__(self, memo: dict) -> Self:
+        """Itself, which never changes: pandas copies what is attached to a table with every selection of rows."""
+        return self
+
 
 class Settings(Strict):
     """What the settings of every kind of experiment can do: sections of keys, of which any can be swept."""

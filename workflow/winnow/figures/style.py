@@ -63,4 +63,5 @@ def save(figure: Figure, paths: dict[str, str | Path]) -> None:
     for suffix, path in paths.items():
         with atomic(path) as temporary:
             figure.savefig(temporary, format=suffix, metadata=NO_DATES[suffix])
+        figure.set_layout_engine("none")  # panels stay where the first file has them; finding the places takes seconds
     plt.close(figure)
