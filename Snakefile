@@ -1,4 +1,5 @@
 # Winnow: every figure from one DAG. This file is the table of contents; the stages are in workflow/rules/.
+import itertools
 import json
 import os
 import sys

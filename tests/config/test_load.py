@@ -52,6 +52,7 @@ def test_the_configurations_of_the_project_are_valid(path):
         ("experiments.fig5.seeds", [-1], r"fig5\.seeds\[0\] = -1: .* greater than or equal to 0"),
         ("experiments.fig5.seeds", 0, r"fig5\.seeds = 0: .* greater than or equal to 1"),
         ("experiments.fig5.seeds_per_job", 0, r"fig5\.seeds_per_job = 0"),
+        ("experiments.fig5.fractions_per_job", 0, r"fig5\.fractions_per_job = 0"),
         ("experiments.fig5.data.n_train", 0, r"fig5\.data\.n_train = 0: .* greater than or equal to 1"),
         ("experiments.fig5.data.n_trian", 5, r"fig5\.data\.n_trian = 5: unknown key; allowed: .*n_train"),
         ("experiments.fig5.training.loss", "hinge", r"fig5\.training\.loss = \"hinge\": .*'logistic' or"),
@@ -164,11 +165,19 @@ def test_batches_are_seed_over_seeds_per_job():
     assert load(SMALL).experiments["fig5"].batches == {"{seed}": ["{seed}"]}
 
 
+def test_parts_are_places_in_the_list_over_fractions_per_job():
+    tree = changed("experiments.fig5.fractions_per_job", 2)
+    tree["experiments"]["fig5"]["fractions"] = [0.5, 0, 0.9]
+    assert load(tree).experiments["fig5"].parts == {"0": ["0.5", "0"], "1": ["0.9"]}
+    assert load(SMALL).experiments["fig5"].parts == {"{fraction}": ["{fraction}"]}
+
+
 def test_the_settings_of_a_run_hold_no_grid():
     settings = load(SMALL).run_settings("fig5")
     more_seeds = load(changed("experiments.fig5.seeds", 9)).run_settings("fig5")
     assert settings == more_seeds
-    assert not {"fractions", "seeds", "axes", "seeds_per_job"} & set(settings.model_dump()["settings"])
+    grid = {"fractions", "seeds", "axes", "seeds_per_job", "fractions_per_job"}
+    assert not grid & set(settings.model_dump()["settings"])
 
 
 def test_claims_are_judged_from_what_is_configured():

@@ -27,7 +27,7 @@ SMALL = {
 def jobs(tmp_path, library):
     """Write settings and data, then train by the step's own command: returns a function of settings and seeds."""
 
-    def train(seeds, fraction="0.5", name="a", **changes):
+    def train(seeds, fractions=("0.5",), name="a", **changes):
         tree = {section: SMALL[section] | changes.get(section, {}) for section in SMALL}
         run = RunSettings[TwoLayerSettings](
             experiment="demo", root_seed=7, settings=TwoLayerSettings(kind="two_layer", **tree)
@@ -36,10 +36,11 @@ def jobs(tmp_path, library):
         write_json(settings, run.model_dump())
         folder = settings.parent
         arrays = [str(folder / f"seed-{seed}.npz") for seed in seeds]
-        outs = [str(folder / f"seed-{seed}.parquet") for seed in seeds]
+        more = [f"-{fraction}" for fraction in fractions[1:]]
+        outs = [str(folder / f"seed-{seed}{fraction}.parquet") for seed in seeds for fraction in ("", *more)]
         common = ["--settings", str(settings), "--seeds", *map(str, seeds)]
         data.main([*common, "--out", *arrays])
-        training.main([*common, "--core", str(library), "--fraction", fraction, "--data", *arrays, "--out", *outs])
+        training.main([*common, "--core", str(library), "--fraction", *fractions, "--data", *arrays, "--out", *outs])
         return outs
 
     return train
@@ -99,6 +100,20 @@ def test_seeds_per_job_never_changes_a_byte(jobs):
     alone = [Path(jobs([seed], name=f"alone-{seed}")[0]).read_bytes() for seed in (0, 1, 2)]
     assert together == alone
     assert len(set(together)) == 3
+
+
+@pytest.mark.parametrize("kind", ["binary", "theory"])
+def test_fractions_per_job_never_changes_a_byte(jobs, kind):
+    changes = THEORY | {"training": THEORY["training"] | {"max_steps": 20}} if kind == "theory" else {}
+    fractions = ["0.5", "0", "0.9"]
+    together = [Path(out).read_bytes() for out in jobs([0, 1], fractions, name="together", **changes)]
+    alone = {
+        (seed, fraction): Path(jobs([seed], [fraction], name=f"alone-{seed}-{fraction}", **changes)[0]).read_bytes()
+        for seed in (0, 1)
+        for fraction in fractions
+    }
+    assert together == list(alone.values())
+    assert len(set(together)) == 6
 
 
 def test_training_stops_at_the_first_step_below_eps(jobs):
@@ -217,7 +232,7 @@ def test_milestones_are_evaluated_at_their_first_step_and_change_nothing_else(jo
 
 
 def test_theory_runs_carry_the_decomposition_and_a_warning(jobs, capsys):
-    (path,) = jobs([0], fraction="0.9", **THEORY)
+    (path,) = jobs([0], fractions=["0.9"], **THEORY)
     table = pq.read_table(path).to_pandas()
     assert (table.groupby("seed")[["classes_missing", "signal_neurons"]].nunique() == 1).all(axis=None)
     assert len(table.signal_strength.iloc[-1]) == 24

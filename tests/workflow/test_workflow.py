@@ -32,7 +32,8 @@ def planned(tree: Path, *arguments: str) -> dict[str, int]:
 
 def stages(tree: Path) -> set[str]:
     """The stages and experiments that a dry run plans, without batch numbers."""
-    return {re.sub(r"(_(start|dense|imp_\d+|shuffled_\d+))?_(\d+|seed)$", "", rule) for rule in planned(tree)} - {"all"}
+    batch = r"(_(start|dense|imp_\d+|shuffled_\d+))?_([\d-]+|seed)$"
+    return {re.sub(batch, "", rule) for rule in planned(tree)} - {"all"}
 
 
 def produced(tree: Path) -> dict[str, bytes]:

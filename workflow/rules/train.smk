@@ -11,21 +11,21 @@
 
 
 for name, experiment in CONFIG.of_kind("two_layer").items():
-    for batch, seeds in experiment.batches.items():
+    for (part, fractions), (batch, seeds) in itertools.product(experiment.parts.items(), experiment.batches.items()):
 
         rule:
-            """Train the runs of one fraction and a batch of seeds, each to a file of its own."""
+            """Train the runs of a part of the fractions and a batch of seeds, each to a file of its own."""
             name:
-                f"train_{name}_{batch}"
+                f"train_{name}_{batch}" if experiment.fractions_per_job == 1 else f"train_{name}_{part}-{batch}"
             input:
                 paths.sources(STEPS["train"]),
                 core=paths.CORE,
                 settings=paths.settings(name),
                 data=expand(paths.data(name, experiment.data_axes), seed=seeds, allow_missing=True),
             output:
-                expand(paths.run(name, list(experiment.axes)), seed=seeds, allow_missing=True),
+                expand(paths.run(name, list(experiment.axes)), seed=seeds, fraction=fractions, allow_missing=True),
             log:
-                paths.log(name, "train", *paths.folders([*experiment.axes, "fraction"]), f"seeds-{batch}"),
+                paths.log(name, "train", *paths.folders(list(experiment.axes)), f"fractions-{part}", f"seeds-{batch}"),
             wildcard_constraints:
                 **experiment.wildcard_constraints,
             group:
@@ -36,10 +36,11 @@ for name, experiment in CONFIG.of_kind("two_layer").items():
             params:
                 code=paths.code,
                 point=[f"{axis}={{{axis}}}" for axis in experiment.axes],
+                fractions=fractions,
                 seeds=seeds,
             shell:
                 "python {params.code:q} train --settings {input.settings:q} --core {input.core:q} --set {params.point:q}"
-                " --fraction {wildcards.fraction:q} --seeds {params.seeds:q}"
+                " --fraction {params.fractions:q} --seeds {params.seeds:q}"
                 " --data {input.data:q} --out {output:q} 2> {log:q}"
 
 

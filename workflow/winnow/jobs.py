@@ -20,10 +20,9 @@ def arguments(step: str, purpose: str | None, out: str) -> argparse.ArgumentPars
 
 
 def training_arguments(step: str, purpose: str | None) -> argparse.ArgumentParser:
-    """The command line of a step that trains the runs of one fraction."""
+    """The command line of a step that trains runs; a step adds which fractions of its weights are pruned."""
     parser = arguments(step, purpose, "parquet")
     parser.add_argument("--core", required=True, help="the compiled core")
-    parser.add_argument("--fraction", required=True, type=float, help="share of the weights that is pruned")
     parser.add_argument("--data", nargs="+", required=True, help="one npz per seed")
     return parser
 

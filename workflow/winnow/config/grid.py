@@ -49,6 +49,16 @@ Seeds = Annotated[
 ]
 
 
+def in_batches(key: str, places: dict[str, int], size: int) -> dict[str, list[str]]:
+    """The values of a wildcard by the job that runs them: batch `place // size`, or any one value if that is 1."""
+    if size == 1:
+        return {f"{{{key}}}": [f"{{{key}}}"]}
+    found = {}
+    for value, place in places.items():
+        found.setdefault(str(place // size), []).append(value)
+    return found
+
+
 class Grid(Settings):
     """The settings of an experiment (the class beside this one) and the grid they are run over."""
 
@@ -104,12 +114,7 @@ class Grid(Settings):
     @property
     def batches(self) -> dict[str, list[str]]:
         """Seeds by the job that runs them: batch `seed // seeds_per_job`, or any one seed when a job runs one."""
-        if self.seeds_per_job == 1:
-            return {"{seed}": ["{seed}"]}
-        batches = {}
-        for seed in self.seed_list:
-            batches.setdefault(str(seed // self.seeds_per_job), []).append(str(seed))
-        return batches
+        return in_batches("seed", {str(seed): seed for seed in self.seed_list}, self.seeds_per_job)
 
     @property
     def grid(self) -> dict[str, list[str]]:

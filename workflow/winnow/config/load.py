@@ -16,8 +16,8 @@ from ..errors import WinnowError
 from ..figures import CLAIMS, FIGURES, PRACTICE
 from ..images.stages import ImagesExperiment
 from ..two_layer.settings import TwoLayerSettings
-from .base import NoSwitch, RunSettings, Strict
-from .grid import LONGEST, Distinct, Grid
+from .base import NoSwitch, PositiveInt, RunSettings, Strict
+from .grid import LONGEST, Distinct, Grid, in_batches
 from .messages import validated
 
 RESERVED = ("core", "figures", "logs", "provenance", "bench", "pages")  # other folders of results/
@@ -38,6 +38,14 @@ class TwoLayerExperiment(Grid, TwoLayerSettings):
     """The two-layer network on signal and noise, trained by full-batch gradient descent on the compiled core."""
 
     data_step: ClassVar[str] = "data"
+    fractions_per_job: PositiveInt = 1
+    """How many fractions of a seed one training job runs, in the order listed; they share its start and its data."""
+
+    @property
+    def parts(self) -> dict[str, list[str]]:
+        """Fractions by the job that trains them, as `batches` has the seeds: by their places in the list."""
+        places = {fraction: place for place, fraction in enumerate(self.grid["fraction"])}
+        return in_batches("fraction", places, self.fractions_per_job)
 
 
 Experiment = Annotated[TwoLayerExperiment | ImagesExperiment, Field(discriminator="kind")]

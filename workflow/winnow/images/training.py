@@ -249,6 +249,7 @@ def write_masks(path: str | Path, masks: Tensors) -> None:
 def main(arguments: list[str]) -> None:
     """Train the runs of one fraction and some seeds on images, one after the other."""
     parser = jobs.training_arguments("train-images", main.__doc__)
+    parser.add_argument("--fraction", required=True, type=float, help="share of the weights that is pruned")
     parser.add_argument("--masks", nargs="*", default=[], help="one safetensors per seed: the mask reached by imp")
     parser.add_argument("--next-fraction", nargs="*", type=float, default=[], help="imp: that of the next level")
     parser.add_argument("--next-masks", nargs="*", default=[], help="imp: one safetensors per seed for the next level")

@@ -8,6 +8,7 @@ import torch
 
 from .. import core, jobs
 from ..config.base import read
+from ..core import Examples
 from ..files import read_arrays, write_table
 from ..randomness import generator
 from . import pruning
@@ -24,7 +25,14 @@ def evaluation_steps(max_steps: int, count: int) -> list[int]:
     return [0, *sorted(set(inner.tolist()))]
 
 
-def run(settings: TwoLayerSettings, arrays: dict[str, np.ndarray], fraction: float, mask_rng, init_rng) -> dict:
+def run(
+    settings: TwoLayerSettings,
+    train: Examples,
+    test: Examples,
+    fraction: float,
+    mask_rng: np.random.Generator,
+    init_rng: np.random.Generator,
+) -> dict:
     """Train one network and evaluate it at log-spaced steps, and at the first step that reaches each milestone.
 
     Returns columns of equal length: step, train_loss, train_error, test_loss, test_error (and for `class_sums` those
@@ -36,7 +44,6 @@ def run(settings: TwoLayerSettings, arrays: dict[str, np.ndarray], fraction: flo
     shape, signal = hidden_shape(settings), settings.data.signal_coordinates
     mask = pruning.draw(settings.pruning, shape, fraction, mask_rng, signal)
     network = build(settings, mask, init_rng)
-    train, test = (examples(settings, arrays, split) for split in ("train", "test"))
     tracker = Tracker(network, train, test, settings) if settings.model.output_layer == "class_sums" else None
 
     rows, step, status = [], 0, "running"
@@ -91,26 +98,32 @@ def _last_finite(rows: list[dict], trace: core.Trace, step: int) -> list[dict]:
 
 
 def main(arguments: list[str]) -> None:
-    """Train the runs of one fraction and some seeds, one after the other."""
-    options = jobs.training_arguments("train", main.__doc__).parse_args(arguments)
+    """Train the runs of some fractions and seeds, one after the other; `--out` has all fractions of a seed together."""
+    parser = jobs.training_arguments("train", main.__doc__)
+    parser.add_argument("--fraction", required=True, nargs="+", type=float, help="shares of the weights to prune")
+    options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     core.load(options.core)
     run_settings = read(options.settings, TwoLayerSettings)
     point = jobs.point(options)
     settings = run_settings.settings.at(point)
-    ambiguous = []
-    for seed, data, out in zip(options.seeds, options.data, options.out, strict=True):
-        streams = [generator(run_settings.root_seed, run_settings.experiment, seed, s) for s in ("mask", "init")]
-        result = run(settings, read_arrays(data), options.fraction, *streams)
-        if result["status"] == "diverged":
-            _warn_diverged(run_settings.experiment, options.fraction, seed, settings, result)
-        if not all(result.get("decomposition_unique", [True])):
-            ambiguous.append(seed)
-        write_table(out, jobs.run_table(run_settings, point, options.fraction, seed, result))
-    if ambiguous:
+    ambiguous = {}
+    outs = np.reshape(options.out, (len(options.seeds), len(options.fraction))).tolist()
+    for seed, data, files in zip(options.seeds, options.data, outs, strict=True):
+        arrays = read_arrays(data)
+        train, test = (examples(settings, arrays, split) for split in ("train", "test"))
+        for fraction, out in zip(options.fraction, files, strict=True):
+            streams = [generator(run_settings.root_seed, run_settings.experiment, seed, s) for s in ("mask", "init")]
+            result = run(settings, train, test, fraction, *streams)
+            if result["status"] == "diverged":
+                _warn_diverged(run_settings.experiment, fraction, seed, settings, result)
+            if not all(result.get("decomposition_unique", [True])):
+                ambiguous.setdefault(fraction, []).append(seed)
+            write_table(out, jobs.run_table(run_settings, point, fraction, seed, result))
+    for fraction, seeds in ambiguous.items():
         print(
-            f"warning: {run_settings.experiment}, fraction {options.fraction}: some neuron has at most n + K weights,"
-            f" so Definition 14 is not the only decomposition (seeds {', '.join(map(str, ambiguous))})",
+            f"warning: {run_settings.experiment}, fraction {fraction}: some neuron has at most n + K weights,"
+            f" so Definition 14 is not the only decomposition (seeds {', '.join(map(str, seeds))})",
             file=sys.stderr,
         )
 
