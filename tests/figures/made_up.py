@@ -6,8 +6,9 @@ import pandas as pd
 from scipy.special import expit
 
 from winnow.config.base import Settings
-from winnow.figures import FIGURES, phase
+from winnow.figures import FIGURES
 from winnow.images.settings import ImageSettings
+from winnow.judge import race
 from winnow.two_layer.decomposition import Tracker
 from winnow.two_layer.settings import TwoLayerSettings
 
@@ -123,6 +124,6 @@ def theory(name: str) -> pd.DataFrame:
 def phase_error(settings: TwoLayerSettings, point: dict, density: float) -> float:
     """The phase model itself, with slope 2 and constant 0.5."""
     swept = {key: f"{value:g}" for key, value in point.items() if key in ("sigma_n", "width", "init_std")}
-    race, kept = phase._predictors(settings.at(swept), density)
+    advantage, kept = race.predictors(settings.at(swept), density)
     chance = 1 / settings.data.classes
-    return 1 - chance - (kept - chance) * float(expit(2 * (race - 0.5)))
+    return 1 - chance - (kept - chance) * float(expit(2 * (advantage - 0.5)))
