@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.join(HERE, "workflow"))
 from winnow import paths
 from winnow.config.load import load
 from winnow.errors import WinnowError
-from winnow.figures import FIGURES, PUBLISHED
+from winnow.figures import FIGURES, PUBLISHED, matching
 from winnow.steps import STEPS
 
 # A --configfile, or the configuration of a workflow that uses this one, stands alone; without one, the default run.

@@ -6,8 +6,9 @@ import pandas as pd
 from scipy.special import expit
 
 from winnow.config.base import Settings
-from winnow.figures import FIGURES, phase
+from winnow.figures import FIGURES
 from winnow.images.settings import ImageSettings
+from winnow.judge import race
 from winnow.two_layer.decomposition import Tracker
 from winnow.two_layer.settings import TwoLayerSettings
 
@@ -28,13 +29,20 @@ AXES = {
     "fig4-small": {"method": ["bernoulli", "imp"]},
     "methods": {"method": ["erk", "snip"]},
     "noisy": {"sigma": [0.0, 0.5]},
+    "scaling-widths": {"width": [50, 100, 200]},
 }
+OF_A_PATTERN = {
+    "scaling-race-*": ("scaling-race-512", "scaling-race-2048"),
+    "scaling-over-*": ("scaling-over-512", "scaling-over-2048"),
+}
+FITTED = {"numbers": (len(FRACTIONS),)}  # panels whose points are fitted to all fractions of a seed
 
 
 def tables(figure: str) -> dict[str, pd.DataFrame]:
     """The metrics of all experiments of a figure."""
     makers = {"synthetic": synthetic, "real": images}
-    return {name: makers.get(FIGURES[figure].module, theory)(name) for name in FIGURES[figure].experiments}
+    names = [name for e in FIGURES[figure].experiments for name in OF_A_PATTERN.get(e, (e,))]
+    return {name: makers.get(FIGURES[figure].module, theory)(name) for name in names}
 
 
 def _table(name: str, points: list[tuple[dict, list[dict]]], settings: Settings) -> pd.DataFrame:
@@ -84,18 +92,24 @@ def images(name: str, data: str = "mnist-5k", fractions: tuple[float, ...] = (0.
 
 def theory_settings(name: str) -> TwoLayerSettings:
     """A small version of the theory's own model."""
+    over = name.startswith(("overprune", "scaling-over"))
     return TwoLayerSettings(
         kind="two_layer",
         data={
             "distribution": "classes",
-            "classes": 2 if name == "overprune" else 4,
-            "dimension": 1024,
+            "classes": 2 if over else 4,
+            "dimension": int(name.split("-")[-1]) if name.startswith(("scaling-race", "scaling-over")) else 1024,
             "n_train": 50,
-            "sigma_n": 0.08,
+            "sigma_n": 0.03 if name.startswith("scaling-race") else 0.08,
             "noise_orthogonal": False,
             "signal": "dense" if name == "dense_signal" else "coordinate",
         },
-        model={"width": 20 if name == "overprune" else 50, "power": 3, "init_std": 0.1, "output_layer": "class_sums"},
+        model={
+            "width": 20 if over else 200 if name.startswith("scaling-race") else 50,
+            "power": 3,
+            "init_std": 0.1,
+            "output_layer": "class_sums",
+        },
         training={"loss": "cross_entropy", "eps": 0.001},
     )
 
@@ -123,6 +137,6 @@ def theory(name: str) -> pd.DataFrame:
 def phase_error(settings: TwoLayerSettings, point: dict, density: float) -> float:
     """The phase model itself, with slope 2 and constant 0.5."""
     swept = {key: f"{value:g}" for key, value in point.items() if key in ("sigma_n", "width", "init_std")}
-    race, kept = phase._predictors(settings.at(swept), density)
+    advantage, kept = race.predictors(settings.at(swept), density)
     chance = 1 / settings.data.classes
-    return 1 - chance - (kept - chance) * float(expit(2 * (race - 0.5)))
+    return 1 - chance - (kept - chance) * float(expit(2 * (advantage - 0.5)))

@@ -4,6 +4,7 @@ from scipy import stats
 
 from winnow.config.base import RunSettings
 from winnow.files import read_arrays, write_json
+from winnow.randomness import generator
 from winnow.two_layer import data
 from winnow.two_layer.settings import TwoLayerSettings, TwoPatchData
 
@@ -44,7 +45,7 @@ def test_patch_order_is_a_fair_coin_for_classes_and_fixed_for_binary():
     assert data.draw(BINARY, 100, np.random.default_rng(1))["signal_first"].all()
 
 
-def test_step_writes_one_file_a_seed_and_train_does_not_depend_on_n_test(tmp_path):
+def test_step_writes_the_training_examples_of_a_seed_to_its_file(tmp_path):
     files = {}
     for n_test in (10, 20):
         tree = {"kind": "two_layer", "data": {"dimension": 6, "n_train": 5, "n_test": n_test}}
@@ -53,10 +54,31 @@ def test_step_writes_one_file_a_seed_and_train_does_not_depend_on_n_test(tmp_pat
         outs = [str(tmp_path / f"{n_test}-{seed}.npz") for seed in (3, 8)]
         data.main(["--settings", str(tmp_path / "experiment.json"), "--seeds", "3", "8", "--out", *outs])
         files[n_test] = [read_arrays(out) for out in outs]
-    assert files[10][0]["train_noise"].shape == (5, 6)
-    assert files[20][1]["test_labels"].shape == (20,)
-    assert np.array_equal(files[10][0]["train_noise"], files[20][0]["train_noise"])
-    assert not np.array_equal(files[10][0]["train_noise"], files[10][1]["train_noise"])
+    assert files[10][0]["noise"].shape == (5, 6)
+    assert np.array_equal(files[10][0]["noise"], files[20][0]["noise"])
+    assert not np.array_equal(files[10][0]["noise"], files[10][1]["noise"])
+
+
+@pytest.mark.parametrize("orthogonal", [True, False])
+def test_test_examples_follow_the_training_examples_on_whatever_coordinates(orthogonal):
+    settings = TwoPatchData(distribution="classes", classes=3, dimension=50, n_train=7, noise_orthogonal=orthogonal)
+    run = RunSettings[TwoLayerSettings](experiment="a", root_seed=1, settings={"kind": "two_layer"})
+    rng = generator(1, "a", 5, "data")
+    train, whole = (data.draw(settings, n, rng) for n in (7, settings.n_test))
+    some = np.array([0, 2, 3, 31, 49])
+    seen = data.draw_test(run, settings, 5, some)
+    assert np.array_equal(seen["noise"], whole["noise"][:, some])
+    assert np.array_equal(seen["noise"][:, :2].any(axis=0), [not orthogonal] * 2)
+    for key in ("labels", "signal_first"):
+        assert np.array_equal(seen[key], whole[key])
+    assert not np.array_equal(whole["labels"][:7], train["labels"])
+
+
+def test_row_by_row_is_what_numpy_draws_at_once():
+    noise = data.draw(CLASSES, 30, np.random.default_rng(3))["noise"]
+    rng = np.random.default_rng(3)
+    rng.integers(4, size=30)
+    assert np.array_equal(noise, rng.standard_normal((30, 50), dtype=np.float32))
 
 
 def test_dense_signals_are_orthogonal_and_as_long_as_coordinate_ones():

@@ -28,12 +28,10 @@ STEPS = 30
 def run(library):
     """A pruned network before and after training, and its tracker."""
     rng = np.random.default_rng(0)
-    arrays = {}
-    for split, n in (("train", 12), ("test", 40)):
-        arrays |= {f"{split}_{key}": a for key, a in data.draw(SETTINGS.data, n, rng).items()}
+    drawn = [data.draw(SETTINGS.data, n, rng) for n in (12, 40)]
     pattern = pruning.bernoulli(hidden_shape(SETTINGS), 0.4, rng)
     network = build(SETTINGS, pattern, rng)
-    train, test = (examples(SETTINGS, arrays, split) for split in ("train", "test"))
+    train, test = (examples(SETTINGS, arrays) for arrays in drawn)
     tracker = decomposition.Tracker(network, train, test, SETTINGS)
     before = tracker.measure(core.evaluate(network, test, loss="cross_entropy")[2], compared=False)
     core.descend(
@@ -160,8 +158,8 @@ def test_neurons_without_weights_or_signal_are_counted(library):
     pattern = pruning.from_rows([np.asarray(row) for row in rows], 8)
     settings = SETTINGS.at({"dimension": "8", "width": "2"})
     network = build(settings, pattern, np.random.default_rng(1))
-    arrays = {f"train_{key}": a for key, a in data.draw(settings.data, 4, np.random.default_rng(2)).items()}
-    seen = examples(settings, arrays, "train")
+    arrays = data.draw(settings.data, 4, np.random.default_rng(2))
+    seen = examples(settings, arrays)
     found = decomposition.initial_features(network, seen, decomposition.columns(network, seen, 2))
     assert found["empty_neurons"] == 1
     assert found["decomposition_unique"] == 0

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from winnow import core
 from winnow.two_layer import data, pruning
-from winnow.two_layer.network import build, examples, hidden_shape, output_weights
+from winnow.two_layer.network import build, examples, hidden_shape, output_weights, read_coordinates
 from winnow.two_layer.settings import TwoLayerSettings
 
 
@@ -13,7 +14,7 @@ def settings(**sections) -> TwoLayerSettings:
 
 
 def arrays(of: TwoLayerSettings) -> dict[str, np.ndarray]:
-    return {f"train_{key}": a for key, a in data.draw(of.data, of.data.n_train, np.random.default_rng(0)).items()}
+    return data.draw(of.data, of.data.n_train, np.random.default_rng(0))
 
 
 def test_kept_weights_are_the_same_at_every_fraction():
@@ -62,22 +63,40 @@ def test_patches_are_the_scaled_noise_and_the_signal_of_the_label(distribution):
     classes = {"distribution": distribution, "classes": 2, "dimension": 12, "n_train": 5, "sigma_n": 2}
     of = settings(data=classes, training={"loss": "logistic" if distribution == "binary" else "cross_entropy"})
     drawn = arrays(of)
-    seen = examples(of, drawn, "train")
+    seen = examples(of, drawn)
     columns = seen.inputs.T[seen.patches.long()].numpy()  # [n, 2, d]
-    signal = data.signals(of.data)[data.signal_index(of.data, drawn["train_labels"])]
+    signal = data.signals(of.data)[data.signal_index(of.data, drawn["labels"])]
     assert np.array_equal(columns[:, 0], signal)
-    assert np.array_equal(columns[:, 1], 2 * drawn["train_noise"])
+    assert np.array_equal(columns[:, 1], 2 * drawn["noise"])
 
 
 def test_fully_connected_inputs_hold_both_patches_in_their_order():
     data_settings = {"distribution": "classes", "classes": 3, "dimension": 12, "n_train": 40}
     of = settings(data=data_settings, model={"architecture": "fully_connected"}, training={"loss": "cross_entropy"})
     drawn = arrays(of)
-    seen = examples(of, drawn, "train")
+    seen = examples(of, drawn)
     inputs = seen.inputs.T[seen.patches[:, 0].long()].numpy()
     assert hidden_shape(of) == (150, 24)
-    for x, noise, label, first in zip(
-        inputs, drawn["train_noise"], drawn["train_labels"], drawn["train_signal_first"], strict=True
-    ):
+    for x, noise, label, first in zip(inputs, drawn["noise"], drawn["labels"], drawn["signal_first"], strict=True):
         signal = np.eye(3, 12)[label]
         assert np.array_equal(x, np.concatenate([signal, noise] if first else [noise, signal]))
+
+
+@pytest.mark.parametrize("architecture", ["shared", "fully_connected"])
+def test_on_the_coordinates_that_weights_read_a_network_is_the_same(architecture, library):
+    sections = {"distribution": "classes", "classes": 3, "dimension": 200, "n_train": 9, "noise_orthogonal": False}
+    of = settings(
+        data=sections, model={"architecture": architecture, "width": 5, "power": 3}, training={"loss": "cross_entropy"}
+    )
+    mask = pruning.bernoulli(hidden_shape(of), 0.9, np.random.default_rng(1))
+    some, drawn = read_coordinates(of, mask), arrays(of)
+    read = np.unique(mask.coordinates % 200)
+    assert some.tolist() == sorted({0, 1, 2, *read.tolist()})
+    assert len(some) < 200
+    traces = []
+    for coordinates, noise in ((None, drawn["noise"]), (some, drawn["noise"][:, some])):
+        network = build(of, mask, np.random.default_rng(2), coordinates)
+        seen = examples(of, drawn | {"noise": noise}, coordinates)
+        trace = core.descend(network, seen, steps=5, learning_rate=0.5, loss="cross_entropy", reduction="mean")
+        traces.append((trace.losses.tolist(), network.weights.tolist()))
+    assert traces[0] == traces[1]

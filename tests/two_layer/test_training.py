@@ -155,7 +155,7 @@ def test_the_whole_run_agrees_with_the_dense_reference(jobs):
     rows = torch.repeat_interleave(torch.arange(pattern.shape[0]), network.pointers.diff())
     mask[rows, network.coordinates.long()] = 1
     weights[rows, network.coordinates.long()] = network.weights
-    seen = examples(settings, arrays, "train")
+    seen = examples(settings, arrays)
     how = settings.training
     losses, _, _ = reference.descend(
         weights,

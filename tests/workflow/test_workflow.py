@@ -12,7 +12,7 @@ import pytest
 import yaml
 from project import KEPT, ROOT, snakemake
 
-from winnow.figures import FIGURES, PUBLISHED
+from winnow.figures import FIGURES, PUBLISHED, matching
 
 CI = yaml.safe_load((ROOT / "config/ci.yaml").read_text())
 KINDS = {name: experiment["kind"] for name, experiment in CI["experiments"].items()}
@@ -123,7 +123,7 @@ def test_an_edited_module_reruns_its_jobs_and_what_follows(tree, edited, module,
     after = set(order[min(order.index(r) for r in reruns if r != "core") :]) if reruns else set()
     expected = {f"{stage}_{e}" for stage in after | (reruns - {"core"}) for e in experiments} | (reruns & {"core"})
     expected -= {f"dense_{e}" for e in set(experiments) - set(SHARING)}
-    drawn = {f for f in CI["figures"] if not experiments or set(FIGURES[f].experiments) & set(experiments)}
+    drawn = {f for f in CI["figures"] if not experiments or matching(FIGURES[f].experiments, experiments)}
     if module == "two_layer/settings.py":  # one selection of rows serves all figures, and it knows these settings
         drawn = set(CI["figures"])
     expected |= {"claims", "page_claims"} if reruns else set()
@@ -203,7 +203,8 @@ def test_one_core_and_another_folder_give_the_same_bytes(tree, tmp_path):
 
 def test_the_default_configuration_and_those_of_the_papers_scale_plan_every_figure(tmp_path):
     planned_figures = set()
-    for config in ("config.yaml", "config/mnist.yaml", "config/mnist-variants.yaml", "config/paper.yaml"):
+    names = ("config.yaml", *(f"config/{name}.yaml" for name in ("mnist", "mnist-variants", "paper", "scaling")))
+    for config in names:
         run = snakemake(ROOT, "--dry-run", "--forceall", "--directory", str(tmp_path), config=str(ROOT / config))
         assert run.returncode == 0, run.stdout
         planned_figures |= set(re.findall(r"results/figures/([\w-]+)\.svg", run.stdout))

@@ -4,6 +4,7 @@
 
 
 for name in CONFIG.figures:
+    experiments = matching(FIGURES[name].experiments, CONFIG.experiments)
 
     rule:
         """Draw one figure; its rule has its name, so that `snakemake fig2a` works."""
@@ -12,8 +13,8 @@ for name in CONFIG.figures:
         input:
             paths.sources(STEPS["figure"], f"figures.{FIGURES[name].module}"),
             paths.published(),
-            settings=[paths.settings(e) for e in FIGURES[name].experiments],
-            metrics=[paths.table(e, "metrics") for e in FIGURES[name].experiments],
+            settings=[paths.settings(e) for e in experiments],
+            metrics=[paths.table(e, "metrics") for e in experiments],
         output:
             svg=report(
                 paths.figure(name, "svg"),

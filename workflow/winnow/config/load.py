@@ -13,7 +13,7 @@ import yaml
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from ..errors import WinnowError
-from ..figures import CLAIMS, FIGURES, PRACTICE
+from ..figures import CLAIMS, FIGURES, PRACTICE, SCALING, matching
 from ..images.stages import ImagesExperiment
 from ..two_layer.settings import TwoLayerSettings
 from .base import NoSwitch, PositiveInt, RunSettings, Strict
@@ -66,7 +66,7 @@ class Config(Strict):
         for name in self.figures:
             if name not in FIGURES:
                 raise ValueError(f"figures: {name} is unknown; allowed: {', '.join(FIGURES)}")
-            missing = [e for e in FIGURES[name].experiments if e not in self.experiments]
+            missing = [e for e in FIGURES[name].experiments if not matching([e], self.experiments)]
             if missing:
                 raise ValueError(f"figures: {name} needs the experiment {missing[0]}, which is not configured")
         return self
@@ -78,7 +78,7 @@ class Config(Strict):
     @property
     def judged(self) -> list[str]:
         """The experiments that the claims are judged from, as far as they are configured."""
-        return [name for name in (*CLAIMS, *PRACTICE) if name in self.experiments]
+        return matching((*CLAIMS, *SCALING, *PRACTICE), self.experiments)
 
     @property
     def calibrations(self) -> list[str]:

@@ -1,6 +1,8 @@
 """The figures: what each is called, which experiments it needs and which module draws it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 
 @dataclass(frozen=True)
@@ -9,8 +11,14 @@ class Figure:
 
     module: str
     experiments: tuple[str, ...]
+    """Their names, or patterns of which each must match one experiment at least."""
     category: str
     title: str
+
+
+def matching(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
+    """The names that match some patterns, pattern by pattern, each time in their own order."""
+    return [name for pattern in patterns for name in names if fnmatchcase(name, pattern)]
 
 
 THEORY = "Theory"
@@ -29,6 +37,9 @@ CLAIMS = {
     "event": None,
 }
 """The experiments of the theory that it judges, and the key that each of them sweeps."""
+
+SCALING = ("scaling-race-*", "scaling-over-*", "scaling-widths")
+"""The experiments of the scaling study: one for every d, whatever those are."""
 
 FIGURES = {
     "fig2a": Figure("synthetic", ("fig2a",), "Figure 2", "train and test error, low noise"),
@@ -60,6 +71,7 @@ FIGURES = {
     "causes": Figure(
         "mechanism", ("causes", "dense_signal", "small_init"), THEORY, "what pruning changes, by intervention"
     ),
+    "scaling": Figure("scaling", SCALING, THEORY, "what changes as d grows"),
 }
 
 # The figures of which published values exist (paper/published.csv).

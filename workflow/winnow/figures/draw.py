@@ -22,11 +22,12 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--png", required=True)
     parser.add_argument("--data", required=True, help="the numbers drawn")
     options = parser.parse_args(arguments)
-    figure = FIGURES[options.name]
-    module = importlib.import_module(f"{__package__}.{figure.module}")
-    tables = {e: pd.read_parquet(used(path)) for e, path in zip(figure.experiments, options.metrics, strict=True)}
-    for table, path in zip(tables.values(), options.settings, strict=True):
-        table.attrs["settings"] = read(path, module.KIND).settings
+    module = importlib.import_module(f"{__package__}.{FIGURES[options.name].module}")
+    tables = {}
+    for settings, metrics in zip(options.settings, options.metrics, strict=True):
+        run = read(settings, module.KIND)
+        tables[run.experiment] = pd.read_parquet(used(metrics))
+        tables[run.experiment].attrs["settings"] = run.settings
     data, drawing = getattr(module, options.name.replace("-", "_"))(tables)
     with atomic(options.data) as temporary:
         data.to_parquet(temporary, index=False)

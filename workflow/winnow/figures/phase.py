@@ -1,11 +1,6 @@
 """The phase diagram that the paper leaves open (p. 14): test accuracy against predicted boundaries.
 
-Two predictions, both heuristics of ours: the signal wins the race against memorizing where
-`formulas.race_from_maxima` exceeds a constant, and below some density classes lose their signal. Together,
-
-    accuracy = 1/K + (A(density, m) - 1/K) / (1 + exp(-slope (race - constant)))
-
-with A = `formulas.accuracy_after_class_loss`. Slope and constant are fitted on the experiments `noise` and `width`; the
+The predictions are those of `judge/race.py`. Slope and constant are fitted on the experiments `noise` and `width`; the
 experiment `boundary` (other n, d and sigma_0) is held out.
 """
 
@@ -16,11 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from scipy.optimize import least_squares
 from scipy.special import expit
 
+from ..judge import race
 from ..judge.selection import split_regimes
-from ..judge.stats import mean_interval
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from .curves import PRUNED, over_seeds, seeds
@@ -35,9 +29,9 @@ def phase(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Test accuracy over pruned fraction and sigma_n, m or sigma_0, and all of it against one predicted variable."""
     points = pd.concat([_points(name, table) for name, table in tables.items()], ignore_index=True)
     fitted, held = points[points.experiment != "boundary"], points[points.experiment == "boundary"]
-    slope, constant = _fit(_means(fitted))
-    low, high = _intervals(fitted)
-    cells = _cells(points.assign(prediction=_accuracy(points, slope, constant)))
+    slope, constant = race.fit(fitted)
+    low, high = race.intervals(fitted)
+    cells = _cells(points.assign(prediction=race.accuracy(points, slope, constant)))
     figure, grid = new_figure(2, 2, aspect=0.85)
     for axes, (name, table) in zip(grid.flat, tables.items(), strict=False):
         _diagram(axes, cells[cells.experiment == name], table.attrs["settings"], SWEPT[name], constant)
@@ -47,7 +41,7 @@ def phase(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
         "fitted_error": _error(fitted, slope, constant),
         "held_out_error": _error(held, slope, constant),
         "boundary_error": _error(held[_near(held, slope, constant)], slope, constant),
-        "constant_error": float((_means(held).accuracy - _means(fitted).accuracy.mean()).abs().mean()),
+        "constant_error": float((race.means(held).accuracy - race.means(fitted).accuracy.mean()).abs().mean()),
     }
     names = ("a, b (fitted)", "c (held out)", "c, next to the boundary", "c, by a constant")
     told = "\n".join(f"{name}: {error:.3f}" for name, error in zip(names, errors.values(), strict=True))
@@ -65,59 +59,17 @@ def _cells(points: pd.DataFrame) -> pd.DataFrame:
         over_seeds(part, "accuracy").assign(**dict(zip(keys, key, strict=True))) for key, part in points.groupby(keys)
     ]
     predicted = ["reached", "race", "kept", "chance", "prediction"]
-    means = _means(points).rename(columns={"fraction": "x"})[[*keys, "x", *predicted]]
+    means = race.means(points).rename(columns={"fraction": "x"})[[*keys, "x", *predicted]]
     cells = pd.concat(parts).merge(means, on=[*keys, "x"])
     return cells.assign(series=[f"{swept} = {value:g}" for swept, value in zip(cells.swept, cells.value, strict=True)])
 
 
 def _points(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """One row a run: its accuracy at EPS (or where it ended), the predicted race and A."""
+    """The points of an experiment at every value of its swept key."""
     key = SWEPT[name]
-    parts = []
-    for one in split_regimes(name, table, table.attrs["settings"], key):
-        value = one.table[key].iloc[0]
-        for fraction, runs in one.ends().groupby("fraction"):
-            race, kept = _predictors(one.settings, 1 - fraction)
-            found = {"fraction": fraction, "value": value, "accuracy": 1 - runs.test_error, "race": race, "kept": kept}
-            found |= {name: runs[name] for name in ("seed", "run", "status", "reached")}
-            found |= {"chance": 1 / one.settings.data.classes}
-            parts.append(pd.DataFrame(found))
-    return pd.concat(parts, ignore_index=True).assign(experiment=name, swept=key)
-
-
-def _predictors(settings: TwoLayerSettings, density: float) -> tuple[float, float]:
-    data, model = settings.data, settings.model
-    size = (data.classes, model.width, data.n_train, data.dimension, data.signal_norm, data.sigma_n)
-    lost = formulas.dead_class_probability(density, model.width)
-    return (
-        formulas.race_from_maxima(*size, density, model.power),
-        formulas.accuracy_after_class_loss(lost, data.classes),
-    )
-
-
-def _means(points: pd.DataFrame) -> pd.DataFrame:
-    groups = points.groupby(["experiment", "swept", "value", "fraction"], as_index=False)
-    means = groups.mean(numeric_only=True).drop(columns="seed")
-    return means.assign(n=groups.size()["size"])
-
-
-def _accuracy(points: pd.DataFrame, slope: float, constant: float) -> np.ndarray:
-    wins = expit(slope * (points.race - constant))
-    return (points.chance + (points.kept - points.chance) * wins).to_numpy()
-
-
-def _fit(means: pd.DataFrame) -> np.ndarray:
-    """Least-squares slope and constant on means over seeds."""
-    accuracy = means.accuracy.to_numpy()
-    return least_squares(lambda p: _accuracy(means, *p) - accuracy, [2.0, 0.0]).x
-
-
-def _intervals(points: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper ends of slope and constant: t intervals around the fit, from a jackknife over seeds."""
-    found, n = _fit(_means(points)), points.seed.nunique()
-    without = np.array([_fit(_means(points[points.seed != seed])) for seed in sorted(points.seed.unique())])
-    low, high = mean_interval(n * found - (n - 1) * without)
-    return found - (high - low) / 2, found + (high - low) / 2
+    regimes = split_regimes(name, table, table.attrs["settings"], key)
+    parts = [race.points(one, experiment=name, swept=key, value=one.table[key].iloc[0]) for one in regimes]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _near(points: pd.DataFrame, slope: float, constant: float) -> pd.Series:
@@ -128,8 +80,8 @@ def _near(points: pd.DataFrame, slope: float, constant: float) -> pd.Series:
 def _error(points: pd.DataFrame, slope: float, constant: float) -> float:
     if points.empty:
         return float("nan")
-    means = _means(points)
-    return float(np.abs(_accuracy(means, slope, constant) - means.accuracy).mean())
+    means = race.means(points)
+    return float(np.abs(race.accuracy(means, slope, constant) - means.accuracy).mean())
 
 
 def _diagram(axes: Axes, cells: pd.DataFrame, settings: TwoLayerSettings, key: str, constant: float) -> None:
@@ -160,7 +112,7 @@ def _diagram(axes: Axes, cells: pd.DataFrame, settings: TwoLayerSettings, key: s
 def _boundary(settings: TwoLayerSettings, constant: float) -> float:
     """The largest density at which the race exceeds a constant: 2 if already above density 1 (off the map)."""
     densities = np.geomspace(1, 1e-3, 200)
-    above = [_predictors(settings, density)[0] > constant for density in densities]
+    above = [race.predictors(settings, density)[0] > constant for density in densities]
     if above[0]:
         return 2.0
     return float(densities[above.index(True)]) if any(above) else 1e-3
@@ -168,7 +120,7 @@ def _boundary(settings: TwoLayerSettings, constant: float) -> float:
 
 def _collapse(axes: Axes, points: pd.DataFrame, slope: float, constant: float, interval: tuple) -> None:
     """Accuracy, with the lost classes divided out, against the race of every point."""
-    means = _means(points)
+    means = race.means(points)
     means = means[means.kept > 0.9]
     wins = (means.accuracy - means.chance) / (means.kept - means.chance)
     names = {"noise": r"by noise $\sigma_n$", "width": "by width m", "boundary": r"held out, by $\sigma_0$"}

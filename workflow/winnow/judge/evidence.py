@@ -117,6 +117,21 @@ def best_evidence(values: np.ndarray) -> Evidence:
     return Evidence(float(values[:, best].mean()), low, high, len(values), above, below)
 
 
+def nearer_evidence(first, last) -> Evidence:
+    """Evidence that the mean of one group of seeds is nearer to 0 than that of another, independent one.
+
+    With the first mean at a > 0, say, |b| < a means that both a - b and a + b are above 0. Shown is a - b.
+    """
+    first, last = np.asarray(first, float), np.asarray(last, float)
+    if min(len(first), len(last)) < 2:
+        return Evidence()
+    side = 1.0 if first.mean() >= 0 else -1.0
+    difference, total = (stats.two_samples(side * first, sign * side * last) for sign in (1, -1))
+    p_for, p_against = stats.every([difference[2:], total[2:]])
+    estimate = side * float(first.mean() - last.mean())
+    return Evidence(estimate, *difference[:2], min(len(first), len(last)), p_for, p_against)
+
+
 def share_evidence(rows: pd.DataFrame, holds: pd.Series, target: float = MOST) -> Evidence:
     """Evidence that at every fraction more than a share of the runs (one a seed) are such that something holds.
 

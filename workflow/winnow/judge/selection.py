@@ -100,11 +100,21 @@ def without_signal(rows: pd.DataFrame, settings: TwoLayerSettings) -> pd.DataFra
 
 
 def learning_times(regime: Regime) -> pd.DataFrame:
-    """One row a run of Theorem 3's range; `steps`: when every class has max gamma >= m^(-1/q) (nan: one never has)."""
-    model, starts = regime.settings.model, regime.starts()
+    """One row a run of Theorem 3's range; `steps`: when every class has max gamma >= m^(-1/q), and `predicted`, the log
+    of that time up to a constant (both nan where one never has)."""
+    data, model, starts = regime.settings.data, regime.settings.model, regime.starts()
     level = formulas.feature_scale(model.width, model.power)
     steps = first_step_above(regime.table, "gamma_least", level).rename("steps").reset_index()
-    return starts[regime.is_mild(starts)].merge(steps, on=RUN)
+    rows = starts[regime.is_mild(starts)].merge(steps, on=RUN)
+    size = (model.width, data.classes, model.init_std * data.signal_norm, level, model.power)
+    times = {f: formulas.signal_time(1 - f, *size) for f in rows.fraction.unique()}
+    return rows.assign(predicted=rows.fraction.map(times).where(rows.steps.notna()))
+
+
+def time_exponents(regime: Regime) -> np.ndarray:
+    """The exponent in density of the time to learn every class, minus the predicted one, one a seed."""
+    rows = learning_times(regime)
+    return slopes_by_seed(rows, np.log(1 - rows.fraction), np.log(rows.steps) - rows.predicted)
 
 
 def width_rows(table: pd.DataFrame, settings: TwoLayerSettings) -> pd.DataFrame:

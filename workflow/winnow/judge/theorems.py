@@ -30,6 +30,7 @@ from .selection import (
     gap,
     learning_times,
     slopes_by_seed,
+    time_exponents,
     width_rows,
     without_signal,
 )
@@ -183,21 +184,14 @@ def time_to_learn(regime: Regime) -> Claim:
     and q, without a constant to fit. The theorem speaks of every class, so the slowest one is timed; that differs
     more between seeds than the fastest one does.
     """
-    data, model = regime.settings.data, regime.settings.model
     rows = learning_times(regime)
-    size = (model.width, data.classes, model.init_std * data.signal_norm)
-    level = formulas.feature_scale(model.width, model.power)
-    times = {f: formulas.signal_time(1 - f, *size, level, model.power) for f in rows.fraction.unique()}
-    x, measured = np.log(1 - rows.fraction), np.log(rows.steps)
-    predicted = rows.fraction.map(times).where(measured.notna())
-    excess = slopes_by_seed(rows, x, measured - predicted)
-    expected = slopes_by_seed(rows, x, predicted)
+    expected = slopes_by_seed(rows, np.log(1 - rows.fraction), rows.predicted)
     mean = f"{expected.mean():.3f}" if len(expected) else "none"
     return claim(
         "4-time-signal",
         regime,
         THEOREM_3,
-        equivalence_evidence(excess, 0.0, EXPONENT_MARGIN),
+        equivalence_evidence(time_exponents(regime), 0.0, EXPONENT_MARGIN),
         statement="the time until every class has max gamma >= m^(-1/q) depends on density no more than the start of"
         f" its largest neuron makes it (predicted exponent {mean})",
         statistic="exponent of that time in density, minus the predicted one, mild range",

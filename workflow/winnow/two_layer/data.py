@@ -1,12 +1,14 @@
 """The data distribution: one patch of signal, one of noise (paper, section 2; its binary variant in Fig. 2 and 5).
 
-What is stored has unit noise and no signal scale, so `sigma_n` and `signal_norm` can be swept over the same files.
+What is stored are the training examples, with unit noise and no signal scale, so `sigma_n` and `signal_norm` can be
+swept over the same files. Test examples follow them in the same random stream and are drawn where they are evaluated,
+on the coordinates that some weight reads: a thousand of a million coordinates would take 4 GB a seed.
 """
 
 import numpy as np
 
 from .. import jobs
-from ..config.base import read
+from ..config.base import RunSettings, read
 from ..files import write_arrays
 from ..randomness import generator
 from .settings import TwoLayerSettings, TwoPatchData
@@ -33,29 +35,40 @@ def signal_index(data: TwoPatchData, labels: np.ndarray) -> np.ndarray:
     return np.where(labels > 0, 0, 1) if data.distribution == "binary" else labels
 
 
-def draw(data: TwoPatchData, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def draw(
+    data: TwoPatchData, n: int, rng: np.random.Generator, coordinates: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """Draw n examples: labels int64 [n], unit noise float32 [n, d], whether the signal is the first patch bool [n].
 
     Labels are uniform over +-1 or 0..K-1; noise is N(0, I), and 0 on the signal's coordinates if `noise_orthogonal`.
-    In the binary variant the signal always comes first (Fig. 2: x = [y e_1, xi]).
+    In the binary variant the signal always comes first (Fig. 2: x = [y e_1, xi]). Where only some `coordinates` are
+    wanted, noise is [n, coordinates], the same numbers as among all of them.
     """
+    coordinates = np.arange(data.dimension) if coordinates is None else coordinates
     labels = rng.integers(data.classes, size=n)
-    noise = rng.standard_normal((n, data.dimension), dtype=np.float32)
+    noise = np.empty((n, len(coordinates)), np.float32)
+    for row in noise:
+        row[:] = rng.standard_normal(data.dimension, dtype=np.float32)[coordinates]
     signal_first = rng.random(n) < 0.5
     if data.distribution == "binary":
         labels = 1 - 2 * labels
         signal_first[:] = True
     if data.noise_orthogonal:
-        noise[:, : data.signal_coordinates] = 0
+        noise[:, coordinates < data.signal_coordinates] = 0
     return {"labels": labels, "noise": noise, "signal_first": signal_first}
 
 
+def draw_test(run: RunSettings, data: TwoPatchData, seed: int, coordinates: np.ndarray) -> dict[str, np.ndarray]:
+    """The test examples of a seed, on some coordinates."""
+    rng = generator(run.root_seed, run.experiment, seed, "data")
+    draw(data, data.n_train, rng, coordinates[:0])  # the training examples come first
+    return draw(data, data.n_test, rng, coordinates)
+
+
 def main(arguments: list[str]) -> None:
-    """The step `data`: draws the training and test examples of some seeds."""
+    """The step `data`: draws the training examples of some seeds."""
     options = jobs.arguments("data", main.__doc__, "npz").parse_args(arguments)
     run = read(options.settings, TwoLayerSettings)
     data = run.settings.at(jobs.point(options)).data
     for seed, path in zip(options.seeds, options.out, strict=True):
-        rng = generator(run.root_seed, run.experiment, seed, "data")
-        splits = {"train": draw(data, data.n_train, rng), "test": draw(data, data.n_test, rng)}
-        write_arrays(path, **{f"{split}_{key}": a for split, arrays in splits.items() for key, a in arrays.items()})
+        write_arrays(path, **draw(data, data.n_train, generator(run.root_seed, run.experiment, seed, "data")))

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ..core import Examples, Network
+from ..core import Examples, Network, padded
 from .data import signal_index, signals
 from .pruning import Mask
 from .settings import TwoLayerNetwork, TwoLayerSettings, TwoPatchData
@@ -16,22 +16,44 @@ def hidden_shape(settings: TwoLayerSettings) -> tuple[int, int]:
     return neurons, data.dimension * (2 if model.architecture == "fully_connected" else 1)
 
 
-def build(settings: TwoLayerSettings, mask: Mask, rng: np.random.Generator) -> Network:
+def read_coordinates(settings: TwoLayerSettings, mask: Mask) -> np.ndarray:
+    """The coordinates of a patch that some weight reads, and those of the signals, which are the first; ascending."""
+    read = np.zeros(mask.shape[1], bool)
+    read[mask.coordinates] = True
+    read = read.reshape(-1, settings.data.dimension).any(axis=0)
+    read[: settings.data.signal_coordinates] = True
+    return np.flatnonzero(read)
+
+
+def build(
+    settings: TwoLayerSettings, mask: Mask, rng: np.random.Generator, coordinates: np.ndarray | None = None
+) -> Network:
     """The masked network at initialization: w ~ N(0, init_std^2) on the kept entries.
 
-    Pruned weights are drawn too and dropped, so that a seed's kept weights are the same at every fraction.
+    Pruned weights are drawn too and dropped, so that a seed's kept weights are the same at every fraction. If its
+    examples have some `coordinates` of a patch only, it reads them at their places among these.
     """
     output = output_weights(settings.model, settings.data, rng)
     rows, columns = mask.shape
     kept = [rng.standard_normal(columns, dtype=np.float32)[mask.row(r)] for r in range(rows)]
     weights = np.concatenate(kept) * np.float32(settings.model.init_std)
+    read = mask.coordinates
+    if coordinates is not None and len(coordinates) < settings.data.dimension:
+        read = _places(columns, settings, coordinates)[read]
     return Network(
         pointers=torch.from_numpy(mask.pointers),
-        coordinates=torch.from_numpy(mask.coordinates),
+        coordinates=torch.from_numpy(read),
         weights=torch.from_numpy(weights),
         output=torch.from_numpy(output),
         power=settings.model.power,
     )
+
+
+def _places(columns: int, settings: TwoLayerSettings, coordinates: np.ndarray) -> np.ndarray:
+    """Where every input of a neuron lies among those on some coordinates of each patch, int32 [columns]."""
+    there = np.zeros(settings.data.dimension, bool)
+    there[coordinates] = True
+    return np.tile(there, columns // len(there)).cumsum(dtype=np.int32) - 1
 
 
 def output_weights(model: TwoLayerNetwork, data: TwoPatchData, rng: np.random.Generator) -> np.ndarray:
@@ -48,25 +70,30 @@ def output_weights(model: TwoLayerNetwork, data: TwoPatchData, rng: np.random.Ge
     return (scale * values).astype(np.float32)
 
 
-def examples(settings: TwoLayerSettings, arrays: dict[str, np.ndarray], split: str) -> Examples:
-    """The examples of a split (`train` or `test`) as the columns that the core reads.
+def examples(
+    settings: TwoLayerSettings, arrays: dict[str, np.ndarray], coordinates: np.ndarray | None = None
+) -> Examples:
+    """Drawn examples (see `data.draw`), on some coordinates if not on all, as the columns that the core reads.
 
     With shared filters, columns are the n noise patches and after them the signals, which all examples of a class
     share; fully connected, they are the n whole inputs.
     """
-    labels, noise = arrays[f"{split}_labels"], arrays[f"{split}_noise"] * np.float32(settings.data.sigma_n)
+    labels, noise, scale = arrays["labels"], arrays["noise"], np.float32(settings.data.sigma_n)
     vectors, index = signals(settings.data), signal_index(settings.data, labels)
+    vectors = vectors if coordinates is None else vectors[:, coordinates]
     n = len(labels)
     if settings.model.architecture == "shared":
-        columns = np.concatenate([noise, vectors])
+        inputs = padded(noise.shape[1], n + len(vectors))
+        np.multiply(noise.T, scale, out=inputs[:, :n].numpy())
+        inputs[:, n:] = torch.from_numpy(vectors.T)
         patches = np.stack([n + index, np.arange(n)], axis=1)
     else:
-        first = arrays[f"{split}_signal_first"][:, None]
-        signal = vectors[index]
+        first, signal, noise = arrays["signal_first"][:, None], vectors[index], noise * scale
         columns = np.concatenate([np.where(first, signal, noise), np.where(first, noise, signal)], axis=1)
+        inputs = torch.from_numpy(np.ascontiguousarray(columns.T))
         patches = np.arange(n)[:, None]
     return Examples(
-        inputs=torch.from_numpy(np.ascontiguousarray(columns.T)),
+        inputs=inputs,
         patches=torch.from_numpy(patches.astype(np.int32)),
         labels=torch.from_numpy(labels),
     )

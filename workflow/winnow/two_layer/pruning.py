@@ -34,7 +34,7 @@ class Mask:
 def from_rows(rows: list[np.ndarray], columns: int) -> Mask:
     """The mask whose row r keeps the columns rows[r] (ascending)."""
     pointers = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-    return Mask((len(rows), columns), pointers, np.concatenate(rows).astype(np.int32))
+    return Mask((len(rows), columns), pointers, np.concatenate(rows).astype(np.int32, copy=False))
 
 
 def bernoulli(shape: tuple[int, int], fraction: float, rng: np.random.Generator, target: slice = slice(None)) -> Mask:
@@ -44,8 +44,8 @@ def bernoulli(shape: tuple[int, int], fraction: float, rng: np.random.Generator,
     """
     thresholds = np.zeros(shape[1], np.float32)
     thresholds[target] = fraction
-    rows = [np.flatnonzero(rng.random(shape[1], dtype=np.float32) >= thresholds) for _ in range(shape[0])]
-    return from_rows(rows, shape[1])
+    kept = (rng.random(shape[1], dtype=np.float32) >= thresholds for _ in range(shape[0]))
+    return from_rows([np.flatnonzero(row).astype(np.int32) for row in kept], shape[1])
 
 
 def exact(shape: tuple[int, int], fraction: float, rng: np.random.Generator) -> Mask:

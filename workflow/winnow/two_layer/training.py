@@ -7,13 +7,14 @@ import numpy as np
 import torch
 
 from .. import core, jobs
-from ..config.base import read
-from ..core import Examples
+from ..config.base import RunSettings, read
+from ..core import Examples, Network
 from ..files import read_arrays, write_table
 from ..randomness import generator
 from . import pruning
+from .data import draw_test
 from .decomposition import Tracker
-from .network import build, examples, hidden_shape
+from .network import build, examples, hidden_shape, read_coordinates
 from .settings import FullBatch, TwoLayerSettings
 
 STATUS = {"running": "max_steps", "below": "converged", "diverged": "diverged"}
@@ -25,14 +26,7 @@ def evaluation_steps(max_steps: int, count: int) -> list[int]:
     return [0, *sorted(set(inner.tolist()))]
 
 
-def run(
-    settings: TwoLayerSettings,
-    train: Examples,
-    test: Examples,
-    fraction: float,
-    mask_rng: np.random.Generator,
-    init_rng: np.random.Generator,
-) -> dict:
+def run(settings: TwoLayerSettings, mask: pruning.Mask, network: Network, train: Examples, test: Examples) -> dict:
     """Train one network and evaluate it at log-spaced steps, and at the first step that reaches each milestone.
 
     Returns columns of equal length: step, train_loss, train_error, test_loss, test_error (and for `class_sums` those
@@ -41,9 +35,6 @@ def run(
     step alone, with no values.
     """
     training = settings.training
-    shape, signal = hidden_shape(settings), settings.data.signal_coordinates
-    mask = pruning.draw(settings.pruning, shape, fraction, mask_rng, signal)
-    network = build(settings, mask, init_rng)
     tracker = Tracker(network, train, test, settings) if settings.model.output_layer == "class_sums" else None
 
     rows, step, status = [], 0, "running"
@@ -110,11 +101,13 @@ def main(arguments: list[str]) -> None:
     ambiguous = {}
     outs = np.reshape(options.out, (len(options.seeds), len(options.fraction))).tolist()
     for seed, data, files in zip(options.seeds, options.data, outs, strict=True):
-        arrays = read_arrays(data)
-        train, test = (examples(settings, arrays, split) for split in ("train", "test"))
+        # Masks are nested: what the densest network does not read, none of the others does.
+        coordinates = read_coordinates(settings, _mask(run_settings, settings, min(options.fraction), seed))
+        train, test = _examples(run_settings, settings, seed, data, coordinates)
         for fraction, out in zip(options.fraction, files, strict=True):
-            streams = [generator(run_settings.root_seed, run_settings.experiment, seed, s) for s in ("mask", "init")]
-            result = run(settings, train, test, fraction, *streams)
+            mask = _mask(run_settings, settings, fraction, seed)
+            start = generator(run_settings.root_seed, run_settings.experiment, seed, "init")
+            result = run(settings, mask, build(settings, mask, start, coordinates), train, test)
             if result["status"] == "diverged":
                 _warn_diverged(run_settings.experiment, fraction, seed, settings, result)
             if not all(result.get("decomposition_unique", [True])):
@@ -126,6 +119,22 @@ def main(arguments: list[str]) -> None:
             f" so Definition 14 is not the only decomposition (seeds {', '.join(map(str, seeds))})",
             file=sys.stderr,
         )
+
+
+def _mask(run: RunSettings, settings: TwoLayerSettings, fraction: float, seed: int) -> pruning.Mask:
+    rng = generator(run.root_seed, run.experiment, seed, "mask")
+    shape, signal = hidden_shape(settings), settings.data.signal_coordinates
+    return pruning.draw(settings.pruning, shape, fraction, rng, signal)
+
+
+def _examples(
+    run: RunSettings, settings: TwoLayerSettings, seed: int, data: str, coordinates: np.ndarray
+) -> tuple[Examples, Examples]:
+    """Training examples, from their file, and test examples, of which there is none; on some coordinates."""
+    train = read_arrays(data)
+    train["noise"] = train["noise"][:, coordinates]
+    test = draw_test(run, settings.data, seed, coordinates)
+    return examples(settings, train, coordinates), examples(settings, test, coordinates)
 
 
 def _warn_diverged(experiment: str, fraction: float, seed: int, settings: TwoLayerSettings, result: dict) -> None:

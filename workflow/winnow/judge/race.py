@@ -1,0 +1,83 @@
+"""The race between learning the signal and memorizing the noise: predicted accuracy, and how it fits runs.
+
+Two predictions, both heuristics of ours: the signal wins where `formulas.race_from_maxima` exceeds a constant, and
+below some density classes lose their signal. Together,
+
+    accuracy = 1/K + (A(density, m) - 1/K) / (1 + exp(-slope (race - constant)))
+
+with A = `formulas.accuracy_after_class_loss`.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import least_squares
+from scipy.special import expit
+
+from ..paper import formulas
+from ..two_layer.settings import TwoLayerSettings
+from .selection import Regime
+from .stats import mean_interval
+
+CELL = ["experiment", "swept", "value", "fraction"]  # runs that differ in their seed alone
+
+
+def predictors(settings: TwoLayerSettings, density: float) -> tuple[float, float]:
+    """The predicted log advantage of the signal, and A, at a density."""
+    data, model = settings.data, settings.model
+    size = (data.classes, model.width, data.n_train, data.dimension, data.signal_norm, data.sigma_n)
+    lost = formulas.dead_class_probability(density, model.width)
+    return (
+        formulas.race_from_maxima(*size, density, model.power),
+        formulas.accuracy_after_class_loss(lost, data.classes),
+    )
+
+
+def points(regime: Regime, **cell: object) -> pd.DataFrame:
+    """One row a run: its accuracy at EPS (or where it ended), race, kept (A) and chance (1/K).
+
+    `cell` holds the columns of CELL but the fraction.
+    """
+    parts = []
+    for fraction, runs in regime.ends().groupby("fraction"):
+        race, kept = predictors(regime.settings, 1 - fraction)
+        found = {"fraction": fraction, "accuracy": 1 - runs.test_error, "race": race, "kept": kept}
+        found |= {name: runs[name] for name in ("seed", "run", "status", "reached")}
+        found |= {"chance": 1 / regime.settings.data.classes}
+        parts.append(pd.DataFrame(found))
+    return pd.concat(parts, ignore_index=True).assign(**cell)
+
+
+def means(points: pd.DataFrame) -> pd.DataFrame:
+    """One row a cell, the mean over its seeds, and n."""
+    groups = points.groupby(CELL, as_index=False)
+    return groups.mean(numeric_only=True).drop(columns="seed").assign(n=groups.size()["size"])
+
+
+def accuracy(points: pd.DataFrame, slope: float, constant: float) -> np.ndarray:
+    """The predicted accuracy of points."""
+    wins = expit(slope * (points.race - constant))
+    return (points.chance + (points.kept - points.chance) * wins).to_numpy()
+
+
+def fit(points: pd.DataFrame) -> np.ndarray:
+    """Least-squares slope and constant, on means over seeds."""
+    cells = means(points)
+    measured = cells.accuracy.to_numpy()
+    return least_squares(lambda p: accuracy(cells, *p) - measured, [2.0, 0.0]).x
+
+
+def jackknife(points: pd.DataFrame) -> np.ndarray:
+    """Slope and constant as pseudo-values of the seeds in their order, [seeds, 2], whose mean is the fit without its
+    bias; nan for a single seed."""
+    n = points.seed.nunique()
+    if n < 2:
+        return np.full((n, 2), np.nan)
+    without = np.array([fit(points[points.seed != seed]) for seed in sorted(points.seed.unique())])
+    return n * fit(points) - (n - 1) * without
+
+
+def intervals(points: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper ends of slope and constant: t intervals around the fit, from a jackknife over seeds."""
+    found = fit(points)
+    low, high = mean_interval(jackknife(points))
+    return found - (high - low) / 2, found + (high - low) / 2
