@@ -149,8 +149,12 @@ TRAINED = {"output_layer": "trained"}
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"model": TRAINED, "pruning": {"target": "neurons"}}],
-    ids=["weights", "neurons"],
+    [
+        {},
+        {"model": TRAINED, "pruning": {"target": "neurons"}},
+        {"model": TRAINED, "training": {"loss": "cross_entropy", "reduction": "sum", "learning_rate": 0.01}},
+    ],
+    ids=["weights", "neurons", "two outputs"],
 )
 def test_the_whole_run_agrees_with_the_dense_reference(jobs, changes):
     """Losses over 200 steps, from the same data, mask and weights, by dense autograd."""

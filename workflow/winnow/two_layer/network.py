@@ -6,7 +6,7 @@ import torch
 from ..core import Examples, Network
 from .data import signal_index, signals
 from .pruning import Mask
-from .settings import TwoLayerNetwork, TwoLayerSettings, TwoPatchData
+from .settings import TwoLayerSettings
 
 
 def hidden_shape(settings: TwoLayerSettings) -> tuple[int, int]:
@@ -21,7 +21,7 @@ def build(settings: TwoLayerSettings, mask: Mask, rng: np.random.Generator) -> N
 
     Pruned weights are drawn too and dropped, so that a seed's kept weights are the same at every fraction.
     """
-    output = output_weights(settings.model, settings.data, rng)
+    output = output_weights(settings, rng)
     rows, columns = mask.shape
     kept = [rng.standard_normal(columns, dtype=np.float32)[mask.row(r)] for r in range(rows)]
     weights = np.concatenate(kept) * np.float32(settings.model.init_std)
@@ -34,11 +34,12 @@ def build(settings: TwoLayerSettings, mask: Mask, rng: np.random.Generator) -> N
     )
 
 
-def output_weights(model: TwoLayerNetwork, data: TwoPatchData, rng: np.random.Generator) -> np.ndarray:
-    """Output weights, float32 [1 (binary) or K, neurons]; 0 marks a connection that does not exist."""
+def output_weights(settings: TwoLayerSettings, rng: np.random.Generator) -> np.ndarray:
+    """Output weights, float32 [1 (logistic loss) or K, neurons]; 0 marks a connection that does not exist."""
+    model, data = settings.model, settings.data
     if model.output_layer == "class_sums":
         return np.repeat(np.eye(data.classes, dtype=np.float32), model.width, axis=1)
-    outputs = 1 if data.distribution == "binary" else data.classes
+    outputs = 1 if settings.training.loss == "logistic" else data.classes
     scale = model.output_scale or model.width**-0.5
     laws = {"normal": rng.standard_normal, "uniform": lambda size: rng.uniform(-1, 1, size)}
     if model.output_init == "sign":
@@ -52,7 +53,7 @@ def examples(settings: TwoLayerSettings, arrays: dict[str, np.ndarray], split: s
     """The examples of a split (`train` or `test`) as the columns that the core reads.
 
     With shared filters, columns are the n noise patches and after them the signals, which all examples of a class
-    share; fully connected, they are the n whole inputs.
+    share; fully connected, they are the n whole inputs. Labels are those of the loss: +-1, or the row of a class.
     """
     labels, noise = arrays[f"{split}_labels"], arrays[f"{split}_noise"] * np.float32(settings.data.sigma_n)
     vectors, index = signals(settings.data), signal_index(settings.data, labels)
@@ -68,5 +69,5 @@ def examples(settings: TwoLayerSettings, arrays: dict[str, np.ndarray], split: s
     return Examples(
         inputs=torch.from_numpy(np.ascontiguousarray(columns.T)),
         patches=torch.from_numpy(patches.astype(np.int32)),
-        labels=torch.from_numpy(labels),
+        labels=torch.from_numpy(labels if settings.training.loss == "logistic" else index),
     )

@@ -98,7 +98,7 @@ class FullBatch(Strict):
     """Full-batch gradient descent."""
 
     loss: Literal["logistic", "cross_entropy"] = "logistic"
-    """`logistic` for labels +-1, `cross_entropy` for K classes; in nats."""
+    """`logistic` of one output for labels +-1, `cross_entropy` of an output per class (two for labels +-1); in nats."""
     reduction: Literal["sum", "mean"] = "mean"
     """Whether the gradient is that of the sum or of the mean over examples (reported losses are means)."""
     learning_rate: PositiveFloat = 0.001
@@ -130,8 +130,8 @@ class TwoLayerSettings(Settings):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        if (self.training.loss == "logistic") != (self.data.distribution == "binary"):
-            raise ValueError("training.loss: must be logistic for binary data and cross_entropy for classes")
+        if self.training.loss == "logistic" and self.data.distribution != "binary":
+            raise ValueError("training.loss: must be cross_entropy unless distribution is binary")
         if (self.model.output_layer == "class_sums") and self.data.distribution == "binary":
             raise ValueError("model.output_layer: class_sums needs data.distribution classes")
         located = self.model.architecture == "shared" and self.data.signal == "coordinate"
