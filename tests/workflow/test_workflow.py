@@ -203,7 +203,7 @@ def test_one_core_and_another_folder_give_the_same_bytes(tree, tmp_path):
 
 def test_the_default_configuration_and_those_of_the_papers_scale_plan_every_figure(tmp_path):
     planned_figures = set()
-    for config in ("config.yaml", "config/mnist.yaml", "config/paper.yaml"):
+    for config in ("config.yaml", "config/calibration-1.yaml", "config/mnist.yaml", "config/paper.yaml"):
         run = snakemake(ROOT, "--dry-run", "--forceall", "--directory", str(tmp_path), config=str(ROOT / config))
         assert run.returncode == 0, run.stdout
         planned_figures |= set(re.findall(r"results/figures/([\w-]+)\.svg", run.stdout))
