@@ -30,8 +30,8 @@ def readings(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
         style = {"linestyle": "none", "marker": marker, "markersize": 3.5, "markeredgewidth": 0.7, "color": colour}
         for dense, fill in ((False, "none"), (True, colour)):
             there = ours[ours.dense_meets == dense]
-            what = "meets both dense" if dense else "not"
-            axes.plot(there.x, there.y, markerfacecolor=fill, label=f"{pruned}, {what} ({len(there)})", **style)
+            what = "dense meets both" if dense else "dense does not"
+            axes.plot(there.x, there.y, markerfacecolor=fill, label=f"{pruned}; {what} ({len(there)})", **style)
     paper = data[data.source == "paper"]
     axes.errorbar(
         *(paper.x, paper.y),
