@@ -54,7 +54,7 @@ def test_a_point_with_an_unknown_key_is_refused():
 
 def test_sections_must_agree():
     with pytest.raises(WinnowError, match=r"training\.loss"):
-        validated(TwoLayerSettings, {"kind": "two_layer", "training": {"loss": "cross_entropy"}}, "x")
+        validated(TwoLayerSettings, {"kind": "two_layer", "data": {"distribution": "classes"}}, "x")
     with pytest.raises(WinnowError, match="dimension: must be at least"):
         tree = {"kind": "two_layer", "data": {"distribution": "classes", "classes": 5, "dimension": 4}}
         validated(TwoLayerSettings, tree, "x")

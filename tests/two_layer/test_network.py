@@ -41,7 +41,7 @@ def test_weights_have_the_configured_standard_deviation():
 )
 def test_output_weights(init, scale, std, largest):
     of = settings(model={"width": 10_000, "output_init": init, "output_scale": scale})
-    output = output_weights(of.model, of.data, np.random.default_rng(0))
+    output = output_weights(of, np.random.default_rng(0))
     assert output.shape == (1, 10_000)
     assert output.std() == pytest.approx(std, rel=0.03)
     assert np.abs(output).max() <= np.float32(largest)
@@ -54,7 +54,7 @@ def test_class_sums_give_every_class_its_own_neurons():
         training={"loss": "cross_entropy"},
     )
     assert hidden_shape(of) == (6, 5)
-    output = output_weights(of.model, of.data, np.random.default_rng(0))
+    output = output_weights(of, np.random.default_rng(0))
     assert output.tolist() == [[1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1]]
 
 
@@ -100,3 +100,13 @@ def test_on_the_coordinates_that_weights_read_a_network_is_the_same(architecture
         trace = core.descend(network, seen, steps=5, learning_rate=0.5, loss="cross_entropy", reduction="mean")
         traces.append((trace.losses.tolist(), network.weights.tolist()))
     assert traces[0] == traces[1]
+
+
+def test_labels_of_two_signs_have_an_output_each_under_cross_entropy():
+    of = settings(training={"loss": "cross_entropy"})
+    seen, drawn = examples(of, arrays(of)), arrays(of)
+    assert seen.labels.tolist() == [0 if label > 0 else 1 for label in drawn["labels"]]
+    assert seen.labels.dtype == torch.int64
+    output = output_weights(of, np.random.default_rng(0))
+    assert output.shape == (2, 150)
+    assert not (output[0] == output[1]).any()

@@ -68,3 +68,16 @@ def test_a_target_prunes_its_columns_only_and_by_the_same_uniforms():
     assert signal[:, 4:].all()
     assert noise[:, :4].all()
     assert (signal & noise == everything).all()
+
+
+@pytest.mark.parametrize("method", pruning.METHODS)
+def test_whole_neurons_are_removed_and_those_of_a_seed_are_nested(method):
+    of = Pruning(method=method, target="neurons")
+    drawn = [dense(pruning.draw(of, (150, 30), f, np.random.default_rng(3))) for f in FRACTIONS]
+    for kept, fraction in zip(drawn, FRACTIONS, strict=True):
+        neurons = kept.any(axis=1)
+        assert (neurons == kept.all(axis=1)).all()
+        assert stats.binomtest(int(neurons.sum()), 150, 1 - fraction).pvalue > 1e-3
+        assert method == "bernoulli" or neurons.sum() == round(150 * (1 - fraction))
+    for more, fewer in itertools.pairwise(drawn):
+        assert not (fewer & ~more).any()

@@ -28,7 +28,7 @@ def jobs(tmp_path, library):
     """Write settings and data, then train by the step's own command: returns a function of settings and seeds."""
 
     def train(seeds, fractions=("0.5",), name="a", **changes):
-        tree = {section: SMALL[section] | changes.get(section, {}) for section in SMALL}
+        tree = changes | {section: SMALL[section] | changes.get(section, {}) for section in SMALL}
         run = RunSettings[TwoLayerSettings](
             experiment="demo", root_seed=7, settings=TwoLayerSettings(kind="two_layer", **tree)
         )
@@ -144,9 +144,21 @@ def test_a_run_that_is_not_finite_at_the_start_is_not_dropped(jobs):
     assert math.isnan(table["train_loss"][0])
 
 
-def test_the_whole_run_agrees_with_the_dense_reference(jobs):
-    """Loss and error after 200 steps, from the same data, mask and weights, by dense autograd."""
-    out = jobs([5], name="check")[0]
+TRAINED = {"output_layer": "trained"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"model": TRAINED, "pruning": {"target": "neurons"}},
+        {"model": TRAINED, "training": {"loss": "cross_entropy", "reduction": "sum", "learning_rate": 0.01}},
+    ],
+    ids=["weights", "neurons", "two outputs"],
+)
+def test_the_whole_run_agrees_with_the_dense_reference(jobs, changes):
+    """Losses over 200 steps, from the same data, mask and weights, by dense autograd."""
+    out = jobs([5], name="check", **changes)[0]
     settings = read(out.replace("seed-5.parquet", "experiment.json"), TwoLayerSettings).settings
     arrays = read_arrays(out.replace(".parquet", ".npz"))
     pattern = pruning.draw(settings.pruning, hidden_shape(settings), 0.5, generator(7, "demo", 5, "mask"))
@@ -169,7 +181,7 @@ def test_the_whole_run_agrees_with_the_dense_reference(jobs):
         learning_rate=how.learning_rate,
         loss=how.loss,
         reduction=how.reduction,
-        train_output=False,
+        train_output=settings.model.output_layer == "trained",
     )
     table = pq.read_table(out).to_pydict()
     assert table["train_loss"] == pytest.approx([losses[step] for step in table["step"]], rel=1e-5)

@@ -14,6 +14,7 @@ STEPS = {
     "claims": "judge.claims",
     "scorecard": "judge.scorecard",
     "calibrate": "judge.calibration",
+    "choose": "judge.choose",
     "page": "page",
     "audit": "audit.cli",
     "schema": "config.load",

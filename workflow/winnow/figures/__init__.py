@@ -45,6 +45,12 @@ FIGURES = {
     "fig2a": Figure("synthetic", ("fig2a",), "Figure 2", "train and test error, low noise"),
     "fig2b": Figure("synthetic", ("fig2b",), "Figure 2", "test error, high noise"),
     "fig2c": Figure("synthetic", ("fig2c",), "Figure 2", "test error over training"),
+    "readings": Figure(
+        "readings",
+        ("calibration-fixed", "calibration-trained", "calibration-summed"),
+        "Figure 2",
+        "readings of what the paper leaves open, where 2a and 2b end",
+    ),
     "fig5a": Figure("synthetic", ("fig5",), "Figure 5", "train and test error, four hidden neurons"),
     "fig5b": Figure("synthetic", ("fig5",), "Figure 5", "train and test loss, four hidden neurons"),
     "fig3a": Figure("real", ("fig3a",), "Figure 3", "random and iterative magnitude pruning on MNIST"),

@@ -6,7 +6,7 @@ import torch
 from ..core import Examples, Network, padded
 from .data import signal_index, signals
 from .pruning import Mask
-from .settings import TwoLayerNetwork, TwoLayerSettings, TwoPatchData
+from .settings import TwoLayerSettings
 
 
 def hidden_shape(settings: TwoLayerSettings) -> tuple[int, int]:
@@ -33,7 +33,7 @@ def build(
     Pruned weights are drawn too and dropped, so that a seed's kept weights are the same at every fraction. If its
     examples have some `coordinates` of a patch only, it reads them at their places among these.
     """
-    output = output_weights(settings.model, settings.data, rng)
+    output = output_weights(settings, rng)
     rows, columns = mask.shape
     kept = [rng.standard_normal(columns, dtype=np.float32)[mask.row(r)] for r in range(rows)]
     weights = np.concatenate(kept) * np.float32(settings.model.init_std)
@@ -56,11 +56,12 @@ def _places(columns: int, settings: TwoLayerSettings, coordinates: np.ndarray) -
     return np.tile(there, columns // len(there)).cumsum(dtype=np.int32) - 1
 
 
-def output_weights(model: TwoLayerNetwork, data: TwoPatchData, rng: np.random.Generator) -> np.ndarray:
-    """Output weights, float32 [1 (binary) or K, neurons]; 0 marks a connection that does not exist."""
+def output_weights(settings: TwoLayerSettings, rng: np.random.Generator) -> np.ndarray:
+    """Output weights, float32 [1 (logistic loss) or K, neurons]; 0 marks a connection that does not exist."""
+    model, data = settings.model, settings.data
     if model.output_layer == "class_sums":
         return np.repeat(np.eye(data.classes, dtype=np.float32), model.width, axis=1)
-    outputs = 1 if data.distribution == "binary" else data.classes
+    outputs = 1 if settings.training.loss == "logistic" else data.classes
     scale = model.output_scale or model.width**-0.5
     laws = {"normal": rng.standard_normal, "uniform": lambda size: rng.uniform(-1, 1, size)}
     if model.output_init == "sign":
@@ -76,7 +77,7 @@ def examples(
     """Drawn examples (see `data.draw`), on some coordinates if not on all, as the columns that the core reads.
 
     With shared filters, columns are the n noise patches and after them the signals, which all examples of a class
-    share; fully connected, they are the n whole inputs.
+    share; fully connected, they are the n whole inputs. Labels are those of the loss: +-1, or the row of a class.
     """
     labels, noise, scale = arrays["labels"], arrays["noise"], np.float32(settings.data.sigma_n)
     vectors, index = signals(settings.data), signal_index(settings.data, labels)
@@ -95,5 +96,5 @@ def examples(
     return Examples(
         inputs=inputs,
         patches=torch.from_numpy(patches.astype(np.int32)),
-        labels=torch.from_numpy(labels),
+        labels=torch.from_numpy(labels if settings.training.loss == "logistic" else index),
     )

@@ -57,14 +57,24 @@ def exact(shape: tuple[int, int], fraction: float, rng: np.random.Generator) -> 
     return from_rows([np.flatnonzero(row) for row in mask.reshape(shape)], shape[1])
 
 
+def whole_rows(kept: Mask, columns: int) -> Mask:
+    """The mask that keeps all entries of some rows: those where a mask of one column keeps its entry."""
+    return from_rows([np.arange(columns if len(kept.row(r)) else 0) for r in range(kept.shape[0])], columns)
+
+
 METHODS = {"bernoulli": bernoulli, "exact": exact}
 
 
 def draw(
     pruning: Pruning, shape: tuple[int, int], fraction: float, rng: np.random.Generator, signal_coordinates: int = 0
 ) -> Mask:
-    """Draw the mask of a [rows, columns] matrix by the configured method; the first columns carry the signal."""
+    """Draw the mask of a [rows, columns] matrix by the configured method; the first columns carry the signal.
+
+    A row is a hidden neuron. One that keeps no weight puts out 0 and is not trained, so it is gone with its output.
+    """
     if pruning.target == "all":
         return METHODS[pruning.method](shape, fraction, rng)
+    if pruning.target == "neurons":
+        return whole_rows(METHODS[pruning.method]((shape[0], 1), fraction, rng), shape[1])
     is_signal = pruning.target == "signal"
     return bernoulli(shape, fraction, rng, slice(signal_coordinates) if is_signal else slice(signal_coordinates, None))

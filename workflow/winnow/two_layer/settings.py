@@ -74,17 +74,23 @@ class TwoLayerNetwork(Strict):
 
 
 class Pruning(Strict):
-    """Which weights of the first layer are removed before training starts."""
+    """Which weights of the first layer, or which neurons, are removed before training starts."""
 
     method: Literal["bernoulli", "exact"] = "bernoulli"
     """`bernoulli`: every weight is kept with probability 1 - fraction (the theory); `exact`: exactly that share."""
-    target: Literal["all", "signal", "noise"] = "all"
-    """Which coordinates are pruned: `all`, those that carry the signal, or the others (`bernoulli` only)."""
+    target: Literal["all", "signal", "noise", "neurons"] = "all"
+    """What is pruned: weights on `all` coordinates, on those that carry the signal or on the others (`bernoulli` only),
+    or whole hidden `neurons`, of which fractions then are."""
+
+    @property
+    def by_coordinate(self) -> bool:
+        """Whether only weights on some of the coordinates are pruned."""
+        return self.target in ("signal", "noise")
 
     @model_validator(mode="after")
     def _target_fits(self) -> Self:
-        if self.target != "all" and self.method != "bernoulli":
-            raise ValueError("target: must be all unless method is bernoulli")
+        if self.by_coordinate and self.method != "bernoulli":
+            raise ValueError("target: must be all or neurons unless method is bernoulli")
         return self
 
 
@@ -92,7 +98,7 @@ class FullBatch(Strict):
     """Full-batch gradient descent."""
 
     loss: Literal["logistic", "cross_entropy"] = "logistic"
-    """`logistic` for labels +-1, `cross_entropy` for K classes; in nats."""
+    """`logistic` of one output for labels +-1, `cross_entropy` of an output per class (two for labels +-1); in nats."""
     reduction: Literal["sum", "mean"] = "mean"
     """Whether the gradient is that of the sum or of the mean over examples (reported losses are means)."""
     learning_rate: PositiveFloat = 0.001
@@ -124,11 +130,13 @@ class TwoLayerSettings(Settings):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        if (self.training.loss == "logistic") != (self.data.distribution == "binary"):
-            raise ValueError("training.loss: must be logistic for binary data and cross_entropy for classes")
+        if self.training.loss == "logistic" and self.data.distribution != "binary":
+            raise ValueError("training.loss: must be cross_entropy unless distribution is binary")
         if (self.model.output_layer == "class_sums") and self.data.distribution == "binary":
             raise ValueError("model.output_layer: class_sums needs data.distribution classes")
         located = self.model.architecture == "shared" and self.data.signal == "coordinate"
-        if self.pruning.target != "all" and not located:
-            raise ValueError("pruning.target: must be all unless architecture is shared and signal is coordinate")
+        if self.pruning.by_coordinate and not located:
+            raise ValueError(
+                "pruning.target: must be all or neurons unless architecture is shared and signal is coordinate"
+            )
         return self
