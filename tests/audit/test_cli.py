@@ -41,6 +41,7 @@ def test_who_looked_at_nothing_does_not_say_identical(capsys):
         (["golden"], 4, "looked at 0 files, 0 records, 0 runs"),
         (["rederive", "results/a.parquet"], 4, "looked at 0 files, 0 records, 0 runs"),
         (["trace", "results/a.parquet"], 4, "looked at 0 files, 0 records, 0 runs"),
+        (["trace", "results/a.parquet"], 4, "there is no results/a.parquet in this folder"),
         (["sample", "0"], 2, "usage"),
         (["sample", "-1"], 2, "usage"),
         (["golden", "--update"], 6, "error: no golden values"),

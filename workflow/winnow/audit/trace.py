@@ -81,6 +81,8 @@ def show_trace(found: dict, as_json: bool) -> int:
         console.print(f"{label}: {len(point['runs'])} runs, {point['runs'][0]} …")
     for name in found["broken"]:
         console.print(f"broken: {name}", style="red")
+    if not found["looked_at"]["files"]:
+        console.print(f"there is no {found['file']} in this folder (an audit looks into the {RESULTS}/ where it is run)")
     console.print("looked at " + ", ".join(f"{n:,} {what}" for what, n in found["looked_at"].items()))
     return 4 if found["broken"] else 0
 
