@@ -82,7 +82,7 @@ def show_trace(found: dict, as_json: bool) -> int:
     for name in found["broken"]:
         console.print(f"broken: {name}", style="red")
     if not found["looked_at"]["files"]:
-        console.print(f"there is no {found['file']} in this folder (an audit looks into the {RESULTS}/ where it is run)")
+        console.print(f"there is no {found['file']} in this folder: run an audit where {RESULTS}/ lies")
     console.print("looked at " + ", ".join(f"{n:,} {what}" for what, n in found["looked_at"].items()))
     return 4 if found["broken"] else 0
 
