@@ -25,7 +25,7 @@ CONFIG = {
     "experiments": {
         "tiny": {
             "kind": "two_layer",
-            "data": {"dimension": 50, "n_train": 20, "n_test": 2000},
+            "data": {"dimension": 50, "n_train": 2000, "n_test": 20},
             "model": {"width": 4},
             "training": {"max_steps": 20},
             "fractions": [0, 0.5],
