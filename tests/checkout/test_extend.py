@@ -8,7 +8,7 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from project import EXIT_SOON, KEPT, ROOT
+from project import EXIT_SOON, KEPT, ROOT, TINY
 
 PAGE = (ROOT / "docs/EXTEND.md").read_text()
 TESTS = (
@@ -22,15 +22,7 @@ TESTS = (
 METHODS = {"method": ["bernoulli", "leading"]}
 CONFIG = {
     "experiments": {
-        "theory": {
-            "kind": "two_layer",
-            "data": {"dimension": 50, "n_train": 20, "n_test": 100},
-            "model": {"width": 4},
-            "training": {"max_steps": 20},
-            "axes": METHODS,
-            "fractions": [0.5],
-            "seeds": 1,
-        },
+        "theory": TINY | {"axes": METHODS},
         "images": {
             "kind": "images",
             "data": {"source": "digits", "n_test": 100},

@@ -16,21 +16,15 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from project import EXIT_SOON, ROOT
+from project import EXIT_SOON, ROOT, TINY
 
 RUNS = [f"results/tiny/runs/fraction-{fraction}/seed-{seed}.parquet" for fraction in ("0", "0.5") for seed in (0, 1)]
 DATA = [f"results/tiny/data/seed-{seed}.npz" for seed in (0, 1)]
 TABLE = "results/tiny/metrics.parquet"
 CONFIG = {
     "experiments": {
-        "tiny": {
-            "kind": "two_layer",
-            "data": {"dimension": 50, "n_train": 2000, "n_test": 20},
-            "model": {"width": 4},
-            "training": {"max_steps": 20},
-            "fractions": [0, 0.5],
-            "seeds": 2,
-        }
+        # Many training examples: files of data are large enough to fill a small disk.
+        "tiny": TINY | {"data": {"dimension": 50, "n_train": 2000, "n_test": 20}, "fractions": [0, 0.5], "seeds": 2}
     },
     "figures": [],
 }

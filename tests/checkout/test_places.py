@@ -10,22 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from project import EXIT_SOON, KEPT, ROOT
+from project import EXIT_SOON, KEPT, ROOT, TINY
 
-TINY = {
-    "root_seed": 3,
-    "experiments": {
-        "tiny": {
-            "kind": "two_layer",
-            "data": {"dimension": 50, "n_train": 20, "n_test": 100},
-            "model": {"width": 4},
-            "training": {"max_steps": 20},
-            "fractions": [0.5],
-            "seeds": 1,
-        }
-    },
-    "figures": [],
-}
+CONFIG = {"root_seed": 3, "experiments": {"tiny": TINY}, "figures": []}
 TABLES = ["results/tiny/metrics.parquet", "results/tiny/summary.parquet"]
 RUN = "results/tiny/runs/fraction-0.5/seed-0.parquet"
 NOTHING = "Nothing to be done"
@@ -70,7 +57,7 @@ class House:
         (self.checkout / self.venv / "installed").touch()
         file = self.checkout / self.config
         file.parent.mkdir()
-        file.write_text(yaml.safe_dump(TINY))
+        file.write_text(yaml.safe_dump(CONFIG))
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +77,7 @@ def test_an_experiment_that_no_figure_draws_is_run_and_verified(house):
     code, output = house.make("audit")
     assert code == 0, output
     other = house.folder / "other.yaml"
-    other.write_text(yaml.safe_dump(TINY | {"root_seed": 4}))
+    other.write_text(yaml.safe_dump(CONFIG | {"root_seed": 4}))
     code, output = said([sys.executable, house.checkout / "workflow", "audit", "verify", "--config", other], house.work)
     assert code == 1
     assert "root_seed 3, now 4" in output
@@ -162,7 +149,7 @@ rule rows:
 def test_another_workflow_can_use_this_one(house, tmp_path, way):
     """With its own configuration and its own targets."""
     (tmp_path / "Snakefile").write_text(USED[way] + THEIRS)
-    theirs = {"snakefile": str(house.checkout / "Snakefile"), "winnow": TINY | {"root_seed": 5}}
+    theirs = {"snakefile": str(house.checkout / "Snakefile"), "winnow": CONFIG | {"root_seed": 5}}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(theirs))
     shutil.copytree(house.work / "results/core", tmp_path / "results/core")  # compiling it takes longer than all else
     code, output = snakemake(tmp_path)

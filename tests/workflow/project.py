@@ -9,6 +9,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ("Snakefile", "config.yaml", "config", "envs", "profiles", "tests/golden", "workflow")
 
+# An experiment of one run, over in a moment; tests say what they need otherwise.
+TINY = {
+    "kind": "two_layer",
+    "data": {"dimension": 50, "n_train": 20, "n_test": 100},
+    "model": {"width": 4},
+    "training": {"max_steps": 20},
+    "fractions": [0.5],
+    "seeds": 1,
+}
+
 EXIT_SOON = ("--max-jobs-per-timespan", "1000/1s")  # Snakemake waits that long when it is done; the profile has more
 
 
