@@ -27,6 +27,14 @@ def test_a_point_is_a_mean_over_seeds_and_knows_its_runs():
         curves.over_seeds(pd.concat([table, table]), "value")
 
 
+def test_a_share_of_runs_has_a_binomial_interval():
+    table = rows({(f, s): s < 3 or f > 0.5 for f in (0.5, 0.8) for s in range(4)})
+    data = curves.over_seeds(table, "value")
+    assert data.y.to_list() == [0.75, 1]
+    assert (data.low[0], data.high[0]) == (pytest.approx(0.19412, abs=1e-5), pytest.approx(0.99369, abs=1e-5))
+    assert (data.low[1], data.high[1]) == (pytest.approx(0.025 ** (1 / 4)), 1)  # a t interval would be 1 to 1
+
+
 def test_a_diverged_run_is_in_no_mean_and_is_counted():
     table = rows({(f, s): 10 * f + s for f in (0.5, 0.8, 0.9) for s in range(4)})
     table.loc[(table.fraction == 0.8) & (table.seed == 3) | (table.fraction == 0.9), "status"] = "diverged"

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ..judge.stats import mean_interval
+from ..judge.stats import mean_interval, share_interval
 
 PRUNED = "pruned fraction"
 ROUND = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998)  # the fractions that a density axis can name
@@ -16,8 +16,8 @@ def over_seeds(rows: pd.DataFrame, y: str, x: str = "fraction", level: float = 0
     (seeds), diverged (runs), runs (the files of the n).
 
     Rows of a run that diverged are counted and in no mean, and rows without a value (NaN) are left out. Column `run` of
-    the rows is the file of a value's run, or a list of files where a value is made of several. Raises ValueError where
-    a seed has two values.
+    the rows is the file of a value's run, or a list of files where a value is made of several. A column of bool is a
+    share of runs, whose interval is binomial. Raises ValueError where a seed has two values.
     """
     points = []
     for at, part in rows.sort_values("seed").groupby(x):
@@ -27,7 +27,8 @@ def over_seeds(rows: pd.DataFrame, y: str, x: str = "fraction", level: float = 0
         kept = part[part.status != "diverged"].dropna(subset=[y])
         if len(kept):
             values = kept[y].to_numpy(float)
-            low, high = mean_interval(values, level=level)
+            is_share = kept[y].dtype == bool
+            low, high = share_interval(values.sum(), len(values), level) if is_share else mean_interval(values, level)
             numbers = (values.mean(), low, high, values.std(ddof=1) if len(values) > 1 else np.nan)
             points.append((at, *numbers, len(values), lost, list(kept.run.explode().unique())))
         elif lost:

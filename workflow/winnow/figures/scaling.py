@@ -95,7 +95,7 @@ def _time(found: Regime) -> pd.DataFrame:
 
 def _success(found: Regime) -> pd.DataFrame:
     rows = found.mild_ends()
-    return _over_race(found, rows, (rows.reached & (1 - rows.test_error >= GOOD_ACCURACY)).astype(float))
+    return _over_race(found, rows, rows.reached & (1 - rows.test_error >= GOOD_ACCURACY))
 
 
 def _gap(found: Regime) -> pd.DataFrame:
