@@ -78,8 +78,11 @@ def test_what_is_tuned_to_the_caches_changes_no_bit(choose, monkeypatch, density
             for second_level in (1 << 20, 2 << 20, 4 << 20):
                 monkeypatch.setenv("WINNOW_L2", str(second_level))
                 network = compressed(mask, w, output, 2)
-                trace = core.descend(network, core.Examples(inputs, patches, labels), **run)
-                found.add((trace.losses.numpy().tobytes(), network.weights.numpy().tobytes()))
+                examples = core.Examples(inputs, patches, labels)
+                trace = core.descend(network, examples, **run)
+                z = core.preactivations(network, inputs).contiguous()
+                logits = core.evaluate(network, examples, loss="cross_entropy")[2]
+                found.add(tuple(t.numpy().tobytes() for t in (trace.losses, network.weights, z, logits)))
     assert len(found) == 1
 
 

@@ -5,17 +5,25 @@
 namespace {
 
 // Coordinates per tile, 0 for no tiles: a matter of speed only. Input rows should stay in a cache while all neurons pass
-// over them, and a neuron should have enough weights in a tile to pay for loading and storing its sums.
-int64_t tile_rows(int64_t d, int64_t stride, int64_t neurons, int64_t kept) {
+// over them, and a neuron should have enough weights in a tile to pay for loading and storing its sums. Of a row a pass
+// reads `chunks` chunks.
+int64_t tile_rows(int64_t d, int64_t chunks, int64_t neurons, int64_t kept) {
   if (const char* wish = std::getenv("WINNOW_TILE")) return std::atoll(wish);
   const bool slow = slow_third_level();
   const int64_t first_level = (slow ? 27 : 52) << 10, near = 1 << 20;
   const double good = slow ? 24 : 32, enough = slow ? 8 : 24;  // weights of a neuron in a tile
   const double density = double(kept) / std::max(1.0, double(neurons) * double(d));
-  const int64_t row = stride * kLanes * int64_t(sizeof(float));
+  const int64_t row = chunks * kLanes * int64_t(sizeof(float));
   const int64_t wanted = std::max(first_level / row, int64_t(good / std::max(density, 1e-9)));
   const int64_t rows = std::max<int64_t>(1, std::min(wanted, near / row));
   return double(rows) * density < enough ? 0 : rows;
+}
+
+// The layout of a pass over blocks of columns.
+Layout by_blocks(const Tensor& pointers, const Tensor& coordinates, const Tensor& weights, const Columns& x, int64_t d) {
+  const int64_t chunks = std::min(x.chunks, kBlockChunks), neurons = pointers.numel() - 1;
+  return Layout(pointers, coordinates, weights, d, x.stride, Coordinates::check,
+                tile_rows(d, chunks, neurons, weights.numel()));
 }
 
 // The nonzero output weights, neuron by neuron.
@@ -125,7 +133,7 @@ std::tuple<double, double> evaluate(Tensor pointers, Tensor coordinates, Tensor 
                                     Tensor inputs, Tensor patches, Tensor labels, int64_t loss, Tensor logits) {
   const int64_t columns = inputs.size(1), neurons = pointers.numel() - 1, classes = output.size(0);
   const Columns x = padded(inputs, "inputs", columns);
-  const Layout layout(pointers, coordinates, weights, inputs.size(0), x.stride, Coordinates::check);
+  const Layout layout = by_blocks(pointers, coordinates, weights, x, inputs.size(0));
   const Output out(output, classes, neurons);
   const Examples e = examples(patches, labels, columns, classes, loss);
   check(logits, "logits", ScalarType::Double, {classes, e.count});
@@ -150,7 +158,7 @@ void forward(Tensor pointers, Tensor coordinates, Tensor weights, Tensor inputs,
   const Columns x = padded(inputs, "inputs", columns);
   padded(z, "z", columns);
   STD_TORCH_CHECK(z.size(0) == neurons, "winnow: z has the wrong number of rows");
-  const Layout layout(pointers, coordinates, weights, inputs.size(0), x.stride, Coordinates::check);
+  const Layout layout = by_blocks(pointers, coordinates, weights, x, inputs.size(0));
   const FlushSubnormals flush;
   forward_blocks(layout.weights(), x, pointer<float>(z), z.stride(0) / kLanes);
 }
