@@ -63,5 +63,8 @@ def save(figure: Figure, paths: dict[str, str | Path]) -> None:
     for suffix, path in paths.items():
         with atomic(path) as temporary:
             figure.savefig(temporary, format=suffix, metadata=NO_DATES[suffix])
-        figure.set_layout_engine("none")  # panels stay where the first file has them; finding the places takes seconds
+        # Panels stay where the first file has them: finding the places takes seconds, and with an engine, even one that
+        # places nothing, matplotlib draws every file twice.
+        with plt.rc_context({"figure.constrained_layout.use": False}):
+            figure.set_layout_engine(None)
     plt.close(figure)
