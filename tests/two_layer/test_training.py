@@ -1,4 +1,5 @@
 import math
+import weakref
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -253,3 +254,18 @@ def test_theory_runs_carry_the_decomposition_and_a_warning(jobs, capsys):
     assert table.zeta_max.is_monotonic_increasing
     assert (table.decomposition_unique == 0).all()
     assert "Definition 14 is not the only decomposition (seeds 0)" in capsys.readouterr().err
+
+
+def test_the_examples_of_a_seed_are_gone_before_the_next_ones_are_drawn(jobs, monkeypatch):
+    """At d = 1,000,000 those of two seeds took 1.3 GB where a job asks for 1."""
+    seen, draw = [], training._examples
+
+    def watched(*arguments):
+        assert all(inputs() is None for inputs in seen)
+        found = draw(*arguments)
+        seen.extend(weakref.ref(one.inputs) for one in found)
+        return found
+
+    monkeypatch.setattr(training, "_examples", watched)
+    jobs([1, 2, 3], fractions=("0", "0.5"))
+    assert len(seen) == 6

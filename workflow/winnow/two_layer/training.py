@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -101,13 +102,7 @@ def main(arguments: list[str]) -> None:
     ambiguous = {}
     outs = np.reshape(options.out, (len(options.seeds), len(options.fraction))).tolist()
     for seed, data, files in zip(options.seeds, options.data, outs, strict=True):
-        # Masks are nested: what the densest network does not read, none of the others does.
-        coordinates = read_coordinates(settings, _mask(run_settings, settings, min(options.fraction), seed))
-        train, test = _examples(run_settings, settings, seed, data, coordinates)
-        for fraction, out in zip(options.fraction, files, strict=True):
-            mask = _mask(run_settings, settings, fraction, seed)
-            start = generator(run_settings.root_seed, run_settings.experiment, seed, "init")
-            result = run(settings, mask, build(settings, mask, start, coordinates), train, test)
+        for fraction, out, result in _runs(run_settings, settings, options.fraction, seed, data, files):
             if result["status"] == "diverged":
                 _warn_diverged(run_settings.experiment, fraction, seed, settings, result)
             if not all(result.get("decomposition_unique", [True])):
@@ -119,6 +114,24 @@ def main(arguments: list[str]) -> None:
             f" so Definition 14 is not the only decomposition (seeds {', '.join(map(str, seeds))})",
             file=sys.stderr,
         )
+
+
+def _runs(
+    run_settings: RunSettings,
+    settings: TwoLayerSettings,
+    fractions: list[float],
+    seed: int,
+    data: str,
+    files: list[str],
+) -> Iterator[tuple[float, str, dict]]:
+    """The runs of a seed: fraction, file and result. Its examples go with it: of two seeds they would not fit."""
+    # Masks are nested: what the densest network does not read, none of the others does.
+    coordinates = read_coordinates(settings, _mask(run_settings, settings, min(fractions), seed))
+    train, test = _examples(run_settings, settings, seed, data, coordinates)
+    for fraction, out in zip(fractions, files, strict=True):
+        mask = _mask(run_settings, settings, fraction, seed)
+        start = generator(run_settings.root_seed, run_settings.experiment, seed, "init")
+        yield fraction, out, run(settings, mask, build(settings, mask, start, coordinates), train, test)
 
 
 def _mask(run: RunSettings, settings: TwoLayerSettings, fraction: float, seed: int) -> pruning.Mask:
