@@ -69,6 +69,8 @@ for name, experiment in CONFIG.of_kind("images").items():
                 conda:
                     "../../envs/winnow.yaml"
                 threads: 1
+                # The levels of imp wait for one another: a chain that starts last ends alone, beside idle cores.
+                priority: int(bool(stage.next_masks))
                 resources:
                     **experiment.resources,
                 params:
