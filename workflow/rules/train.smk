@@ -66,11 +66,11 @@ for name, experiment in CONFIG.of_kind("images").items():
                     paths.log(name, "train", stage.folder, f"seeds-{batch}"),
                 wildcard_constraints:
                     **stage.constraints,
+                # The levels of imp wait for one another: a chain that starts last ends alone, beside idle cores.
+                priority: int(bool(stage.next_masks))
                 conda:
                     "../../envs/winnow.yaml"
                 threads: 1
-                # The levels of imp wait for one another: a chain that starts last ends alone, beside idle cores.
-                priority: int(bool(stage.next_masks))
                 resources:
                     **experiment.resources,
                 params:
