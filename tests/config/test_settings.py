@@ -58,6 +58,8 @@ def test_sections_must_agree():
     with pytest.raises(WinnowError, match="dimension: must be at least"):
         tree = {"kind": "two_layer", "data": {"distribution": "classes", "classes": 5, "dimension": 4}}
         validated(TwoLayerSettings, tree, "x")
+    with pytest.raises(WinnowError, match=r"training\.flat_below: needs model\.output_layer class_sums"):
+        validated(TwoLayerSettings, {"kind": "two_layer", "training": {"flat_below": 0.2}}, "x")
 
 
 def test_the_file_is_the_settings(tmp_path):

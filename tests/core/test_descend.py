@@ -61,6 +61,27 @@ def test_fifty_steps_agree_with_the_reference(
     assert loss == trace.losses[-1] and error == trace.errors[-1]
 
 
+@pytest.mark.parametrize("one_hot", [True, False])
+def test_every_output_may_have_a_learning_rate_of_its_own(one_hot):
+    """As the reference has it; where a neuron has one output, the rate is that of its weights."""
+    mask, w, output, inputs, patches, labels = problem(4, 12, 40, 3, 23, power=3, one_hot=one_hot, scale=0.5)
+    rates = torch.tensor([0.1, 0.0, 0.4], dtype=torch.float64)
+    run = dict(steps=20, learning_rate=rates, loss="cross_entropy", reduction="mean", train_output=not one_hot)
+    network, before = compressed(mask, w, output, 3), w * mask
+    trace = core.descend(network, core.Examples(inputs, patches, labels), **run)
+    losses, weights, out = reference.descend(
+        *(double(w)[0], mask, *double(output), 3, *double(inputs), patches, labels), **run
+    )
+    assert torch.allclose(trace.losses, torch.tensor(losses, dtype=torch.float64), rtol=1e-5)
+    assert (dense(network, 40) - weights * mask).norm() <= 1e-5 * (weights * mask).norm()
+    assert (network.output - out).norm() <= 1e-5 * out.norm()
+    if one_hot:
+        moved = (dense(network, 40) - before).abs().amax(1) > 0
+        assert set(output[:, moved].argmax(0).tolist()) == {0, 2}
+    with pytest.raises(RuntimeError, match="expanded size"):
+        core.descend(network, core.Examples(inputs, patches, labels), **run | {"learning_rate": rates[:2]})
+
+
 @pytest.mark.parametrize("power", [2, 3])
 @pytest.mark.parametrize("classes,loss", [(1, "logistic"), (3, "cross_entropy")])
 def test_the_gradient_is_that_of_finite_differences(power, classes, loss):

@@ -37,6 +37,7 @@ AXES = {
 OF_A_PATTERN = {
     "scaling-race-*": ("scaling-race-512", "scaling-race-2048"),
     "scaling-over-*": ("scaling-over-512", "scaling-over-2048"),
+    "literal-*": ("literal-long", "literal-plain"),
 }
 FITTED = {"numbers": (len(FRACTIONS),)}  # panels whose points are fitted to all fractions of a seed
 

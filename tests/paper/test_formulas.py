@@ -120,6 +120,8 @@ def test_condition_2_names_what_is_broken():
         "training": {"loss": "cross_entropy", "learning_rate": 0.5, "eps": 1e-4},
     }
     assert formulas.condition2_violations(TwoLayerSettings(**tree)) == []
+    longer = TwoLayerSettings(**tree | {"training": tree["training"] | {"flat_below": 0.2}})
+    assert formulas.condition2_violations(longer) == ["eta <= mu^-2"]
     tree["data"] |= {"sigma_n": 1, "n_train": 1000}
     tree["training"] |= {"eps": None}
     broken = formulas.condition2_violations(TwoLayerSettings(**tree))

@@ -2,18 +2,22 @@ import math
 import weakref
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from winnow import core
 from winnow.config.base import RunSettings, read
 from winnow.core import reference
 from winnow.errors import WinnowError
 from winnow.files import read_arrays, write_json
 from winnow.randomness import generator
 from winnow.two_layer import data, pruning, training
+from winnow.two_layer.data import draw
+from winnow.two_layer.decomposition import Tracker
 from winnow.two_layer.network import build, examples, hidden_shape
 from winnow.two_layer.settings import TwoLayerSettings
 
@@ -269,3 +273,61 @@ def test_the_examples_of_a_seed_are_gone_before_the_next_ones_are_drawn(jobs, mo
     monkeypatch.setattr(training, "_examples", watched)
     jobs([1, 2, 3], fractions=("0", "0.5"))
     assert len(seen) == 6
+
+
+FLAT = THEORY | {"training": THEORY["training"] | {"max_steps": 20000, "flat_below": 0.3}}
+
+
+def at(init_std: float, **training) -> dict:
+    """FLAT from other initial weights, trained otherwise."""
+    return FLAT | {"model": FLAT["model"] | {"init_std": init_std}, "training": FLAT["training"] | training}
+
+
+def test_longer_steps_while_outputs_are_flat_end_where_plain_ones_do(jobs):
+    """From 0.003 plain steps take nearly a thousand; from 1e-9 only longer ones arrive."""
+    long, plain, tiny, stuck = (
+        pq.read_table(jobs([0], ("0",), name, **changes)[0]).to_pandas()
+        for name, changes in {
+            "long": at(0.003),
+            "plain": at(0.003, flat_below=None),
+            "tiny": at(1e-9),
+            "stuck": at(1e-9, flat_below=None),
+        }.items()
+    )
+    assert [table.status.iloc[-1] for table in (long, plain, tiny, stuck)] == ["converged"] * 3 + ["max_steps"]
+    ends = [table.iloc[-1] for table in (long, plain, tiny)]
+    assert 5 * ends[0].step < ends[1].step
+    assert ends[2].step < 2000
+    for end in ends:
+        assert end.test_error == 0
+        assert end.gamma_least == pytest.approx(ends[1].gamma_least, rel=0.15)
+    # the neurons that learn are the same: near 0 all that a smaller start changes is the time
+    winners = [np.argmax(end.signal_strength) for end in ends]
+    assert len(set(winners)) == 1
+    assert stuck.train_loss.iloc[-1] == pytest.approx(np.log(3))
+
+
+def test_while_all_outputs_are_flat_every_class_grows_at_the_same_pace(library):
+    settings = TwoLayerSettings(kind="two_layer", **at(1e-9))
+    rng = np.random.default_rng(0)
+    pattern = pruning.draw(settings.pruning, hidden_shape(settings), 0.0, rng, 3)
+    network = build(settings, pattern, rng)
+    train = examples(settings, draw(settings.data, 50, rng))
+    tracker = Tracker(network, train, train, settings)
+
+    def largest() -> np.ndarray:
+        """By class: the largest preactivation of its own neurons on its own examples."""
+        z = core.preactivations(network, train.inputs).numpy().reshape(3, 8, -1)
+        own = [z[k][:, np.append(np.flatnonzero(train.labels == k), 50 + k)] for k in range(3)]
+        return np.array([part.max() for part in own])
+
+    before = largest()
+    rates, flat = tracker.rates()
+    assert flat
+    assert rates.numpy() == pytest.approx(0.5 * 0.3 / before, rel=1e-6)
+    core.descend(network, train, steps=1, learning_rate=rates, loss="cross_entropy", reduction="mean")
+    shares = np.bincount(train.labels.numpy()) / 50
+    # the signal grows by rate q z^2 (1 - 1/K) n_k / n: a share of 0.3 that does not know how small it started
+    assert largest() / before - 1 == pytest.approx(0.5 * 0.3 * 3 * (2 / 3) * shares, rel=0.02)
+    network.weights.zero_()
+    assert tracker.rates()[1] is False

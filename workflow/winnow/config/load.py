@@ -13,7 +13,7 @@ import yaml
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from ..errors import WinnowError
-from ..figures import CLAIMS, FIGURES, PRACTICE, SCALING, matching
+from ..figures import CLAIMS, FIGURES, LITERAL, PRACTICE, SCALING, matching
 from ..images.stages import ImagesExperiment
 from ..two_layer.settings import TwoLayerSettings
 from .base import NoSwitch, PositiveInt, RunSettings, Strict
@@ -78,7 +78,7 @@ class Config(Strict):
     @property
     def judged(self) -> list[str]:
         """The experiments that the claims are judged from, as far as they are configured."""
-        return matching((*CLAIMS, *SCALING, *PRACTICE), self.experiments)
+        return matching((*CLAIMS, *SCALING, *LITERAL, *PRACTICE), self.experiments)
 
     @property
     def calibrations(self) -> list[str]:

@@ -122,7 +122,7 @@ def descend(
     examples: Examples,
     *,
     steps: int,
-    learning_rate: float,
+    learning_rate: float | Tensor,
     loss: str,
     reduction: str,
     train_output: bool = False,
@@ -132,7 +132,8 @@ def descend(
     """Up to `steps` steps of full-batch gradient descent, in place, in one call of the operator.
 
     Every update uses the gradients at the old parameters, for both layers. The gradient is that of the mean or of the
-    sum over the examples; the losses of the trace are always means. The run stops at the first step whose loss is
+    sum over the examples; the losses of the trace are always means. A learning rate for each output, [K], multiplies
+    the gradient that comes through that output. The run stops at the first step whose loss is
     <= `stop_below` (status 'below') or not finite ('diverged'), with the weights of that step. Several calls give the
     bits of one. An error counts 1 unless the largest logit, the first one among equals, is the label's; for the
     logistic loss 1 if y F < 0 and 1/2 if F = 0.
@@ -145,6 +146,7 @@ def descend(
     """
     _known("loss", loss, LOSSES)
     _known("reduction", reduction, REDUCTIONS)
+    rates = torch.as_tensor(learning_rate, dtype=torch.float64).expand(len(network.output)).contiguous()
     losses, errors = torch.empty(2, steps + 1, dtype=torch.float64).unbind()
     taken, status = torch.ops.winnow.descend(
         network.pointers,
@@ -156,7 +158,7 @@ def descend(
         examples.patches,
         examples.labels,
         steps,
-        learning_rate / len(examples.labels) if reduction == "mean" else learning_rate,
+        rates / len(examples.labels) if reduction == "mean" else rates,
         LOSSES[loss],
         -1.0 if stop_below is None else stop_below,
         train_output,

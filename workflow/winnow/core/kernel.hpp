@@ -95,7 +95,7 @@ struct Descent {
   Score score;
   int64_t power;
   int64_t steps;
-  double rate;               // learning rate, divided by the number of examples for the mean reduction
+  const double* rates;       // [classes] learning rates, divided by the number of examples for the mean reduction
   double stop_below;         // negative: never
   bool train_output;
   float* z;                  // [neurons, chunks * 16] preactivations

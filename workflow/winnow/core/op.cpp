@@ -90,13 +90,14 @@ Score score(Scratch& s, const Examples& e, int64_t chunks) {
 // ---- The operators ------------------------------------------------------------------------------------------------
 
 std::tuple<int64_t, int64_t> descend(Tensor pointers, Tensor coordinates, Tensor weights, Tensor output, int64_t power,
-                                     Tensor inputs, Tensor patches, Tensor labels, int64_t steps, double rate,
+                                     Tensor inputs, Tensor patches, Tensor labels, int64_t steps, Tensor rates,
                                      int64_t loss, double stop_below, bool train_output,
                                      std::optional<Tensor> coefficients, Tensor losses, Tensor errors) {
   const int64_t columns = inputs.size(1), neurons = pointers.numel() - 1, classes = output.size(0);
   const Columns x = padded(inputs, "inputs", columns);
   const int64_t length = x.chunks * kLanes;
   STD_TORCH_CHECK(steps >= 0 && power >= 1, "winnow: steps and power are not positive");
+  check(rates, "rates", ScalarType::Double, {classes});
   check(losses, "losses", ScalarType::Double, {steps + 1});
   check(errors, "errors", ScalarType::Double, {steps + 1});
   if (coefficients) check(*coefficients, "coefficients", ScalarType::Float, {neurons, columns});
@@ -113,7 +114,7 @@ std::tuple<int64_t, int64_t> descend(Tensor pointers, Tensor coordinates, Tensor
     for (int64_t r = 0; r < neurons; ++r)
       std::memcpy(&moved[r * length], pointer<float>(*coefficients) + r * columns, columns * sizeof(float));
   Descent d{w,          x,       out.connections(), e,           score(scratch, e, x.chunks),
-            power,      steps,   rate,              stop_below,  train_output,
+            power,      steps,   pointer<const double>(rates), stop_below, train_output,
             z.get(),    slope.get(), sums.get(),    pull.get(),  coefficients ? moved.get() : nullptr,
             pointer<double>(losses), pointer<double>(errors)};
   int64_t taken = 0, status = 0;
@@ -170,7 +171,7 @@ std::string isa() { return kernels().name; }
 STABLE_TORCH_LIBRARY(winnow, m) {
   m.def(
       "descend(Tensor pointers, Tensor coordinates, Tensor(a!) weights, Tensor(b!) output, int power, Tensor inputs, "
-      "Tensor patches, Tensor labels, int steps, float rate, int loss, float stop_below, bool train_output, "
+      "Tensor patches, Tensor labels, int steps, Tensor rates, int loss, float stop_below, bool train_output, "
       "Tensor(c!)? coefficients, Tensor(d!) losses, Tensor(e!) errors) -> (int, int)");
   m.def(
       "evaluate(Tensor pointers, Tensor coordinates, Tensor weights, Tensor output, int power, Tensor inputs, "

@@ -29,17 +29,23 @@ def error(f: Tensor, labels: Tensor, loss: str) -> float:
 def descend(
     weights, mask, output, power, inputs, patches, labels, *, steps, learning_rate, loss, reduction, train_output
 ):
-    """(losses [steps + 1], weights, output) of full-batch gradient descent on the kept weights."""
+    """(losses [steps + 1], weights, output) of full-batch gradient descent on the kept weights.
+
+    A learning rate [K] has one for the gradient through every output.
+    """
     # An output weight that is exactly 0 is no connection.
     weights, output, connected = weights.clone(), output.clone(), output != 0
     trained = [weights.requires_grad_(), *([output.requires_grad_()] if train_output else [])]
+    rates = torch.as_tensor(learning_rate, dtype=inputs.dtype)
     trace = []
     for step in range(steps + 1):
-        each = losses(logits(weights, mask, output, power, inputs, patches), labels, loss)
+        f = logits(weights, mask, output, power, inputs, patches)
+        each = losses(f, labels, loss)
         trace.append(each.mean().item())
         if step == steps:
             return trace, weights.detach(), output.detach()
-        gradients = torch.autograd.grad(each.mean() if reduction == "mean" else each.sum(), trained)
+        pull = torch.autograd.grad(each.mean() if reduction == "mean" else each.sum(), f, retain_graph=True)[0]
+        changes = torch.autograd.grad(f, trained, (rates * pull.T).T)
         with torch.no_grad():
-            for parameter, gradient, kept in zip(trained, gradients, (mask, connected), strict=False):
-                parameter -= learning_rate * gradient * kept
+            for parameter, change, kept in zip(trained, changes, (mask, connected), strict=False):
+                parameter -= change * kept

@@ -41,6 +41,9 @@ CLAIMS = {
 SCALING = ("scaling-race-*", "scaling-over-*", "scaling-widths")
 """The experiments of the scaling study: one for every d, whatever those are."""
 
+LITERAL = ("literal", "literal-*")
+"""Those from initial weights as small as Condition 2 asks."""
+
 FIGURES = {
     "fig2a": Figure("synthetic", ("fig2a",), "Figure 2", "train and test error, low noise"),
     "fig2b": Figure("synthetic", ("fig2b",), "Figure 2", "test error, high noise"),
@@ -78,6 +81,7 @@ FIGURES = {
         "mechanism", ("causes", "dense_signal", "small_init"), THEORY, "what pruning changes, by intervention"
     ),
     "scaling": Figure("scaling", SCALING, THEORY, "what changes as d grows"),
+    "literal": Figure("literal", LITERAL, THEORY, "from initial weights as small as Condition 2 asks"),
 }
 
 # The figures of which published values exist (paper/published.csv).

@@ -1,8 +1,8 @@
 """The step `claims`: every claim of the paper as one number, with an interval, a test and a verdict.
 
-The rules stand in `theorems.py`, `mechanism.py`, `scaling.py` and `practice.py`, each with its reason; the words in
-`evidence.py`. One family of tests is the table of one configuration. What holds by construction (gamma = 0 without
-signal neurons, the recursions of Definition 14) is no claim here.
+The rules stand in `theorems.py`, `mechanism.py`, `scaling.py`, `literal.py` and `practice.py`, each with its reason;
+the words in `evidence.py`. One family of tests is the table of one configuration. What holds by construction (gamma = 0
+without signal neurons, the recursions of Definition 14) is no claim here.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from ..images.settings import ImageSettings
 from ..two_layer.settings import TwoLayerSettings
 from . import mechanism, theorems
 from .evidence import INCONCLUSIVE, NOT_RUN, Claim, decide
+from .literal import literal_claims
 from .missing import experiment, judged
 from .practice import real_data_claims
 from .scaling import scaling_claims
@@ -55,7 +56,8 @@ HEADLINES = {
 def claims(tables: dict[str, pd.DataFrame], settings: dict[str, TwoLayerSettings]) -> dict:
     """All claims, decided, and the table of missing classes; a claim that lacks an experiment is `not run`."""
     find = partial(_regimes, tables, settings)
-    found = [*theory_claims(find), *scaling_claims(tables, settings), *real_data_claims(tables)]
+    studies = [*scaling_claims(tables, settings), *literal_claims(tables, settings)]
+    found = [*theory_claims(find), *studies, *real_data_claims(tables)]
     found.sort(key=lambda claim: claim.found is None)
     counted = ("condition2", "boundary", "overprune")
     counts = [row for name in counted for row in judged([], name, partial(_each, find, name, missing_classes))]

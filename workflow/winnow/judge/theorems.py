@@ -7,6 +7,7 @@ Lemma 4's own factors, sqrt(2 log(K m d)) for noise and sqrt(2 log(8 density m K
 import numpy as np
 import pandas as pd
 
+from ..errors import WinnowError
 from ..paper import formulas
 from .evidence import (
     EVERY_MEAN,
@@ -137,26 +138,29 @@ def best_improvement(regime: Regime) -> Claim:
     )
 
 
+def over_bounds(regime: Regime, rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Over Theorem 3's bounds, by run: the larger one of max zeta and max -omega, and max -gamma of other classes."""
+    data, model, density = regime.settings.data, regime.settings.model, 1 - rows.fraction
+    size = (data.classes, model.width, data.dimension, model.init_std)
+    noise = [formulas.noise_bounds(*size, data.sigma_n, x)[1] for x in density]
+    cross = [formulas.signal_bounds(*size, data.signal_norm, x)[1] for x in density]
+    return rows[["zeta_max", "omega_max"]].max(axis=1) / noise, rows.gamma_cross / cross
+
+
 def noise_coefficients(regime: Regime) -> list[Claim]:
     """Theorem 3 bounds zeta and |omega| by the noise's initial scale, and |gamma| of other classes by the signal's.
 
     Each is tested as a ratio to its scale, in logarithms, at every mild fraction: an exponent in density would average
     over the ups and downs of a curve.
     """
-    data, model = regime.settings.data, regime.settings.model
     rows = regime.mild_ends()
-    density = 1 - rows.fraction
-    size = (data.classes, model.width, data.dimension, model.init_std)
-    noise = formulas.noise_scale(model.init_std, data.sigma_n, density, data.dimension)
-    factor = np.sqrt(2 * np.log(data.classes * model.width * data.dimension))
-    largest = rows[["zeta_max", "omega_max"]].max(axis=1)
-    cross = rows.gamma_cross / [formulas.signal_bounds(*size, data.signal_norm, x)[1] for x in density]
+    noise, cross = over_bounds(regime, rows)
     return [
         claim(
             "4-zeta",
             regime,
             THEOREM_3,
-            every_mean_evidence(rows, np.log(largest / noise / factor), 0.0, below=True),
+            every_mean_evidence(rows, np.log(noise), 0.0, below=True),
             statement="mildly pruned networks hardly memorize: max zeta and max -omega stay within"
             " sqrt(2 log(K m d)) sigma_0 sigma_n sqrt(density d) (Theorem 3)",
             statistic="mean log of the larger one over that, worst fraction",
@@ -182,8 +186,10 @@ def time_to_learn(regime: Regime) -> Claim:
 
     So the exponent is held against the one that `formulas.signal_time` predicts for the same runs from K, m, sigma_0 mu
     and q, without a constant to fit. The theorem speaks of every class, so the slowest one is timed; that differs
-    more between seeds than the fastest one does.
+    more between seeds than the fastest one does. Raises WinnowError where steps are not of one size.
     """
+    if regime.settings.training.flat_below:
+        raise WinnowError("needs steps of one size: `training.flat_below` is set")
     rows = learning_times(regime)
     expected = slopes_by_seed(rows, np.log(1 - rows.fraction), rows.predicted)
     mean = f"{expected.mean():.3f}" if len(expected) else "none"

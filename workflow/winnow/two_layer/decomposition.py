@@ -182,6 +182,17 @@ class Tracker:
         self.initial_weights = network.weights.numpy().copy()
         self.initial = initial_features(network, train, self.columns)
 
+    def rates(self) -> tuple[torch.Tensor, bool]:
+        """The learning rate of every class, float64 [K], by `flat_below`; and whether one is above the plain one."""
+        training, columns = self.settings.training, self.columns
+        z = core.preactivations(self.network, self.train.padded()).numpy()
+        own = np.concatenate([columns.labels, np.arange(columns.classes)]) == columns.owners[:, None]
+        largest = np.where(own, z, 0).max(axis=1).reshape(columns.classes, columns.width).max(axis=1)
+        # A class without a positive preactivation does not move, whatever its rate.
+        ratio = training.flat_below / np.where(largest > 0, largest, training.flat_below).astype(float)
+        speed = np.maximum(1, ratio) ** (self.settings.model.power - 2)
+        return torch.from_numpy(training.learning_rate * speed), bool((speed > 1).any())
+
     def measure(self, logits: torch.Tensor, compared: bool) -> dict[str, float]:
         """What the network has learned so far; `logits` float64 [K, n_test] of the test examples.
 

@@ -103,6 +103,12 @@ class FullBatch(Strict):
     """Whether the gradient is that of the sum or of the mean over examples (reported losses are means)."""
     learning_rate: PositiveFloat = 0.001
     """eta, the step size."""
+    flat_below: PositiveFloat | None = None
+    """While no <w_r, x> of a class's own neurons and examples reaches this, its steps are longer; null: never.
+
+    They are learning_rate (flat_below / largest <w_r, x>)^(q-2). Near 0 the outputs of a network of `class_sums` are
+    flat and classes do not feel each other: a class's z' = rate z^(q-1) keeps its course and shortens its time.
+    """
     max_steps: PositiveInt = 1000
     """Steps after which training stops."""
     eps: PositiveFloat | None = None
@@ -134,6 +140,8 @@ class TwoLayerSettings(Settings):
             raise ValueError("training.loss: must be cross_entropy unless distribution is binary")
         if (self.model.output_layer == "class_sums") and self.data.distribution == "binary":
             raise ValueError("model.output_layer: class_sums needs data.distribution classes")
+        if self.training.flat_below and (self.model.output_layer != "class_sums" or self.model.power < 3):
+            raise ValueError("training.flat_below: needs model.output_layer class_sums and power 3 or more")
         located = self.model.architecture == "shared" and self.data.signal == "coordinate"
         if self.pruning.by_coordinate and not located:
             raise ValueError(

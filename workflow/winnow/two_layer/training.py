@@ -42,11 +42,12 @@ def run(settings: TwoLayerSettings, mask: pruning.Mask, network: Network, train:
     stops = _stops(training)
     targets = evaluation_steps(training.max_steps, training.evaluations)
     while targets and status == "running":
+        rates, flat = tracker.rates() if training.flat_below else (training.learning_rate, False)
         trace = core.descend(
             network,
             train,
-            steps=targets[0] - step,
-            learning_rate=training.learning_rate,
+            steps=1 if flat and step < targets[0] else targets[0] - step,
+            learning_rate=rates,
             loss=training.loss,
             reduction=training.reduction,
             train_output=settings.model.output_layer == "trained",
@@ -57,6 +58,8 @@ def run(settings: TwoLayerSettings, mask: pruning.Mask, network: Network, train:
         if status == "diverged":
             rows.extend(_last_finite(rows, trace, step))
             break
+        if status == "running" and step < targets[0]:
+            continue
         loss = trace.losses[-1].item()
         test_loss, test_error, logits = core.evaluate(network, test, loss=training.loss)
         compared = trace.status == "below" or step == training.max_steps  # at a train loss, or at the end
