@@ -15,10 +15,18 @@ from winnow.judge.evidence import nearer_evidence
 from winnow.judge.selection import EPS, Regime
 from winnow.paper import formulas
 
-STUDY = load(yaml.safe_load((CHECKOUT / "config/scaling.yaml").read_text())).experiments
+STUDY, SMALL = (
+    load(yaml.safe_load((CHECKOUT / name).read_text())).experiments for name in ("config/scaling.yaml", "config.yaml")
+)
 RACES = [name for name in STUDY if name.startswith("scaling-race-")]
 OVER = [name for name in STUDY if name.startswith("scaling-over-")]
 SEEDS = 8
+
+
+def of(prefix: str) -> list:
+    """The experiments of the study and of its small version in the default run whose names start so."""
+    found = {"study": STUDY, "default": SMALL}
+    return [pytest.param(e[n], id=f"{which} {n}") for which, e in found.items() for n in e if n.startswith(prefix)]
 
 
 def made_up(name: str, constant: float = 0.2, zeta: float = 0.3, time: float = -0.4) -> Regime:
@@ -115,23 +123,23 @@ def test_a_single_seed_is_not_judged():
     assert {claim.id for claim in found if not math.isnan(claim.p_value)} <= {"1"}  # a share has a binomial test
 
 
-@pytest.mark.parametrize("name", RACES)
-def test_every_race_starts_as_far_from_its_boundary_and_goes_down_to_the_mild_density(name):
-    data, model = STUDY[name].settings.data, STUDY[name].settings.model
-    densities = 1 - np.array(STUDY[name].fractions)
+@pytest.mark.parametrize("experiment", of("scaling-race-"))
+def test_every_race_starts_as_far_from_its_boundary_and_goes_down_to_the_mild_density(experiment):
+    data, model = experiment.settings.data, experiment.settings.model
+    densities = 1 - np.array(experiment.fractions)
     assert data.n_train == round(10 * math.log(data.dimension))
-    assert race.predictors(STUDY[name].settings, 1)[0] == pytest.approx(-1.5, abs=0.001)
+    assert race.predictors(experiment.settings, 1)[0] == pytest.approx(-1.5, abs=0.001)
     lowest = formulas.mild_density(model.width, data.dimension)
     assert lowest <= densities[-1] < 1.01 * lowest
     assert len(densities) == 12
     assert np.log(densities) == pytest.approx(np.linspace(0, np.log(lowest), 12), abs=0.01)
 
 
-@pytest.mark.parametrize("name", OVER)
-def test_over_pruning_is_at_theorem_9s_density(name):
-    data, model = STUDY[name].settings.data, STUDY[name].settings.model
+@pytest.mark.parametrize("experiment", of("scaling-over-"))
+def test_over_pruning_is_at_theorem_9s_density(experiment):
+    data, model = experiment.settings.data, experiment.settings.model
     own = formulas.theorem_density(data.classes, model.width, data.dimension)
-    densities = 1 - np.array(STUDY[name].fractions)
+    densities = 1 - np.array(experiment.fractions)
     assert densities / own == pytest.approx([4, 2, 1, 0.5], rel=0.001)
     assert densities[2] <= own
     assert data.sigma_n * math.sqrt(own * data.dimension) == pytest.approx(0.8, rel=0.001)
