@@ -56,5 +56,12 @@ include: "workflow/rules/judge.smk"
 include: "workflow/rules/pages.smk"
 
 
+onstart:
+    # Snakemake 9.27 sets a timer at every pass over the jobs that are left, for --max-jobs-per-timespan. Timers add passes
+    # that set timers: a tenth of a core after 300 jobs, and a run ends with the last of them. Jobs that run here need none.
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
+
+
 onerror:
     print("Finished jobs are kept: run the same command again to go on (after a kill, once with --unlock before).")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from project import EXIT_SOON, KEPT, ROOT, TINY
+from project import KEPT, ROOT, TINY
 
 CONFIG = {"root_seed": 3, "experiments": {"tiny": TINY}, "figures": []}
 TABLES = ["results/tiny/metrics.parquet", "results/tiny/summary.parquet"]
@@ -28,7 +28,7 @@ def said(command: list, folder: Path) -> tuple[int, str]:
 
 def snakemake(folder: Path, *arguments: str) -> tuple[int, str]:
     """Snakemake in a folder: exit code and output."""
-    return said([sys.executable, "-m", "snakemake", "--cores", "1", *EXIT_SOON, *arguments], folder)
+    return said([sys.executable, "-m", "snakemake", "--cores", "1", *arguments], folder)
 
 
 class House:

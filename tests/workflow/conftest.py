@@ -16,7 +16,6 @@ def tree(tmp_path_factory):
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, target)
-    # Fewer looks for jobs to start than in the short runs of single tests: with so many jobs these took minutes of CPU.
-    run = snakemake(folder, "--cores", "all", "--max-jobs-per-timespan", "1000/10s")
+    run = snakemake(folder, "--cores", "all")
     assert run.returncode == 0, run.stdout
     return folder

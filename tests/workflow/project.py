@@ -19,12 +19,10 @@ TINY = {
     "seeds": 1,
 }
 
-EXIT_SOON = ("--max-jobs-per-timespan", "1000/1s")  # Snakemake waits that long when it is done; the profile has more
-
 
 def snakemake(tree: Path, *arguments: str, config: str = "config/ci.yaml", **env) -> subprocess.CompletedProcess:
     """Run Snakemake in a tree, with further variables of the environment; output and errors together."""
-    command = [sys.executable, "-m", "snakemake", "--configfile", config, *EXIT_SOON, *arguments]
+    command = [sys.executable, "-m", "snakemake", "--configfile", config, *arguments]
     told = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     run = subprocess.run(command, cwd=tree, env=os.environ | env, timeout=2400, **told)
     run.args = command

@@ -142,9 +142,10 @@ def over_bounds(regime: Regime, rows: pd.DataFrame) -> tuple[pd.Series, pd.Serie
     """Over Theorem 3's bounds, by run: the larger one of max zeta and max -omega, and max -gamma of other classes."""
     data, model, density = regime.settings.data, regime.settings.model, 1 - rows.fraction
     size = (data.classes, model.width, data.dimension, model.init_std)
-    noise = [formulas.noise_bounds(*size, data.sigma_n, x)[1] for x in density]
+    noise = formulas.noise_scale(model.init_std, data.sigma_n, density, data.dimension)
+    factor = np.sqrt(2 * np.log(data.classes * model.width * data.dimension))
     cross = [formulas.signal_bounds(*size, data.signal_norm, x)[1] for x in density]
-    return rows[["zeta_max", "omega_max"]].max(axis=1) / noise, rows.gamma_cross / cross
+    return rows[["zeta_max", "omega_max"]].max(axis=1) / noise / factor, rows.gamma_cross / cross
 
 
 def noise_coefficients(regime: Regime) -> list[Claim]:
