@@ -50,3 +50,8 @@ def test_steps_of_several_sizes_are_no_time():
     assert theorems.time_to_learn(plain).found
     with pytest.raises(WinnowError, match="steps of one size"):
         theorems.time_to_learn(longer)
+    over = {"plain": worlds.settings("overprune")}
+    over["longer"] = over["plain"].model_copy(update={"training": longer.settings.training})
+    table = worlds.table("overprune", TRUE)
+    seeds = {k: theorems.over_pruning(Regime("overprune", table, s))[-1].found.n for k, s in over.items()}
+    assert seeds == {"plain": worlds.SEEDS, "longer": 0}
