@@ -133,6 +133,8 @@ void descent(const Kernels& k, int64_t neurons, int64_t d, int64_t n, int64_t cl
   const Score score{doubles(classes * n), doubles(classes * n), doubles(2 * n), doubles(length), 0.0, 0.0};
   double *losses = doubles(steps + 1), *errors = doubles(steps + 1);
   float* const coefficients = aligned<float>(neurons * length);
+  std::vector<double> rates;
+  for (int64_t k = 0; k < classes; ++k) rates.push_back((0.2 + 0.1 * double(k)) / double(n));
   Descent run{w.weights(),
               x,
               {starts.data(), of.data(), output.data()},
@@ -140,7 +142,7 @@ void descent(const Kernels& k, int64_t neurons, int64_t d, int64_t n, int64_t cl
               score,
               power,
               steps,
-              0.2 / double(n),
+              rates.data(),
               -1.0,
               true,
               aligned<float>(neurons * length),
