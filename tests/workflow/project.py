@@ -22,7 +22,7 @@ TINY = {
 
 def snakemake(tree: Path, *arguments: str, config: str = "config/ci.yaml", **env) -> subprocess.CompletedProcess:
     """Run Snakemake in a tree, with further variables of the environment; output and errors together."""
-    command = [sys.executable, "-m", "snakemake", "--configfile", config, *arguments]
+    command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", config]
     told = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     run = subprocess.run(command, cwd=tree, env=os.environ | env, timeout=2400, **told)
     run.args = command

@@ -249,7 +249,7 @@ def test_what_is_missing_is_not_derived_again(tree, files):
 
 
 def test_a_result_that_code_no_longer_gives_is_drift(tree, files):
-    files.replace(f"{PACKAGE}/two_layer/training.py", "learning_rate=training.learning_rate", "learning_rate=0.1001")
+    files.replace(f"{PACKAGE}/two_layer/training.py", "learning_rate=rates", "learning_rate=0.1001")
     code, found = audit(tree, "rederive", RUN)
     assert code == 1
     assert "train_loss by" in found["findings"][0]["what"]
