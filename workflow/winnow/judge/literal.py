@@ -12,11 +12,12 @@ import pandas as pd
 from ..figures import LITERAL, matching
 from ..two_layer.settings import TwoLayerSettings
 from . import theorems
-from .evidence import Claim, equivalence_evidence
+from .evidence import Claim, same_mean_evidence
 from .missing import experiment, judged
 from .selection import Regime, by_seed
 
-LONG, PLAIN = "literal-long", "literal-plain"  # the same runs in steps of either kind
+LONG, PLAIN = "literal-long", "literal-plain"  # steps of either kind, on streams of their own: no pairs
+ABOUT = ("1", "2", "2-eps/10", "4-zeta", "4-cross")
 STEPS_MARGIN = 0.02  # of a test error: less would change no verdict
 
 
@@ -28,7 +29,8 @@ def literal_claims(tables: dict[str, pd.DataFrame], settings: dict[str, TwoLayer
 
     found = []
     for name in matching(LITERAL, tables):
-        found += judged(["1"], name, lambda name=name: _about(regime(name)))
+        if name not in (LONG, PLAIN):  # these are the method's control, and no evidence for the theorem
+            found += judged(ABOUT, name, lambda name=name: _about(regime(name)))
         if name == LONG:
             found += judged(["literal-steps"], name, lambda: [same_course(*map(regime, (LONG, PLAIN)))])
     return found
@@ -41,16 +43,15 @@ def _about(regime: Regime) -> list[Claim]:
 
 
 def same_course(long: Regime, plain: Regime) -> Claim:
-    """Longer steps must end where plain ones do: paired by seed, the mean difference over fractions is in a margin."""
-    pairs = long.mild_ends().merge(plain.mild_ends(), on=["fraction", "seed"], suffixes=("", "_plain"))
-    pairs["difference"] = pairs.test_error - pairs.test_error_plain
+    """Longer steps must end where plain ones do: the mean test errors of two groups of seeds are within a margin."""
+    errors = [by_seed(regime.mild_ends(), "test_error") for regime in (long, plain)]
     return theorems.claim(
         "literal-steps",
         long,
         (),
-        equivalence_evidence(by_seed(pairs, "difference"), 0.0, STEPS_MARGIN),
+        same_mean_evidence(*errors, STEPS_MARGIN),
         statement=f"longer steps while outputs are flat end at the test error of plain ones (`{plain.name}`)",
         statistic="test error minus that of plain steps, mean over mild fractions",
-        test=f"TOST of paired seeds, 0 +- {STEPS_MARGIN:g}",
+        test=f"TOST of two samples (Welch), 0 +- {STEPS_MARGIN:g}",
         figure="literal",
     )
