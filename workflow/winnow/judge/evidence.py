@@ -106,7 +106,7 @@ def same_mean_evidence(one, other, margin: float) -> Evidence:
         return Evidence()
     low, high, *_ = stats.two_samples(one, other)
     above, below = (stats.two_samples(one + shift, other)[2:] for shift in (margin, -margin))
-    p_for, p_against = max(above[0], below[1]), min(1.0, 2 * min(above[1], below[0]))
+    p_for, p_against = max(above[0], below[1]), min(above[1], below[0])
     return Evidence(float(one.mean() - other.mean()), low, high, min(len(one), len(other)), p_for, p_against)
 
 
