@@ -55,7 +55,7 @@ def extended(tmp_path_factory, library):
     added = f'{images}\n\n{registry}"leading": _at_random(leading), '
     edit(tree, f"{package}/images/pruning.py", registry, added)
     edit(tree, f"{package}/figures/real.py", "METHODS = {", 'METHODS = {"leading": "leading", ')
-    edit(tree, f"{package}/figures/real.py", 'MARKERS = "', 'MARKERS = "H')
+    edit(tree, f"{package}/figures/style.py", 'MARKERS = "', 'MARKERS = "H')
     for domain in ("two_layer", "images"):
         edit(tree, f"{package}/{domain}/settings.py", r'method: Literal\[\s*"bernoulli"', r'\g<0>, "leading"')
     edit(tree, "tests/images/test_pruning.py", r"ALL_AT_START = \(", r'\g<0>"leading", ')

@@ -18,6 +18,14 @@ SMALL = {
     "experiments": {"fig5": {"kind": "two_layer", "fractions": [0, 0.5], "seeds": 3, "axes": {"sigma_n": [0.5, 1]}}},
     "figures": ["fig5a"],
 }
+THEORY = {
+    "kind": "two_layer",
+    "data": {"distribution": "classes"},
+    "model": {"output_layer": "class_sums", "power": 3},
+    "training": {"loss": "cross_entropy"},
+    "fractions": [0, 0.5],
+    "seeds": 3,
+}
 
 
 def changed(path: str, value: object) -> dict:
@@ -182,9 +190,40 @@ def test_the_settings_of_a_run_hold_no_grid():
 
 def test_claims_are_judged_from_what_is_configured():
     assert load(SMALL).judged == []
-    tree = changed("experiments.width_mild", SMALL["experiments"]["fig5"])
+    tree = changed("experiments.width_mild", {**SMALL["experiments"]["fig5"], "axes": {"width": [10, 20]}})
     tree["experiments"]["fig3a"] = {"kind": "images", "fractions": [0], "seeds": 1}
     assert load(tree).judged == ["width_mild", "fig3a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "axis", "allowed"),
+    [
+        ("condition2", "width", "none"),
+        ("boundary", "width", "init_std"),
+        ("scaling-race-300", "init_std", "none"),
+        ("scaling-widths", "init_std", "width"),
+        ("literal", "flat_below", "none"),
+        ("literal-steps", "init_std", "flat_below"),
+        ("noisy", "width", "sigma"),
+    ],
+)
+def test_a_swept_key_that_claims_do_not_know_is_refused(name, axis, allowed):
+    """They would take its runs for one."""
+    tree = changed(f"experiments.{name}", THEORY | {"axes": {axis: [0.5] if axis != "width" else [10]}})
+    with pytest.raises(WinnowError, match=f"^config: experiments.{name}.axes: {axis} is no .*; allowed: {allowed}$"):
+        load(tree)
+
+
+@pytest.mark.parametrize("name", ["condition2", "boundary", "trajectories", "overprune", "scaling-race-300"])
+def test_steps_that_claims_count_are_of_one_size(name):
+    """How many there are is a time, or a place to compare runs at, in claims and in figures."""
+    tree = changed(f"experiments.{name}", THEORY)
+    assert load(tree).judged == [name]
+    tree["experiments"][name] = THEORY | {"training": {"loss": "cross_entropy", "flat_below": 0.25}}
+    with pytest.raises(WinnowError, match=rf"experiments\.{name}\.training\.flat_below: 0\.25 .*; allowed: null$"):
+        load(tree)
+    tree["experiments"]["literal"] = tree["experiments"].pop(name)
+    assert load(tree).judged == ["literal"]
 
 
 def test_axes_that_only_scale_the_data_share_its_files():

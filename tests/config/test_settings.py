@@ -58,8 +58,33 @@ def test_sections_must_agree():
     with pytest.raises(WinnowError, match="dimension: must be at least"):
         tree = {"kind": "two_layer", "data": {"distribution": "classes", "classes": 5, "dimension": 4}}
         validated(TwoLayerSettings, tree, "x")
-    with pytest.raises(WinnowError, match=r"training\.flat_below: needs model\.output_layer class_sums"):
-        validated(TwoLayerSettings, {"kind": "two_layer", "training": {"flat_below": 0.2}}, "x")
+    with pytest.raises(WinnowError, match=r"model: architecture: must be shared when output_layer is class_sums"):
+        network = {"architecture": "fully_connected", "output_layer": "class_sums"}
+        validated(TwoLayerSettings, {"kind": "two_layer", "model": network}, "x")
+
+
+@pytest.mark.parametrize(
+    ("output_layer", "power", "possible"),
+    [
+        ("class_sums", 2, False),
+        ("class_sums", 3, True),
+        ("class_sums", 4, True),
+        ("class_sums", 5, False),
+        ("trained", 3, False),
+    ],
+)
+def test_longer_steps_need_outputs_that_are_flat_near_0_and_that_float32_can_hold(output_layer, power, possible):
+    tree = {
+        "kind": "two_layer",
+        "data": {"distribution": "classes"},
+        "model": {"output_layer": output_layer, "power": power},
+        "training": {"loss": "cross_entropy", "flat_below": 0.2},
+    }
+    if possible:
+        assert validated(TwoLayerSettings, tree, "x").training.flat_below == 0.2
+        return
+    with pytest.raises(WinnowError, match=r"training\.flat_below: needs .* class_sums and power 3 or 4"):
+        validated(TwoLayerSettings, tree, "x")
 
 
 def test_the_file_is_the_settings(tmp_path):

@@ -61,12 +61,13 @@ def test_fifty_steps_agree_with_the_reference(
     assert loss == trace.losses[-1] and error == trace.errors[-1]
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("one_hot", [True, False])
-def test_every_output_may_have_a_learning_rate_of_its_own(one_hot):
+def test_every_output_may_have_a_learning_rate_of_its_own(one_hot, reduction):
     """As the reference has it; where a neuron has one output, the rate is that of its weights."""
     mask, w, output, inputs, patches, labels = problem(4, 12, 40, 3, 23, power=3, one_hot=one_hot, scale=0.5)
-    rates = torch.tensor([0.1, 0.0, 0.4], dtype=torch.float64)
-    run = dict(steps=20, learning_rate=rates, loss="cross_entropy", reduction="mean", train_output=not one_hot)
+    rates = torch.tensor([0.1, 0.0, 0.4], dtype=torch.float64) / (1 if reduction == "mean" else 23)
+    run = dict(steps=20, learning_rate=rates, loss="cross_entropy", reduction=reduction, train_output=not one_hot)
     network, before = compressed(mask, w, output, 3), w * mask
     trace = core.descend(network, core.Examples(inputs, patches, labels), **run)
     losses, weights, out = reference.descend(

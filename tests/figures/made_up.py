@@ -33,11 +33,11 @@ AXES = {
     "methods": {"method": ["erk", "snip"]},
     "noisy": {"sigma": [0.0, 0.5]},
     "scaling-widths": {"width": [50, 100, 200]},
+    "literal-steps": {"flat_below": [1e-9, 0.25]},
 }
 OF_A_PATTERN = {
     "scaling-race-*": ("scaling-race-512", "scaling-race-2048"),
     "scaling-over-*": ("scaling-over-512", "scaling-over-2048"),
-    "literal-*": ("literal-long", "literal-plain"),
 }
 FITTED = {"numbers": (len(FRACTIONS),)}  # panels whose points are fitted to all fractions of a seed
 

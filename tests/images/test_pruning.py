@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from winnow.errors import WinnowError
-from winnow.figures import real
+from winnow.figures import real, style
 from winnow.images import networks, pruning
 from winnow.images.settings import ImageNetwork, ImagePruning
 
@@ -29,7 +29,7 @@ def test_every_allowed_method_is_there():
     assert sorted(pruning.METHODS) == allowed
     assert sorted((*ALL_AT_START, *pruning.AFTER_TRAINING)) == allowed
     assert sorted(real.METHODS) == allowed
-    assert len(set(real.MARKERS)) >= len(allowed)
+    assert len(set(style.MARKERS)) >= len(allowed)
     table = (ROOT / "config/README.md").read_text().split("| `method` | keeps |\n|---|---|\n")[1].split("\n\n")[0]
     assert sorted(line.split("`")[1] for line in table.splitlines()) == allowed
 

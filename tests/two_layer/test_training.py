@@ -1,5 +1,6 @@
 import math
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -305,22 +306,40 @@ def test_longer_steps_while_outputs_are_flat_end_where_plain_ones_do(jobs):
     winners = [np.argmax(end.signal_strength) for end in ends]
     assert len(set(winners)) == 1
     assert stuck.train_loss.iloc[-1] == pytest.approx(np.log(3))
+    # a step taken alone is no evaluation: those are where they are of plain steps, at milestones and at the end
+    evaluated = set(training.evaluation_steps(20000, 6))
+    for table in (long, tiny):
+        assert table.step.is_monotonic_increasing and table.step.is_unique
+        assert set(table.step) >= {step for step in evaluated if step < table.step.iloc[-1]}
+        assert (table[~table.step.isin(evaluated)].train_loss <= 0.1).all() and len(table) <= 6 + 3
 
 
-def test_while_all_outputs_are_flat_every_class_grows_at_the_same_pace(library):
-    settings = TwoLayerSettings(kind="two_layer", **at(1e-9))
+def flat_network(**data) -> tuple[Tracker, Callable[[bool], np.ndarray]]:
+    """A network at its start, and a function: the largest preactivation by class, of its neurons on its own signal and
+    (unless asked otherwise) the noise of its own examples."""
+    settings = TwoLayerSettings(kind="two_layer", **at(1e-9) | {"data": FLAT["data"] | data})
     rng = np.random.default_rng(0)
     pattern = pruning.draw(settings.pruning, hidden_shape(settings), 0.0, rng, 3)
     network = build(settings, pattern, rng)
     train = examples(settings, draw(settings.data, 50, rng))
-    tracker = Tracker(network, train, train, settings)
 
-    def largest() -> np.ndarray:
-        """By class: the largest preactivation of its own neurons on its own examples."""
+    def largest(noise: bool = True) -> np.ndarray:
         z = core.preactivations(network, train.inputs).numpy().reshape(3, 8, -1)
-        own = [z[k][:, np.append(np.flatnonzero(train.labels == k), 50 + k)] for k in range(3)]
-        return np.array([part.max() for part in own])
+        own = [np.append(np.flatnonzero(train.labels == k) if noise else [], 50 + k).astype(int) for k in range(3)]
+        return np.array([z[k][:, own[k]].max() for k in range(3)])
 
+    return Tracker(network, train, train, settings), largest
+
+
+def test_noise_of_the_own_examples_ends_long_steps_as_well(library):
+    tracker, largest = flat_network(sigma_n=2.0)
+    assert (largest() > largest(noise=False)).all()
+    assert tracker.rates()[0].numpy() == pytest.approx(0.5 * 0.3 / largest(), rel=1e-6)
+
+
+def test_while_all_outputs_are_flat_every_class_grows_at_the_same_pace(library):
+    tracker, largest = flat_network()
+    network, train = tracker.network, tracker.train
     before = largest()
     rates, flat = tracker.rates()
     assert flat

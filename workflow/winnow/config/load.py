@@ -71,6 +71,27 @@ class Config(Strict):
                 raise ValueError(f"figures: {name} needs the experiment {missing[0]}, which is not configured")
         return self
 
+    @model_validator(mode="after")
+    def _claims_know_what_is_swept(self) -> Self:
+        for pattern, axis in (CLAIMS | SCALING | LITERAL | PRACTICE).items():
+            for name in matching([pattern], self.experiments):
+                for key in self.experiments[name].axes:
+                    if key != axis:  # runs that differ in it would count as one
+                        raise ValueError(
+                            f"experiments.{name}.axes: {key} is no key that its claims know; allowed: {axis or 'none'}"
+                        )
+        return self
+
+    @model_validator(mode="after")
+    def _steps_that_claims_count_are_of_one_size(self) -> Self:
+        for name in matching((*CLAIMS, *SCALING), self.of_kind("two_layer")):
+            if (level := self.experiments[name].training.flat_below) is not None:
+                raise ValueError(
+                    f"experiments.{name}.training.flat_below: {level:g} makes steps longer, and the claims about {name}"
+                    " read them as time; allowed: null"
+                )
+        return self
+
     def of_kind(self, kind: str) -> dict[str, Grid]:
         """The experiments of one kind, by name."""
         return {name: experiment for name, experiment in self.experiments.items() if experiment.kind == kind}

@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 from ..judge.selection import Regime
 from ..judge.theorems import over_bounds
 from ..two_layer.settings import TwoLayerSettings
-from . import LITERAL, matching
+from . import LITERAL
 from .curves import PRUNED, line_with_interval, over_seeds
-from .style import GUIDE, letter_panels, new_figure
+from .regimes import all_regimes
+from .style import GUIDE, letter_panels, new_figure, symbol
 
 KIND = TwoLayerSettings  # of the experiments that this figure shows
 LABELS = ("test error", r"max($\zeta$, $-\omega$) / its bound", r"max $-\gamma_{jk}$ / its bound")
@@ -18,13 +19,13 @@ POINTS = ["y", "low", "high"]
 
 def literal(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Test error, and the noise and the other classes' signals learned over Theorem 3's bounds, by fraction."""
-    regimes = [Regime(name, tables[name], tables[name].attrs["settings"]) for name in matching(LITERAL, tables)]
+    regimes = [one for name, axis in LITERAL.items() for one in all_regimes(tables, name, axis)]
     figure, panels = new_figure(3, 1, aspect=0.9)
     parts = []
     for number, (axes, label) in enumerate(zip(panels, LABELS, strict=True)):
         for index, one in enumerate(regimes):
             part = _curve(one, number).assign(series=one.name, panel=label)
-            line_with_interval(axes, part, one.name, f"C{index}", "osD^v<>"[index])
+            line_with_interval(axes, part, one.name, f"C{index}", symbol(index))
             parts.append(part)
         axes.set(xlabel=PRUNED, ylabel=label)
     for axes in panels[1:]:

@@ -24,6 +24,7 @@ TEXT |= dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"),
 PALETTE = [  # seaborn's colorblind, with its pale pink and yellow darkened: they vanished on white
     *("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#8c5a2b", "#a3197f", "#949494", "#a39b00", "#56b4e9")
 ]
+MARKERS = "osD^v<>Ph*X"
 GUIDE = {"color": "0.35", "linewidth": 0.9, "linestyle": ":"}
 NO_DATES = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
 
@@ -35,6 +36,11 @@ def new_figure(columns: int = 1, rows: int = 1, aspect: float = 0.75, **options)
     plt.rcParams.update(TEXT | {"legend.frameon": False, "legend.handlelength": 2.2, "legend.labelspacing": 0.3})
     width = COLUMN_WIDTH if columns == 1 else PAGE_WIDTH
     return plt.subplots(rows, columns, figsize=(width, rows * width / columns * aspect), **options)
+
+
+def symbol(number: int) -> str:
+    """The marker of a figure's curve number 0, 1, …; like colours they come again."""
+    return MARKERS[number % len(MARKERS)]
 
 
 def letter_panels(panels: Iterable[Axes]) -> None:

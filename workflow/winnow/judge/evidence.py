@@ -99,17 +99,6 @@ def equivalence_evidence(values, target: float, margin: float) -> Evidence:
     return _mean(values, *stats.equivalence(values, target, margin))
 
 
-def same_mean_evidence(one, other, margin: float) -> Evidence:
-    """Evidence that the means of two independent groups of seeds differ by less than a margin."""
-    one, other = np.asarray(one, float), np.asarray(other, float)
-    if min(len(one), len(other)) < 2:
-        return Evidence()
-    low, high, *_ = stats.two_samples(one, other)
-    above, below = (stats.two_samples(one + shift, other)[2:] for shift in (margin, -margin))
-    p_for, p_against = max(above[0], below[1]), min(above[1], below[0])
-    return Evidence(float(one.mean() - other.mean()), low, high, min(len(one), len(other)), p_for, p_against)
-
-
 def difference_evidence(one, other) -> Evidence:
     """Evidence that the mean of one group of seeds is above that of another, independent one."""
     one, other = np.asarray(one, float), np.asarray(other, float)

@@ -101,9 +101,7 @@ def without_signal(rows: pd.DataFrame, settings: TwoLayerSettings) -> pd.DataFra
 
 def learning_times(regime: Regime) -> pd.DataFrame:
     """One row a run of Theorem 3's range; `steps`: when every class has max gamma >= m^(-1/q), and `predicted`, the log
-    of that time up to a constant (both nan where one never has). Raises WinnowError where steps are not of one size."""
-    if regime.settings.training.flat_below:
-        raise WinnowError("needs steps of one size: `training.flat_below` is set")
+    of that time up to a constant (both nan where one never has)."""
     data, model, starts = regime.settings.data, regime.settings.model, regime.starts()
     level = formulas.feature_scale(model.width, model.power)
     steps = first_step_above(regime.table, "gamma_least", level).rename("steps").reset_index()

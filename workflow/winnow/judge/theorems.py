@@ -242,7 +242,7 @@ def over_pruning(regime: Regime) -> list[Claim]:
     rows = without_signal(regime.ends(), settings)
     reached = rows[rows.reached].assign(accuracy=1 - rows.test_error)
     level = formulas.feature_scale(settings.model.width, q)
-    times = [] if settings.training.flat_below else exponents(reached, "step")  # steps of several sizes are no time
+    times = exponents(reached, "step")
     where, chance = "without a signal neuron in any class", f"1/{classes}"
     said = {"figure": "regimes"}
 

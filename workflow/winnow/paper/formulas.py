@@ -141,8 +141,8 @@ def race_from_maxima(classes: int, m: int, n: int, d: int, mu: float, sigma_n: f
 def condition2(settings: TwoLayerSettings) -> dict[str, bool]:
     """The items of Condition 2 (p. 7) as printed and whether settings meet them, hidden constants 1 and eps <= 1/d.
 
-    No run can meet all: from sigma_0 <= 1/(m^4 n mu) it takes about 10^9 steps with eta <= mu^-2, and where steps are
-    longer as long as outputs are flat (`flat_below`) they break that item.
+    No run can meet all: from sigma_0 <= 1/(m^4 n mu) it takes 10^9 to 10^10 steps with eta <= mu^-2. `flat_below`,
+    which makes them longer, breaks that item wherever it is set, even so low that no output is that flat.
     """
     data, model, training = settings.data, settings.model, settings.training
     log, snr = math.log(data.dimension), data.signal_norm / (data.sigma_n * math.sqrt(data.dimension))

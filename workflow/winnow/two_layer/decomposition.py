@@ -188,7 +188,7 @@ class Tracker:
         z = core.preactivations(self.network, self.train.padded()).numpy()
         own = np.concatenate([columns.labels, np.arange(columns.classes)]) == columns.owners[:, None]
         largest = np.where(own, z, 0).max(axis=1).reshape(columns.classes, columns.width).max(axis=1)
-        # A class without a positive preactivation does not move, whatever its rate.
+        # A class without a positive preactivation on its own examples does not learn them, whatever its rate.
         ratio = training.flat_below / np.where(largest > 0, largest, training.flat_below).astype(float)
         speed = np.maximum(1, ratio) ** (self.settings.model.power - 2)
         return torch.from_numpy(training.learning_rate * speed), bool((speed > 1).any())

@@ -67,6 +67,13 @@ class TwoLayerNetwork(Strict):
     output_scale: PositiveFloat | None = None
     """Scale of the output weights; null means 1/sqrt(m)."""
 
+    @model_validator(mode="after")
+    def _classes_see_patches(self) -> Self:
+        # What a class learned is told apart by patch (Definition 14); one that sees both at once has no such parts.
+        if self.output_layer == "class_sums" and self.architecture != "shared":
+            raise ValueError("architecture: must be shared when output_layer is class_sums")
+        return self
+
     @property
     def event_threshold(self) -> float:
         """(2m)^(-2/q): Lemma 8's event E is that no neuron's <w, xi> of a fresh example reaches it."""
@@ -140,8 +147,9 @@ class TwoLayerSettings(Settings):
             raise ValueError("training.loss: must be cross_entropy unless distribution is binary")
         if (self.model.output_layer == "class_sums") and self.data.distribution == "binary":
             raise ValueError("model.output_layer: class_sums needs data.distribution classes")
-        if self.training.flat_below and (self.model.output_layer != "class_sums" or self.model.power < 3):
-            raise ValueError("training.flat_below: needs model.output_layer class_sums and power 3 or more")
+        # At 2 flat outputs grow at a pace of their own already; from 5 on steps leave what float32 can hold.
+        if self.training.flat_below and (self.model.output_layer != "class_sums" or self.model.power not in (3, 4)):
+            raise ValueError("training.flat_below: needs model.output_layer class_sums and power 3 or 4")
         located = self.model.architecture == "shared" and self.data.signal == "coordinate"
         if self.pruning.by_coordinate and not located:
             raise ValueError(

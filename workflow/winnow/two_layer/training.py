@@ -155,7 +155,8 @@ def _examples(
 
 def _warn_diverged(experiment: str, fraction: float, seed: int, settings: TwoLayerSettings, result: dict) -> None:
     last = result["step"][-1]
-    rate = settings.training.learning_rate
+    flat = settings.training.flat_below
+    rate = f"{settings.training.learning_rate}{f', flat_below {flat:g}' if flat else ''}"
     print(
         f"warning: {experiment}, fraction {fraction}, seed {seed}: the loss is not finite any more; "
         f"last finite step {last}, learning rate {rate}",

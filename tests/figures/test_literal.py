@@ -1,0 +1,45 @@
+import made_up
+import numpy as np
+import pytest
+
+from winnow.figures.literal import literal
+from winnow.paper import formulas
+
+SERIES = ["literal", "literal-orthogonal", "literal-noisy", "literal-steps, flat_below 1e-09"]
+SERIES += ["literal-steps, flat_below 0.25"]
+
+
+def test_each_panel_has_its_numbers_for_each_experiment_and_kind_of_step():
+    """Of known runs: mean test errors, and geometric means of what is learned over its own bound in Theorem 3."""
+    tables = made_up.tables("literal")
+    for table in tables.values():
+        ends = table.train_loss < 0.01
+        table.loc[ends, "zeta_max"] = 0.1 * 10.0**table.seed
+        table.loc[ends, "omega_max"] = 0.05
+        table.loc[ends, "gamma_cross"] = 0.7 * 2.0**table.seed
+    data, figure = literal(tables)
+    assert data.series.unique().tolist() == SERIES
+    error, noise, cross = (data[data.panel == panel] for panel in data.panel.unique())
+    settings = made_up.theory_settings("literal")
+    model, d = settings.model, settings.data.dimension
+    for density in (1.0, 0.5):
+        size = (4, model.width, d, model.init_std)
+        bounds = formulas.noise_bounds(*size, settings.data.sigma_n, density), formulas.signal_bounds(*size, 1, density)
+        for rows, y in (
+            (error, made_up.phase_error(settings, {}, density) + 0.001 * 1.5),
+            (noise, 0.1 * 10**1.5 / bounds[0][1]),
+            (cross, 0.7 * 2**1.5 / bounds[1][1]),
+        ):
+            there = rows[np.isclose(rows.x, 1 - density)]
+            assert there.y.to_numpy() == pytest.approx([y] * len(SERIES))
+            assert (there.n == made_up.SEEDS).all() and (there.low < there.y).all() and (there.y < there.high).all()
+    assert [axes.get_ylabel() for axes in figure.axes] == list(data.panel.unique())
+
+
+def test_steps_of_either_kind_are_curves_of_their_own():
+    tables = made_up.tables("literal")
+    steps = tables["literal-steps"]
+    steps.loc[steps.flat_below == 0.25, "test_error"] += 0.25
+    data, _ = literal(tables)
+    ends = data[(data.panel == "test error") & (data.x == 0)].set_index("series").y
+    assert ends[SERIES[4]] - ends[SERIES[3]] == pytest.approx(0.25)
