@@ -8,6 +8,7 @@ from winnow.config import settings
 from winnow.config.base import RunSettings, canonical, read
 from winnow.config.messages import validated
 from winnow.errors import WinnowError
+from winnow.images.settings import ImageSettings
 from winnow.two_layer.settings import TwoLayerSettings
 
 
@@ -50,6 +51,21 @@ def test_a_point_overrides_the_swept_key_alone():
 def test_a_point_with_an_unknown_key_is_refused():
     with pytest.raises(WinnowError, match=r"axes\.depth: no such setting; allowed: .*width"):
         TwoLayerSettings(kind="two_layer").at({"depth": "3"})
+
+
+@pytest.mark.parametrize("kind", [TwoLayerSettings, ImageSettings])
+def test_what_takes_numbers_is_swept_in_numbers(kind):
+    """Also where it may be null: as text 10 would stand before 2, and no table could be asked for values."""
+    taken = {}
+    for name, section in kind.sections().items():
+        for key in section.model_fields:
+            try:
+                validated(section, {key: 0.25}, name)
+                taken[key] = True
+            except WinnowError as error:  # an integer is a number, too
+                taken[key] = "fractional part" in str(error)
+    assert {key: kind.axis_is_number(key) for key in taken} == taken
+    assert taken["eps"] and taken["width"] and not taken["method"]
 
 
 def test_sections_must_agree():

@@ -8,7 +8,7 @@ import json
 import types
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, ClassVar, Generic, Self, TypeVar, get_args, get_origin
+from typing import Annotated, ClassVar, Generic, Self, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -83,7 +83,7 @@ class Settings(Strict):
 def _is_number(annotation) -> bool:
     if get_origin(annotation) is Annotated:
         return _is_number(get_args(annotation)[0])
-    if isinstance(annotation, types.UnionType):
+    if get_origin(annotation) in (Union, types.UnionType):  # of something annotated it is the one, of a type the other
         return any(_is_number(part) for part in get_args(annotation))
     return annotation in (int, float)
 
