@@ -15,8 +15,8 @@ from winnow.errors import WinnowError
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
-    "experiments": {"fig5": {"kind": "two_layer", "fractions": [0, 0.5], "seeds": 3, "axes": {"sigma_n": [0.5, 1]}}},
-    "figures": ["fig5a"],
+    "experiments": {"toy": {"kind": "two_layer", "fractions": [0, 0.5], "seeds": 3, "axes": {"sigma_n": [0.5, 1]}}},
+    "figures": [],
 }
 THEORY = {
     "kind": "two_layer",
@@ -49,47 +49,47 @@ def test_the_configurations_of_the_project_are_valid(path):
 @pytest.mark.parametrize(
     ("path", "value", "says"),
     [
-        ("experiments.fig5.fractions", [0, 1.2], r"fig5\.fractions\[1\] = 1\.2: .* less than 1"),
-        ("experiments.fig5.fractions", [-0.1], r"fig5\.fractions\[0\] = -0\.1: .* greater than or equal to 0"),
-        ("experiments.fig5.fractions", [1], r"fig5\.fractions\[0\] = 1: .* less than 1"),
-        ("experiments.fig5.fractions", ["half"], r"fig5\.fractions\[0\] = \"half\": .* valid number"),
-        ("experiments.fig5.fractions", [float("nan")], r"fig5\.fractions\[0\]"),
-        ("experiments.fig5.fractions", [], r"fig5\.fractions = \[\]: .* at least 1 item"),
-        ("experiments.fig5.fractions", [0.5, 0.50], r"fig5\.fractions = .*: 0\.5 is listed twice"),
-        ("experiments.fig5.seeds", [1, 2, 1], r"fig5\.seeds = \[1, 2, 1\]: 1 is listed twice"),
-        ("experiments.fig5.seeds", [-1], r"fig5\.seeds\[0\] = -1: .* greater than or equal to 0"),
-        ("experiments.fig5.seeds", 0, r"fig5\.seeds = 0: .* greater than or equal to 1"),
-        ("experiments.fig5.seeds_per_job", 0, r"fig5\.seeds_per_job = 0"),
-        ("experiments.fig5.fractions_per_job", 0, r"fig5\.fractions_per_job = 0"),
-        ("experiments.fig5.data.n_train", 0, r"fig5\.data\.n_train = 0: .* greater than or equal to 1"),
-        ("experiments.fig5.data.n_trian", 5, r"fig5\.data\.n_trian = 5: unknown key; allowed: .*n_train"),
-        ("experiments.fig5.training.loss", "hinge", r"fig5\.training\.loss = \"hinge\": .*'logistic' or"),
-        ("experiments.fig5.pruning.method", "magic", r"fig5\.pruning\.method = \"magic\": .*'bernoulli'.* or '"),
-        ("experiments.fig5.axes", {"foo": [1]}, r"axes\.foo: no such setting; allowed: "),
-        ("experiments.fig5.axes", {"sigma_n": [-1]}, r"sigma_n = \"-1\": .* greater than or equal to 0"),
-        ("experiments.fig5.axes", {"method": ["../../etc"]}, r"axes\.method\[0\] = .*match pattern"),
-        ("experiments.fig5.axes", {"sigma_n": [1, 1.0]}, r"1 is listed twice"),
-        ("experiments", {"../x": SMALL["experiments"]["fig5"]}, r"experiments.* = \"\.\./x\": .*match pattern"),
-        ("experiments", {"a b; rm": SMALL["experiments"]["fig5"]}, r"match pattern"),
-        ("experiments.figures", SMALL["experiments"]["fig5"], r"figures is a folder of results/ already"),
+        ("experiments.toy.fractions", [0, 1.2], r"toy\.fractions\[1\] = 1\.2: .* less than 1"),
+        ("experiments.toy.fractions", [-0.1], r"toy\.fractions\[0\] = -0\.1: .* greater than or equal to 0"),
+        ("experiments.toy.fractions", [1], r"toy\.fractions\[0\] = 1: .* less than 1"),
+        ("experiments.toy.fractions", ["half"], r"toy\.fractions\[0\] = \"half\": .* valid number"),
+        ("experiments.toy.fractions", [float("nan")], r"toy\.fractions\[0\]"),
+        ("experiments.toy.fractions", [], r"toy\.fractions = \[\]: .* at least 1 item"),
+        ("experiments.toy.fractions", [0.5, 0.50], r"toy\.fractions = .*: 0\.5 is listed twice"),
+        ("experiments.toy.seeds", [1, 2, 1], r"toy\.seeds = \[1, 2, 1\]: 1 is listed twice"),
+        ("experiments.toy.seeds", [-1], r"toy\.seeds\[0\] = -1: .* greater than or equal to 0"),
+        ("experiments.toy.seeds", 0, r"toy\.seeds = 0: .* greater than or equal to 1"),
+        ("experiments.toy.seeds_per_job", 0, r"toy\.seeds_per_job = 0"),
+        ("experiments.toy.fractions_per_job", 0, r"toy\.fractions_per_job = 0"),
+        ("experiments.toy.data.n_train", 0, r"toy\.data\.n_train = 0: .* greater than or equal to 1"),
+        ("experiments.toy.data.n_trian", 5, r"toy\.data\.n_trian = 5: unknown key; allowed: .*n_train"),
+        ("experiments.toy.training.loss", "hinge", r"toy\.training\.loss = \"hinge\": .*'logistic' or"),
+        ("experiments.toy.pruning.method", "magic", r"toy\.pruning\.method = \"magic\": .*'bernoulli'.* or '"),
+        ("experiments.toy.axes", {"foo": [1]}, r"axes\.foo: no such setting; allowed: "),
+        ("experiments.toy.axes", {"sigma_n": [-1]}, r"sigma_n = \"-1\": .* greater than or equal to 0"),
+        ("experiments.toy.axes", {"method": ["../../etc"]}, r"axes\.method\[0\] = .*match pattern"),
+        ("experiments.toy.axes", {"sigma_n": [1, 1.0]}, r"1 is listed twice"),
+        ("experiments", {"../x": SMALL["experiments"]["toy"]}, r"experiments.* = \"\.\./x\": .*match pattern"),
+        ("experiments", {"a b; rm": SMALL["experiments"]["toy"]}, r"match pattern"),
+        ("experiments.figures", SMALL["experiments"]["toy"], r"figures is a folder of results/ already"),
         ("experiments", {}, r"experiments = \{\}: .* at least 1 item"),
         ("experiments", None, r"experiments = null"),
         ("figures", ["fig9"], r"figures: fig9 is unknown; allowed: fig2a"),
         ("figures", ["fig2a"], r"fig2a needs the experiment fig2a, which is not configured"),
         ("colour", "red", r"colour = \"red\": unknown key; allowed: root_seed"),
         ("root_seed", -1, r"root_seed = -1"),
-        ("experiments.fig5.seeds", True, r"fig5\.seeds = true: must be a number, not true or false"),
-        ("experiments.fig5.seeds", [0, True], r"fig5\.seeds\[1\] = true: must be a number"),
-        ("experiments.fig5.seeds", [2**63], r"fig5\.seeds\[0\] = 9223372036854775808: .* less than 92233"),
-        ("experiments.fig5.seeds", 10**12, r"make 4,000,000,000,000 runs; at most 1,000,000"),
-        ("experiments.fig5.fractions", [False], r"fig5\.fractions\[0\] = false: must be a number"),
-        ("experiments.fig5.fractions", [1e-300], r"fraction: 0\.0+1 has 302 characters; at most 100"),
-        ("experiments.fig5.axes", {"sigma_n": [1e20]}, r"axes\.sigma_n\[0\] = 1e\+20: .* less than 10{20}"),
-        ("experiments.fig5.axes", {"width": [True]}, r"width = \"true\": .* valid integer"),
-        ("experiments.fig5.axes", {"noise_orthogonal": [1, True]}, r"axes\.noise_orthogonal: 1 must be spelled true"),
-        ("experiments.fig5.axes", {"sigma_n": ["1e-3", 0.001]}, r"axes\.sigma_n = .*: 0\.001 is listed twice"),
-        ("experiments.fig5.training.max_steps", 2**53 + 1, r"max_steps = 9007199254740993: .* less than or equal to"),
-        ("experiments", {"a" * 101: SMALL["experiments"]["fig5"]}, r"at most 100 characters"),
+        ("experiments.toy.seeds", True, r"toy\.seeds = true: must be a number, not true or false"),
+        ("experiments.toy.seeds", [0, True], r"toy\.seeds\[1\] = true: must be a number"),
+        ("experiments.toy.seeds", [2**63], r"toy\.seeds\[0\] = 9223372036854775808: .* less than 92233"),
+        ("experiments.toy.seeds", 10**12, r"make 4,000,000,000,000 runs; at most 1,000,000"),
+        ("experiments.toy.fractions", [False], r"toy\.fractions\[0\] = false: must be a number"),
+        ("experiments.toy.fractions", [1e-300], r"fraction: 0\.0+1 has 302 characters; at most 100"),
+        ("experiments.toy.axes", {"sigma_n": [1e20]}, r"axes\.sigma_n\[0\] = 1e\+20: .* less than 10{20}"),
+        ("experiments.toy.axes", {"width": [True]}, r"width = \"true\": .* valid integer"),
+        ("experiments.toy.axes", {"noise_orthogonal": [1, True]}, r"axes\.noise_orthogonal: 1 must be spelled true"),
+        ("experiments.toy.axes", {"sigma_n": ["1e-3", 0.001]}, r"axes\.sigma_n = .*: 0\.001 is listed twice"),
+        ("experiments.toy.training.max_steps", 2**53 + 1, r"max_steps = 9007199254740993: .* less than or equal to"),
+        ("experiments", {"a" * 101: SMALL["experiments"]["toy"]}, r"at most 100 characters"),
     ],
 )
 def test_a_mistake_is_one_line_with_key_value_and_what_is_allowed(path, value, says):
@@ -156,33 +156,33 @@ def test_a_merged_key_may_be_overridden(tmp_path):
 
 
 def test_the_grid_is_spelled_canonically():
-    experiment = load(SMALL).experiments["fig5"]
+    experiment = load(SMALL).experiments["toy"]
     assert experiment.grid == {"sigma_n": ["0.5", "1"], "fraction": ["0", "0.5"], "seed": ["0", "1", "2"]}
     assert experiment.points() == [{"sigma_n": "0.5"}, {"sigma_n": "1"}]
 
 
 def test_a_number_that_yaml_takes_for_text_is_that_number():
-    tree = changed("experiments.fig5.axes", yaml.safe_load("{learning_rate: [1e-3, 5e-1], width: ['07']}"))
-    assert load(tree).experiments["fig5"].grid["learning_rate"] == ["0.001", "0.5"]
-    assert load(tree).experiments["fig5"].grid["width"] == ["7"]
+    tree = changed("experiments.toy.axes", yaml.safe_load("{learning_rate: [1e-3, 5e-1], width: ['07']}"))
+    assert load(tree).experiments["toy"].grid["learning_rate"] == ["0.001", "0.5"]
+    assert load(tree).experiments["toy"].grid["width"] == ["7"]
 
 
 def test_batches_are_seed_over_seeds_per_job():
-    experiment = load(changed("experiments.fig5.seeds_per_job", 2)).experiments["fig5"]
+    experiment = load(changed("experiments.toy.seeds_per_job", 2)).experiments["toy"]
     assert experiment.batches == {"0": ["0", "1"], "1": ["2"]}
-    assert load(SMALL).experiments["fig5"].batches == {"{seed}": ["{seed}"]}
+    assert load(SMALL).experiments["toy"].batches == {"{seed}": ["{seed}"]}
 
 
 def test_parts_are_places_in_the_list_over_fractions_per_job():
-    tree = changed("experiments.fig5.fractions_per_job", 2)
-    tree["experiments"]["fig5"]["fractions"] = [0.5, 0, 0.9]
-    assert load(tree).experiments["fig5"].parts == {"0": ["0.5", "0"], "1": ["0.9"]}
-    assert load(SMALL).experiments["fig5"].parts == {"{fraction}": ["{fraction}"]}
+    tree = changed("experiments.toy.fractions_per_job", 2)
+    tree["experiments"]["toy"]["fractions"] = [0.5, 0, 0.9]
+    assert load(tree).experiments["toy"].parts == {"0": ["0.5", "0"], "1": ["0.9"]}
+    assert load(SMALL).experiments["toy"].parts == {"{fraction}": ["{fraction}"]}
 
 
 def test_the_settings_of_a_run_hold_no_grid():
-    settings = load(SMALL).run_settings("fig5")
-    more_seeds = load(changed("experiments.fig5.seeds", 9)).run_settings("fig5")
+    settings = load(SMALL).run_settings("toy")
+    more_seeds = load(changed("experiments.toy.seeds", 9)).run_settings("toy")
     assert settings == more_seeds
     grid = {"fractions", "seeds", "axes", "seeds_per_job", "fractions_per_job"}
     assert not grid & set(settings.model_dump()["settings"])
@@ -190,7 +190,7 @@ def test_the_settings_of_a_run_hold_no_grid():
 
 def test_claims_are_judged_from_what_is_configured():
     assert load(SMALL).judged == []
-    tree = changed("experiments.width_mild", {**SMALL["experiments"]["fig5"], "axes": {"width": [10, 20]}})
+    tree = changed("experiments.width_mild", {**SMALL["experiments"]["toy"], "axes": {"width": [10, 20]}})
     tree["experiments"]["fig3a"] = {"kind": "images", "fractions": [0], "seeds": 1}
     assert load(tree).judged == ["width_mild", "fig3a"]
 
@@ -199,36 +199,50 @@ def test_claims_are_judged_from_what_is_configured():
     ("name", "axis", "allowed"),
     [
         ("condition2", "width", "none"),
+        ("event", "width", "none"),
         ("boundary", "width", "init_std"),
         ("scaling-race-300", "init_std", "none"),
         ("scaling-widths", "init_std", "width"),
         ("literal", "flat_below", "none"),
         ("literal-steps", "init_std", "flat_below"),
         ("noisy", "width", "sigma"),
+        ("fig5", "width", "none"),
+        ("noise", "width", "sigma_n"),
+        ("fig4-small", "width", "method"),
     ],
 )
-def test_a_swept_key_that_claims_do_not_know_is_refused(name, axis, allowed):
-    """They would take its runs for one."""
-    tree = changed(f"experiments.{name}", THEORY | {"axes": {axis: [0.5] if axis != "width" else [10]}})
-    with pytest.raises(WinnowError, match=f"^config: experiments.{name}.axes: {axis} is no .*; allowed: {allowed}$"):
-        load(tree)
+def test_a_swept_key_that_figures_and_claims_do_not_know_is_refused(name, axis, allowed):
+    """They would take its runs for one, beside the key that they know as well."""
+    swept = {axis: [10] if axis == "width" else [0.5]}
+    known = {} if allowed == "none" else {allowed: [0.5] if allowed != "width" else [10]}
+    for axes in (swept, known | swept):
+        tree = changed(f"experiments.{name}", THEORY | {"axes": axes})
+        if allowed in ("method", "sigma"):
+            tree["experiments"][name] = {"kind": "images", "fractions": [0], "seeds": 1, "axes": swept}
+        with pytest.raises(
+            WinnowError, match=rf"^config: experiments\.{name}\.axes: .* {axis} .*; allowed: {allowed}, or"
+        ):
+            load(tree)
 
 
-@pytest.mark.parametrize("name", ["condition2", "boundary", "trajectories", "overprune", "scaling-race-300"])
-def test_steps_that_claims_count_are_of_one_size(name):
-    """How many there are is a time, or a place to compare runs at, in claims and in figures."""
+@pytest.mark.parametrize("name", ["condition2", "trajectories", "overprune", "scaling-race-300", "scaling-over-300"])
+def test_steps_that_are_a_time_are_of_one_size(name):
     tree = changed(f"experiments.{name}", THEORY)
     assert load(tree).judged == [name]
     tree["experiments"][name] = THEORY | {"training": {"loss": "cross_entropy", "flat_below": 0.25}}
-    with pytest.raises(WinnowError, match=rf"experiments\.{name}\.training\.flat_below: 0\.25 .*; allowed: null$"):
+    with pytest.raises(WinnowError, match=rf"experiments\.{name}\.training\.flat_below: 0\.25 .*; allowed: null, or"):
         load(tree)
-    tree["experiments"]["literal"] = tree["experiments"].pop(name)
-    assert load(tree).judged == ["literal"]
+    for other in ("causes", "literal", "mine"):  # where steps are not counted
+        load({"experiments": {other: tree["experiments"][name]}, "figures": []})
+
+
+def test_networks_on_images_have_no_steps_to_look_at():
+    load(changed("experiments.overprune", {"kind": "images", "fractions": [0], "seeds": 1}))
 
 
 def test_axes_that_only_scale_the_data_share_its_files():
-    tree = changed("experiments.fig5.axes", {"sigma_n": [1, 2], "dimension": [10, 20], "width": [3]})
-    assert load(tree).experiments["fig5"].data_axes == ["dimension"]
+    tree = changed("experiments.toy.axes", {"sigma_n": [1, 2], "dimension": [10, 20], "width": [3]})
+    assert load(tree).experiments["toy"].data_axes == ["dimension"]
 
 
 def test_the_schema_is_the_models():

@@ -77,6 +77,7 @@ def test_sections_must_agree():
     with pytest.raises(WinnowError, match=r"model: architecture: must be shared when output_layer is class_sums"):
         network = {"architecture": "fully_connected", "output_layer": "class_sums"}
         validated(TwoLayerSettings, {"kind": "two_layer", "model": network}, "x")
+    validated(TwoLayerSettings, {"kind": "two_layer", "model": network | {"output_layer": "trained"}}, "x")
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,7 @@ def test_sections_must_agree():
         ("class_sums", 3, True),
         ("class_sums", 4, True),
         ("class_sums", 5, False),
+        ("class_sums", 6, False),
         ("trained", 3, False),
     ],
 )
@@ -101,6 +103,22 @@ def test_longer_steps_need_outputs_that_are_flat_near_0_and_that_float32_can_hol
         return
     with pytest.raises(WinnowError, match=r"training\.flat_below: needs .* class_sums and power 3 or 4"):
         validated(TwoLayerSettings, tree, "x")
+
+
+@pytest.mark.parametrize(("power", "init_std", "possible"), [(3, 1e-15, True), (3, 1e-17, False), (4, 1e-12, False)])
+def test_longer_steps_need_gradients_that_float32_holds(power, init_std, possible):
+    """Below that they are 0, and training would stand still to its last step."""
+    tree = {
+        "kind": "two_layer",
+        "data": {"distribution": "classes"},
+        "model": {"output_layer": "class_sums", "power": power, "init_std": init_std},
+        "training": {"loss": "cross_entropy", "flat_below": 0.2},
+    }
+    if not possible:
+        with pytest.raises(WinnowError, match=r"training\.flat_below: needs model\.init_std\^\(power - 1\) .* 1e-32"):
+            validated(TwoLayerSettings, tree, "x")
+        tree["training"].pop("flat_below")
+    assert validated(TwoLayerSettings, tree, "x").model.init_std == init_std
 
 
 def test_the_file_is_the_settings(tmp_path):

@@ -80,3 +80,9 @@ def test_labels_of_a_density_axis_are_round_and_have_room(fractions):
     boxes = [label.get_window_extent() for label in axes[0].get_xticklabels()]
     assert len(boxes) >= 2
     assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))
+
+
+def test_markers_differ_and_come_again():
+    markers = [style.curve_marker(number) for number in range(len(style.MARKERS) + 1)]
+    assert len(set(markers)) == len(style.MARKERS) == 11
+    assert markers[-1] == markers[0]

@@ -1,5 +1,6 @@
 import made_up
 import numpy as np
+import pandas as pd
 import pytest
 
 from winnow.figures.literal import literal
@@ -17,8 +18,15 @@ def test_each_panel_has_its_numbers_for_each_experiment_and_kind_of_step():
         table.loc[ends, "zeta_max"] = 0.1 * 10.0**table.seed
         table.loc[ends, "omega_max"] = 0.05
         table.loc[ends, "gamma_cross"] = 0.7 * 2.0**table.seed
+        early = table.train_loss == 0.1  # reached before, and not compared there
+        table.loc[early, ["zeta_max", "gamma_cross"]] = 3.0
+        last = table[ends].assign(step=300, train_loss=0.0005, zeta_max=5.0, gamma_cross=5.0)  # nor at a tenth of eps
+        tables[table.experiment.iloc[0]] = pd.concat([table, last], ignore_index=True)
+        tables[table.experiment.iloc[0]].attrs = table.attrs
     data, figure = literal(tables)
     assert data.series.unique().tolist() == SERIES
+    assert set(data.x) == {0.0, 0.5}  # what is sparser is not in the theorem's range
+    assert len({line.get_marker() for line in figure.axes[0].lines}) == len(SERIES)
     error, noise, cross = (data[data.panel == panel] for panel in data.panel.unique())
     settings = made_up.theory_settings("literal")
     model, d = settings.model, settings.data.dimension
@@ -34,6 +42,15 @@ def test_each_panel_has_its_numbers_for_each_experiment_and_kind_of_step():
             assert there.y.to_numpy() == pytest.approx([y] * len(SERIES))
             assert (there.n == made_up.SEEDS).all() and (there.low < there.y).all() and (there.y < there.high).all()
     assert [axes.get_ylabel() for axes in figure.axes] == list(data.panel.unique())
+
+
+def test_a_network_that_learned_nothing_of_other_classes_is_in_no_geometric_mean():
+    tables = made_up.tables("literal")
+    table = tables["literal"]
+    table.loc[table.seed == 0, "gamma_cross"] = 0.0
+    data, _ = literal(tables)
+    rows = data[(data.series == "literal") & (data.panel == data.panel.unique()[2])]
+    assert (rows.n == made_up.SEEDS - 1).all() and np.isfinite(rows.y).all()
 
 
 def test_steps_of_either_kind_are_curves_of_their_own():

@@ -69,7 +69,22 @@ def test_the_same_draws_in_steps_of_either_kind_are_pairs():
 def test_what_is_not_configured_is_no_claim_or_one_that_says_what_it_lacks():
     assert literal_claims(*study()) == []
     assert "literal-steps" not in {name for name, _ in verdicts(*study("literal"))}
-    for levels in ((0.25,), (1e-9, 0.1, 0.25)):
-        claim = steps(*study("literal-steps", levels=levels))
-        assert "needs two values of `flat_below`" in claim.statement
-        assert claim.verdict(claim.p_value) == "not run"
+    tables, settings = study("literal", "literal-steps")
+    bare = {"literal": tables["literal"].drop(columns="classes_missing"), "literal-steps": tables["literal"]}
+    found = [(claim.id, claim.verdict(claim.p_value)) for claim in literal_claims(bare, settings)]
+    assert found == [(name, "not run") for name in ("1", "4-zeta", "4-cross", "literal-steps")]
+    assert "needs `flat_below` in the runs" in steps(bare, settings).statement
+
+
+@pytest.mark.parametrize("levels", [(0.25,), (1e-9, 0.1, 0.25), (0.25, 0.5), (1e-10, 1e-9), (1e-9, 0.05)])
+def test_steps_are_compared_only_where_none_and_all_start_flat(levels):
+    """At .05 some classes' <w_r, x> start above: their steps are plain on both sides."""
+    claim = steps(*study("literal-steps", levels=levels))
+    assert "needs two values of `flat_below`" in claim.statement
+    assert claim.verdict(claim.p_value) == "not run"
+
+
+def test_the_claims_say_where_their_numbers_are_drawn():
+    tables, settings = study("literal", "literal-steps")
+    assert {claim.figure for claim in literal_claims(tables, settings)} == {"literal"}
+    assert "(`literal-steps, flat_below 1e-09`)" in steps(tables, settings).statistic

@@ -314,10 +314,11 @@ def test_longer_steps_while_outputs_are_flat_end_where_plain_ones_do(jobs):
         assert (table[~table.step.isin(evaluated)].train_loss <= 0.1).all() and len(table) <= 6 + 3
 
 
-def flat_network(**data) -> tuple[Tracker, Callable[[bool], np.ndarray]]:
+def flat_network(power: int = 3, **data) -> tuple[Tracker, Callable[[bool], np.ndarray]]:
     """A network at its start, and a function: the largest preactivation by class, of its neurons on its own signal and
     (unless asked otherwise) the noise of its own examples."""
-    settings = TwoLayerSettings(kind="two_layer", **at(1e-9) | {"data": FLAT["data"] | data})
+    model = at(1e-9)["model"] | {"power": power}
+    settings = TwoLayerSettings(kind="two_layer", **FLAT | {"data": FLAT["data"] | data, "model": model})
     rng = np.random.default_rng(0)
     pattern = pruning.draw(settings.pruning, hidden_shape(settings), 0.0, rng, 3)
     network = build(settings, pattern, rng)
@@ -331,10 +332,20 @@ def flat_network(**data) -> tuple[Tracker, Callable[[bool], np.ndarray]]:
     return Tracker(network, train, train, settings), largest
 
 
+def test_a_run_that_diverges_in_longer_steps_says_so(jobs, capsys):
+    jobs([2], ("0",), **at(0.003, learning_rate=1e30))
+    assert "learning rate 1e+30, flat_below 0.3" in capsys.readouterr().err
+
+
 def test_noise_of_the_own_examples_ends_long_steps_as_well(library):
     tracker, largest = flat_network(sigma_n=2.0)
     assert (largest() > largest(noise=False)).all()
     assert tracker.rates()[0].numpy() == pytest.approx(0.5 * 0.3 / largest(), rel=1e-6)
+
+
+def test_of_a_higher_power_steps_are_longer_by_a_power_more(library):
+    tracker, largest = flat_network(power=4)
+    assert tracker.rates()[0].numpy() == pytest.approx(0.5 * (0.3 / largest()) ** 2, rel=1e-6)
 
 
 def test_while_all_outputs_are_flat_every_class_grows_at_the_same_pace(library):

@@ -13,7 +13,7 @@ import yaml
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from ..errors import WinnowError
-from ..figures import CLAIMS, FIGURES, LITERAL, PRACTICE, SCALING, matching
+from ..figures import CLAIMS, FIGURES, LITERAL, PRACTICE, SCALING, SWEPT, TIMED, matching
 from ..images.stages import ImagesExperiment
 from ..two_layer.settings import TwoLayerSettings
 from .base import NoSwitch, PositiveInt, RunSettings, Strict
@@ -72,23 +72,24 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
-    def _claims_know_what_is_swept(self) -> Self:
-        for pattern, axis in (CLAIMS | SCALING | LITERAL | PRACTICE).items():
+    def _figures_and_claims_know_what_is_swept(self) -> Self:
+        for pattern, axis in SWEPT.items():
             for name in matching([pattern], self.experiments):
                 for key in self.experiments[name].axes:
-                    if key != axis:  # runs that differ in it would count as one
+                    if key != axis:
                         raise ValueError(
-                            f"experiments.{name}.axes: {key} is no key that its claims know; allowed: {axis or 'none'}"
+                            f"experiments.{name}.axes: figures and claims would take runs that differ in {key} for one;"
+                            f" allowed: {axis or 'none'}, or another name"
                         )
         return self
 
     @model_validator(mode="after")
-    def _steps_that_claims_count_are_of_one_size(self) -> Self:
-        for name in matching((*CLAIMS, *SCALING), self.of_kind("two_layer")):
+    def _steps_that_are_a_time_are_of_one_size(self) -> Self:
+        for name in matching(TIMED, self.of_kind("two_layer")):
             if (level := self.experiments[name].training.flat_below) is not None:
                 raise ValueError(
-                    f"experiments.{name}.training.flat_below: {level:g} makes steps longer, and the claims about {name}"
-                    " read them as time; allowed: null"
+                    f"experiments.{name}.training.flat_below: {level:g} makes steps longer, and in claims and figures"
+                    f" about {name} they are a time; allowed: null, or another name"
                 )
         return self
 

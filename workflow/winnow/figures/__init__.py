@@ -22,8 +22,8 @@ def matching(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
 
 
 THEORY = "Theory"
-PRACTICE = {"fig3a": "method", "fig3b": "method", "fig4": "method", "methods": "method", "noisy": "sigma"}
-"""The experiments on real data that the step `claims` judges, and the key that each of them sweeps."""
+
+# Experiments by name or pattern, and the one key that each may sweep (None: no key).
 CLAIMS = {
     "condition2": None,
     "boundary": "init_std",
@@ -36,13 +36,24 @@ CLAIMS = {
     "lemma4": None,
     "event": None,
 }
-"""Those of the theory."""
+"""The experiments of the theory that the step `claims` judges."""
 
 SCALING = {"scaling-race-*": None, "scaling-over-*": None, "scaling-widths": "width"}
-"""Those of the scaling study: one for every d, whatever those are."""
+"""Those of the scaling study that it judges: one for every d, whatever those are."""
 
 LITERAL = {"literal": None, "literal-orthogonal": None, "literal-noisy": None, "literal-steps": "flat_below"}
-"""Those from initial weights as small as Condition 2 asks, and what holds their longer steps against plain ones."""
+"""Those that it judges from initial weights as small as Condition 2 asks, and what holds their steps to plain ones."""
+
+PRACTICE = {"fig3a": "method", "fig3b": "method", "fig4": "method", "methods": "method", "noisy": "sigma"}
+"""Those on real data that it judges."""
+
+DRAWN = dict.fromkeys(("fig2a", "fig2b", "fig2c", "fig5")) | {"noise": "sigma_n", "width": "width"}
+DRAWN |= dict.fromkeys(("fig3a-dense-output", "fig3b-small", "fig4-small"), "method")
+"""Those that are drawn and not judged, but for calibrations, which sweep what they like."""
+
+SWEPT = CLAIMS | SCALING | LITERAL | PRACTICE | DRAWN
+TIMED = ("condition2", "trajectories", "overprune", "scaling-race-*", "scaling-over-*")
+"""Those in whose claims and figures the number of steps is a time."""
 
 FIGURES = {
     "fig2a": Figure("synthetic", ("fig2a",), "Figure 2", "train and test error, low noise"),

@@ -10,7 +10,7 @@ from ..two_layer.settings import TwoLayerSettings
 from . import LITERAL
 from .curves import PRUNED, line_with_interval, over_seeds
 from .regimes import all_regimes
-from .style import GUIDE, letter_panels, new_figure, symbol
+from .style import GUIDE, curve_marker, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that this figure shows
 LABELS = ("test error", r"max($\zeta$, $-\omega$) / its bound", r"max $-\gamma_{jk}$ / its bound")
@@ -25,7 +25,7 @@ def literal(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     for number, (axes, label) in enumerate(zip(panels, LABELS, strict=True)):
         for index, one in enumerate(regimes):
             part = _curve(one, number).assign(series=one.name, panel=label)
-            line_with_interval(axes, part, one.name, f"C{index}", symbol(index))
+            line_with_interval(axes, part, one.name, f"C{index}", curve_marker(index))
             parts.append(part)
         axes.set(xlabel=PRUNED, ylabel=label)
     for axes in panels[1:]:

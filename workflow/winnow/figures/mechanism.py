@@ -23,7 +23,7 @@ from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from .curves import density_axis, line_with_interval, over_density, over_seeds, seeds
 from .regimes import LARGE_INIT, named, regime, three_fractions
-from .style import GUIDE, SMALL, legend_below, letter_panels, new_figure
+from .style import GUIDE, SMALL, curve_marker, legend_below, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
 UPPER = GUIDE | {"linestyle": "--"}
@@ -103,7 +103,7 @@ def _coefficients(axes: Axes, found: Regime) -> pd.DataFrame:
     names = {"gamma_max": r"max $\gamma$", "zeta_max": r"max $\zeta$", "omega_max": r"max $|\omega|$"}
     for number, (column, label) in enumerate(names.items()):
         part = over_seeds(rows, column).assign(series=column, panel=found.name)
-        line_with_interval(axes, over_density(part), label, f"C{number}", "osD"[number])
+        line_with_interval(axes, over_density(part), label, f"C{number}", curve_marker(number))
         parts.append(part)
     density = np.geomspace(1, 1 - found.table.fraction.max(), 50)
     scale = formulas.noise_scale(model.init_std, data.sigma_n, density, data.dimension)
@@ -123,7 +123,7 @@ def _width(axes: Axes, table: pd.DataFrame) -> pd.DataFrame:
     for number, (fraction, part) in enumerate(rows.groupby("fraction")):
         data = over_seeds(part, "gamma_least", "width")
         data = data.assign(series=f"gamma_least, {fraction:g} pruned", panel="width")
-        line_with_interval(axes, data, f"{fraction:g} pruned{_exponent(part)}", f"C{number}", "osD^v<>"[number])
+        line_with_interval(axes, data, f"{fraction:g} pruned{_exponent(part)}", f"C{number}", curve_marker(number))
         parts.append(data)
     widths = np.sort(rows.width.unique())
     axes.plot(widths, widths ** (-1 / settings.model.power), label=r"$m^{-1/q}$", **GUIDE)
@@ -196,7 +196,7 @@ def _correlations(axes: Axes, found: Regime, of: str) -> pd.DataFrame:
     parts = []
     for number, (end, label) in enumerate({"low": "least", "high": "largest"}.items()):
         part = over_seeds(start, f"{of}_start_{end}").assign(series=f"{of}_start_{end}")
-        line_with_interval(axes, over_density(part), label, f"C{number}", "os"[number])
+        line_with_interval(axes, over_density(part), label, f"C{number}", curve_marker(number))
         _name_fewer(axes, over_density(part))
         parts.append(part)
     axes.plot(densities, np.broadcast_to(low, densities.shape), label="lower bound", **GUIDE)
@@ -222,7 +222,7 @@ def _variances(axes: Axes, found: Regime) -> pd.DataFrame:
     parts = []
     for number, (column, label) in enumerate(names.items()):
         part = over_seeds(rows, column).assign(series=column)
-        line_with_interval(axes, over_density(part), label, f"C{number}", "osD"[number])
+        line_with_interval(axes, over_density(part), label, f"C{number}", curve_marker(number))
         parts.append(part)
     data, model, densities = found.settings.data, found.settings.model, _densities(found)
     scale = formulas.noise_scale(model.init_std, data.sigma_n, densities, data.dimension) ** 2
@@ -265,7 +265,7 @@ def causes(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     for axes, (panel, curves) in zip(grid, panels.items(), strict=True):
         for number, (label, ends) in enumerate(curves.items()):
             part = over_seeds(ends, "test_error").assign(series=label, panel=panel)
-            line_with_interval(axes, over_density(part), label, f"C{number}", "osD"[number])
+            line_with_interval(axes, over_density(part), label, f"C{number}", curve_marker(number))
             parts.append(part)
         axes.axhline(1 - 1 / base.settings.data.classes, **GUIDE)
         density_axis(axes, base.table.fraction.unique())

@@ -17,11 +17,11 @@ from ..judge import race
 from ..judge.selection import split_regimes
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
+from . import SWEPT
 from .curves import PRUNED, over_seeds, seeds
-from .style import GUIDE, SMALL, legend_below, letter_panels, new_figure
+from .style import GUIDE, SMALL, curve_marker, legend_below, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
-SWEPT = {"noise": "sigma_n", "width": "width", "boundary": "init_std"}
 LABELS = {"sigma_n": r"noise $\sigma_n$", "width": "neurons per class, m", "init_std": r"initial weights $\sigma_0$"}
 
 
@@ -126,7 +126,9 @@ def _collapse(axes: Axes, points: pd.DataFrame, slope: float, constant: float, i
     names = {"noise": r"by noise $\sigma_n$", "width": "by width m", "boundary": r"held out, by $\sigma_0$"}
     for number, (name, label) in enumerate(names.items()):
         chosen = means.experiment == name
-        axes.plot(means.race[chosen], wins[chosen], "osD"[number], markersize=3.5, color=f"C{number}", label=label)
+        axes.plot(
+            means.race[chosen], wins[chosen], curve_marker(number), markersize=3.5, color=f"C{number}", label=label
+        )
     x = np.linspace(means.race.min(), means.race.max(), 200)
     label = f"fit: constant {constant:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"
     axes.plot(x, expit(slope * (x - constant)), color="0.3", linewidth=1, label=label)

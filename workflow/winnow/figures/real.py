@@ -10,7 +10,7 @@ from ..judge import practice
 from ..judge.selection import final, gains
 from ..paper.published import published
 from .curves import PRUNED, density_axis, line_with_interval, over_density, over_seeds, seeds
-from .style import GUIDE, PAGE_WIDTH, legend_below, letter_panels, new_figure, published_line, symbol
+from .style import GUIDE, PAGE_WIDTH, curve_marker, legend_below, letter_panels, new_figure, published_line
 
 KIND = ImageSettings  # of the experiments that these figures show
 METHODS = {
@@ -108,7 +108,7 @@ def fig3a_variants(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figur
             distance = float(np.sqrt(((both.y - both.y_paper) ** 2).mean())) if is_whole(table, "3a") else np.nan
             label = METHODS[method] + output
             shown = label if np.isnan(distance) else f"{label}: {distance:.2f} from the paper"
-            line_with_interval(axes, over_density(ours), shown, f"C{2 * k + i}", symbol(2 * k + i))
+            line_with_interval(axes, over_density(ours), shown, f"C{2 * k + i}", curve_marker(2 * k + i))
             parts.append(ours.assign(series=label, metric=metric, distance=distance, source="winnow"))
     if is_whole(table, "3a"):
         published_line(axes, over_density(paper), f"random, paper (n = {paper.n.iloc[0]})", "0.3")
@@ -157,8 +157,8 @@ def methods(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
         x = np.arange(len(fractions)) + 0.8 * ((i + 0.5) / len(names) - 0.5)
         axes.vlines(x, rows.low, rows.high, color=f"C{i}", linewidth=1.3)
         sure = ((rows.low > 0) | (rows.high < 0)).to_numpy()
-        axes.scatter(x, rows.y, s=24, marker=symbol(i), color=f"C{i}", zorder=3, label=METHODS[name])
-        axes.scatter(x[~sure], rows.y[~sure], s=8, marker=symbol(i), color="white", zorder=4)
+        axes.scatter(x, rows.y, s=24, marker=curve_marker(i), color=f"C{i}", zorder=3, label=METHODS[name])
+        axes.scatter(x[~sure], rows.y[~sure], s=8, marker=curve_marker(i), color="white", zorder=4)
     axes.set_xticks(range(len(fractions)), [f"{f:g}" for f in fractions])
     axes.set(xlabel=PRUNED, ylabel="gain in test accuracy\nover dense (points)", xlim=(-0.5, len(fractions) - 0.5))
     for boundary in range(1, len(fractions)):
@@ -184,7 +184,7 @@ def noisy(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
         curve = over_seeds(gains_over_dense(rows, "test_accuracy"), "gain")
         dense = rows[rows.fraction == 0].test_accuracy.mean()
         label = rf"$\sigma$ = {sigma:g}, dense {dense:.1f} %"
-        line_with_interval(axes, over_density(curve), label, f"C{i}", symbol(i))
+        line_with_interval(axes, over_density(curve), label, f"C{i}", curve_marker(i))
         parts.append(curve.assign(series=f"sigma {sigma:g}", sigma=sigma, dense=dense))
     data = pd.concat(parts, ignore_index=True)
     density_axis(axes, np.array(sorted(data.x.unique())))

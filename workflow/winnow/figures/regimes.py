@@ -13,7 +13,7 @@ from ..judge.selection import EPS, Regime, split_regimes, without_signal
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from .curves import at_shared_steps, density_axis, line_with_interval, over_density, over_seeds
-from .style import GUIDE, SMALL, legend_below, letter_panels, new_figure
+from .style import GUIDE, SMALL, curve_marker, legend_below, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
 LARGE_INIT = 0.1  # the sigma_0 of `boundary` at which pruning rescues the dense network
@@ -54,7 +54,7 @@ def regimes(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
         for axes, metric in zip(panels, METRICS, strict=True):
             for number, (series, label, rows) in enumerate(_series(name, found)):
                 data = over_seeds(rows, metric).assign(series=series, metric=metric)
-                line_with_interval(axes, over_density(data), label, f"C{number}", "osD"[number])
+                line_with_interval(axes, over_density(data), label, f"C{number}", curve_marker(number))
                 parts.append(data)
             _mark_chance(axes, metric, found[0])
             density_axis(axes, found[0].table.fraction.unique())
@@ -184,7 +184,7 @@ def bound(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
         series = {column: over_seeds(rows, column) for column in ("event_missed", "loss_on_event", "loss_off_event")}
         series = {column: part[part.n >= rows.seed.nunique() / 2] for column, part in series.items()}
         parts += [part.assign(series=column, regime=one.name) for column, part in series.items()]
-        style = {"colour": f"C{number}", "marker": "osD^v"[number]}
+        style = {"colour": f"C{number}", "marker": curve_marker(number)}
         line_with_interval(left, over_density(series["event_missed"]), named(one), **style)
         left.plot(*_event_bound(one), **GUIDE | {"color": f"C{number}"})
         for column, where, line in (("loss_on_event", "on E", "--"), ("loss_off_event", "off E", "-")):

@@ -14,7 +14,7 @@ from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from . import SCALING, matching
 from .curves import line_with_interval, over_seeds
-from .style import GUIDE, Figure, legend_below, letter_panels, new_figure, symbol
+from .style import GUIDE, Figure, curve_marker, legend_below, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that this figure shows
 LABELS = ("constant", r"exponent of $\zeta$", "exponent of time")  # of NUMBERS
@@ -45,7 +45,7 @@ def _curves(
     parts = []
     for number, one in enumerate(regimes):
         part = over_seeds(measure(one), "y", "x").assign(series=_named(one), panel=panel)
-        line_with_interval(axes, part, _named(one), f"C{number}", symbol(number))
+        line_with_interval(axes, part, _named(one), f"C{number}", curve_marker(number))
         parts.append(part)
     axes.set(ylabel=label, **style)
     if panel.startswith("over"):
@@ -138,7 +138,7 @@ def _numbers(axes: Axes, races: list[Regime]) -> pd.DataFrame:
         for number, (name, label) in enumerate(zip(NUMBERS, LABELS, strict=True)):
             series = f"{label}, m = {width}"
             part = over_seeds(found[found.number == name], "value", "d").assign(series=series, panel="numbers")
-            line_with_interval(axes, part, series, f"C{number}", symbol(number), line)
+            line_with_interval(axes, part, series, f"C{number}", curve_marker(number), line)
             parts.append(part)
     axes.axhline(0, **GUIDE)
     axes.set(xscale="log", xlabel="d", ylabel="distance from the theory")
@@ -157,7 +157,7 @@ def _widths(axes: Axes, found: Regime) -> pd.DataFrame:
     for number, (fraction, part) in enumerate(rows.assign(y=rows.gamma_least / scale).groupby("fraction")):
         series = f"{fraction:g} pruned"
         data = over_seeds(part, "y", "width").assign(series=series, panel="widths")
-        line_with_interval(axes, data, series, f"C{number}", symbol(number))
+        line_with_interval(axes, data, series, f"C{number}", curve_marker(number))
         parts.append(data)
     axes.set(
         xscale="log", yscale="log", xlabel="neurons per class, m", ylabel=r"least class' max $\gamma$ / $m^{-1/q}$"

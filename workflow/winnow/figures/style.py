@@ -38,7 +38,7 @@ def new_figure(columns: int = 1, rows: int = 1, aspect: float = 0.75, **options)
     return plt.subplots(rows, columns, figsize=(width, rows * width / columns * aspect), **options)
 
 
-def symbol(number: int) -> str:
+def curve_marker(number: int) -> str:
     """The marker of a figure's curve number 0, 1, …; like colours they come again."""
     return MARKERS[number % len(MARKERS)]
 

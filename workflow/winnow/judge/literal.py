@@ -34,9 +34,7 @@ def literal_claims(tables: dict[str, pd.DataFrame], settings: dict[str, TwoLayer
 
 def _regimes(tables: dict[str, pd.DataFrame], settings: TwoLayerSettings, name: str) -> list[Regime]:
     """An experiment of this study as regimes; `literal-steps` is one for every `flat_below`, ascending."""
-    axis = LITERAL[name]
-    table = experiment(tables, name, "classes_missing", *([axis] if axis else []))
-    return split_regimes(name, table, settings, axis)
+    return split_regimes(name, experiment(tables, name, "classes_missing"), settings, LITERAL[name])
 
 
 def _about(found: list[Regime]) -> list[Claim]:
@@ -47,8 +45,10 @@ def _about(found: list[Regime]) -> list[Claim]:
 
 def _same_course(found: list[Regime]) -> list[Claim]:
     """Longer steps must end where plain ones do: test errors of the same draws differ by less than a margin."""
-    if len(found) != 2:
-        raise WinnowError(f"needs two values of `flat_below` in `{STEPS}`, one below all outputs: plain steps")
+    if [_starts_flat(regime) for regime in found] != [False, True]:
+        raise WinnowError(
+            f"needs two values of `flat_below` in `{STEPS}`: below and above every class's first <w_r, x>"
+        )
     plain, longer = found
     difference = by_seed(longer.mild_ends(), "test_error") - by_seed(plain.mild_ends(), "test_error")
     return [
@@ -63,3 +63,11 @@ def _same_course(found: list[Regime]) -> list[Claim]:
             figure="literal",
         )
     ]
+
+
+def _starts_flat(regime: Regime) -> bool | None:
+    """Whether every class starts in longer steps (True) or none does (False); None where some do."""
+    starts, level = regime.starts(), regime.settings.training.flat_below
+    if level <= starts.noise_start_low.min():  # in every class some own example is at least as strong
+        return False
+    return True if level > starts[["noise_start_high", "signal_start_high"]].max(axis=None) else None

@@ -50,9 +50,11 @@ class Regime:
 
 
 def split_regimes(name: str, table: pd.DataFrame, settings: TwoLayerSettings, axis: str | None) -> list[Regime]:
-    """An experiment as regimes, one for every value of a swept key."""
+    """An experiment as regimes, one for every value of a swept key. Raises WinnowError where it sweeps none."""
     if axis is None:
         return [Regime(name, table, settings)]
+    if axis not in table:
+        raise WinnowError(f"needs `{axis}` in the runs of `{name}`")
     spelled = (lambda value: f"{value:g}") if settings.axis_is_number(axis) else str
     parts = table.groupby(axis)
     return [

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from ..config.base import LARGEST, NonNegativeFloat, NoSwitch, PositiveFloat, PositiveInt, Settings, Strict
 
+SMALLEST_GRADIENT = 1e-32  # a million times what float32 holds: sums over examples and neurons must fit, too
+
 
 class TwoPatchData(Strict):
     """Signal and noise patches: x = (mu e_y, xi) with xi ~ N(0, sigma_n^2 I) (paper, section 2 and Fig. 2, 5)."""
@@ -147,9 +149,15 @@ class TwoLayerSettings(Settings):
             raise ValueError("training.loss: must be cross_entropy unless distribution is binary")
         if (self.model.output_layer == "class_sums") and self.data.distribution == "binary":
             raise ValueError("model.output_layer: class_sums needs data.distribution classes")
-        # At 2 flat outputs grow at a pace of their own already; from 5 on steps leave what float32 can hold.
-        if self.training.flat_below and (self.model.output_layer != "class_sums" or self.model.power not in (3, 4)):
-            raise ValueError("training.flat_below: needs model.output_layer class_sums and power 3 or 4")
+        if self.training.flat_below:
+            # At q = 2 a small start takes no more steps. Gradients are as small as init_std^(q-1), in float32.
+            if self.model.output_layer != "class_sums" or self.model.power not in (3, 4):
+                raise ValueError("training.flat_below: needs model.output_layer class_sums and power 3 or 4")
+            if self.model.init_std ** (self.model.power - 1) < SMALLEST_GRADIENT:
+                raise ValueError(
+                    f"training.flat_below: needs model.init_std^(power - 1) of at least {SMALLEST_GRADIENT:g}, which"
+                    " float32 holds"
+                )
         located = self.model.architecture == "shared" and self.data.signal == "coordinate"
         if self.pruning.by_coordinate and not located:
             raise ValueError(
