@@ -52,6 +52,8 @@ DRAWN |= dict.fromkeys(("fig3a-dense-output", "fig3b-small", "fig4-small"), "met
 """Those that are drawn and not judged, but for calibrations, which sweep what they like."""
 
 SWEPT = CLAIMS | SCALING | LITERAL | PRACTICE | DRAWN
+"""All of them: runs that differ in another key would be taken for one."""
+
 TIMED = ("condition2", "trajectories", "overprune", "scaling-race-*", "scaling-over-*")
 """Those in whose claims and figures the number of steps is a time."""
 

@@ -150,7 +150,8 @@ class TwoLayerSettings(Settings):
         if (self.model.output_layer == "class_sums") and self.data.distribution == "binary":
             raise ValueError("model.output_layer: class_sums needs data.distribution classes")
         if self.training.flat_below:
-            # At q = 2 a small start takes no more steps. Gradients are as small as init_std^(q-1), in float32.
+            # At q = 2 growth is exponential: a small start costs few steps. Gradients are of the order init_std^(q-1):
+            # from 5 on those of a start that needs longer steps leave float32.
             if self.model.output_layer != "class_sums" or self.model.power not in (3, 4):
                 raise ValueError("training.flat_below: needs model.output_layer class_sums and power 3 or 4")
             if self.model.init_std ** (self.model.power - 1) < SMALLEST_GRADIENT:
