@@ -213,16 +213,14 @@ def test_claims_are_judged_from_what_is_configured():
 )
 def test_a_swept_key_that_figures_and_claims_do_not_know_is_refused(name, axis, allowed):
     """They would take its runs for one, beside the key that they know as well."""
-    swept = {axis: [10] if axis == "width" else [0.5]}
-    known = {} if allowed == "none" else {allowed: [0.5] if allowed != "width" else [10]}
-    for axes in (swept, known | swept):
-        tree = changed(f"experiments.{name}", THEORY | {"axes": axes})
-        if allowed in ("method", "sigma"):
-            tree["experiments"][name] = {"kind": "images", "fractions": [0], "seeds": 1, "axes": swept}
-        with pytest.raises(
-            WinnowError, match=rf"^config: experiments\.{name}\.axes: .* {axis} .*; allowed: {allowed}, or"
-        ):
-            load(tree)
+    kind = {"kind": "images", "fractions": [0], "seeds": 1} if allowed in ("method", "sigma") else THEORY
+    values = {"width": 10, "method": "bernoulli"}
+    known = {} if allowed == "none" else {allowed: [values.get(allowed, 0.5)]}
+    load(changed(f"experiments.{name}", kind | {"axes": known}))
+    says = rf"^config: experiments\.{name}\.axes: .* {axis} .*; allowed: {allowed}, or"
+    for beside in ({}, known):
+        with pytest.raises(WinnowError, match=says):
+            load(changed(f"experiments.{name}", kind | {"axes": beside | {axis: [values.get(axis, 0.5)]}}))
 
 
 @pytest.mark.parametrize("name", ["condition2", "trajectories", "overprune", "scaling-race-300", "scaling-over-300"])
