@@ -20,10 +20,10 @@ def test_fig3a_shows_accuracies_in_percent_and_the_paper_only_over_the_whole_of_
     assert "random, paper (n = 3)" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
 
 
-def test_the_variants_of_random_pruning_have_their_distance_from_the_published_curve():
+def test_the_variants_of_random_pruning_have_their_distances_from_the_published_curve():
     names = FIGURES["fig3a-variants"].experiments
-    few, _ = real.fig3a_variants({name: made_up.images(name) for name in names})
-    assert few.distance.isna().all() and set(few.source) == {"winnow"}
+    few, figure = real.fig3a_variants({name: made_up.images(name) for name in names})
+    assert "distance" not in few and set(few.source) == {"winnow"} and len(figure.axes) == 1
     paper = published("3a", "test_accuracy", "random")
     tables = {name: made_up.images(name, "mnist", tuple(paper.x)) for name in names}
     dense = tables["fig3a-dense-output"]
@@ -31,12 +31,19 @@ def test_the_variants_of_random_pruning_have_their_distance_from_the_published_c
     values = dict(zip(paper.x, 1 - paper.y / 100, strict=True))
     dense.loc[shuffled, "test_error"] = dense[shuffled].fraction.map(values) + 0.001  # a tenth of a point below it
     data, figure = real.fig3a_variants(tables)
-    distance = data.groupby("series").distance.first()
-    assert distance.idxmin() == "random, IMP's layer sizes, dense output"
-    assert distance.min() == pytest.approx(0.1)
-    ours = 100 - 10 * paper.x - 0.15
-    assert distance["random"] == pytest.approx(np.sqrt(((ours - paper.y) ** 2).mean()))
-    assert any(": 0.10 from the paper" in text.get_text() for text in figure.axes[0].get_legend().get_texts())
+    far = data[data.source == "winnow"].groupby(["metric", "series"])[["distance", "further", "further_low"]].first()
+    ours = (100 - 10 * paper.x - 0.15)[1:]
+    assert far.distance["test_accuracy", "random"] == pytest.approx(np.sqrt(((ours - paper.y[1:]) ** 2).mean()))
+    gain = (-10 * paper.x - (paper.y - paper.y[0]))[1:]
+    assert far.distance["test_gain", "random"] == pytest.approx(np.sqrt((gain**2).mean()))
+    nearest = "random, IMP's layer sizes, dense output"
+    assert far.distance["test_accuracy", nearest] == pytest.approx(0.1)
+    assert far.distance["test_gain", nearest] == pytest.approx(0, abs=1e-9)  # all of it is in the dense network too
+    assert (far.further.groupby("metric").idxmin() == [("test_accuracy", nearest), ("test_gain", nearest)]).all()
+    assert (far[far.index.get_level_values("series") != nearest].further_low > 0).all()
+    assert f"{nearest} (n = 4): 0.10, 0.00" in [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
+    line = next(line for line in figure.axes[1].get_lines() if line.get_color() == "C3")
+    assert line.get_ydata() == pytest.approx(np.full(17, -0.1))
 
 
 def test_no_axis_shows_accuracies_that_there_are_not():

@@ -250,3 +250,23 @@ def test_claims_on_cifar10_are_not_run_until_they_are():
     assert list(found) == ["practice-random-vgg", "practice-knee-vgg", "practice-knee-resnet"]
     assert "up to 36% sparsity" in found["practice-random-vgg"].statement
     assert "at fraction 0.5" in found["practice-random-vgg"].statistic
+
+
+def test_a_reading_is_told_from_the_nearest_where_it_is_further_at_most_fractions():
+    fractions = pd.Index([0.0, *np.linspace(0.1, 0.9, 16)])
+    published = pd.Series(98 - fractions, index=fractions)
+    wave = 0.1 * np.sin(np.arange(17))  # 0 at fraction 0
+    curves = {
+        "nearest": published + wave,
+        "like it": published + 0.1 * np.cos(np.arange(17)),
+        "farther": published - 2 * wave,
+        "dense is off": published.where(fractions > 0, 90) + 3 * wave,
+    }
+    found = practice.distances(curves, published)
+    assert found.distance["nearest"] == pytest.approx(np.sqrt((wave[1:] ** 2).mean()))
+    assert (found.distance / found.distance["nearest"]).to_list() == pytest.approx([1, 0.99, 2, 3], abs=0.03)
+    assert found.further_low["like it"] <= 0 <= found.further_high["like it"]
+    for name, least in (("farther", 0.04), ("dense is off", 0.1)):
+        assert least < found.further_low[name] < found.further[name] < found.further_high[name]
+    few = practice.distances(curves, published[:2])  # one pruned fraction has no interval
+    assert few.isna().all(axis=None) and list(few.columns) == list(found.columns)

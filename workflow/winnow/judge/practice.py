@@ -12,8 +12,10 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from scipy.stats import bootstrap
 
 from ..errors import WinnowError
+from . import stats
 from .evidence import PAIRED, Claim, Evidence, best_evidence, mean_evidence
 from .missing import experiment, judged
 from .selection import gains, to_judge, whole, with_dense
@@ -181,6 +183,35 @@ def noise_claims(rows: pd.DataFrame) -> list[Claim]:
         found=mean_evidence(slopes),
     )
     return [claim]
+
+
+def distances(curves: dict[str, pd.Series], published: pd.Series) -> pd.DataFrame:
+    """How far readings of the paper are from its published curve, and how much further than the nearest of them.
+
+    A curve's index is the fraction. Columns distance: root mean square difference over the pruned fractions (the dense
+    network is the same in all); further: distance minus that of the nearest; further_low, further_high: its 95 %
+    bootstrap interval over these fractions, paired. A curve whose interval holds 0 is not told from the nearest.
+    Fractions are the unit, not seeds, because few seeds have no interval, but every fraction has masks of its own. What
+    fractions share is left out: initial weights, the order of examples, an error common to published values.
+    """
+    far = pd.DataFrame(curves).sub(published, axis=0).dropna().drop(index=0.0, errors="ignore")
+    if len(far) < 2:
+        return pd.DataFrame(np.nan, index=list(curves), columns=["distance", "further", "further_low", "further_high"])
+    distance = _root_mean_square(far)
+    nearest = far[distance.idxmin()]
+
+    options = {"paired": True, "method": "percentile", "confidence_level": stats.LEVEL, "rng": 0}
+    intervals = [bootstrap((far[name], nearest), _further, **options).confidence_interval for name in far]
+    table = pd.DataFrame({"distance": distance, "further": distance - distance.min()})
+    return table.assign(further_low=[i.low for i in intervals], further_high=[i.high for i in intervals])
+
+
+def _root_mean_square(values: np.ndarray, axis: int = 0) -> np.ndarray:
+    return np.sqrt((values**2).mean(axis=axis))
+
+
+def _further(one: np.ndarray, other: np.ndarray, axis: int) -> np.ndarray:
+    return _root_mean_square(one, axis) - _root_mean_square(other, axis)
 
 
 def _diverged(rows: pd.DataFrame) -> str:
