@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from winnow.config.base import Strict
 from winnow.config.load import Config, load, schema
 from winnow.errors import WinnowError
+from winnow.figures import FIGURES, matching
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
@@ -221,6 +222,27 @@ def test_a_swept_key_that_figures_and_claims_do_not_know_is_refused(name, axis, 
     for beside in ({}, known):
         with pytest.raises(WinnowError, match=says):
             load(changed(f"experiments.{name}", kind | {"axes": beside | {axis: [values.get(axis, 0.5)]}}))
+
+
+@pytest.mark.parametrize(
+    "file", ["config.yaml", "config/mnist-variants.yaml", "config/scaling.yaml", "config/literal.yaml"]
+)
+def test_a_figure_whose_experiment_does_not_sweep_what_it_compares_is_refused(file):
+    """Its runs would all be made before the figure failed."""
+    tree = yaml.safe_load((ROOT / file).read_text())
+    compared = [
+        (figure, name, axis)
+        for figure in tree["figures"]
+        for name in matching(FIGURES[figure].experiments, tree["experiments"])
+        for axis in tree["experiments"][name].get("axes", {})
+    ]
+    assert compared
+    for figure, name, axis in compared:
+        without = copy.deepcopy(tree) | {"figures": [figure]}
+        load(without)
+        del without["experiments"][name]["axes"]
+        with pytest.raises(WinnowError, match=rf"^config: experiments\.{name}\.axes: the figure {figure} .* {axis}, "):
+            load(without)
 
 
 @pytest.mark.parametrize("name", ["condition2", "trajectories", "overprune", "scaling-race-300", "scaling-over-300"])

@@ -69,7 +69,18 @@ class Config(Strict):
             missing = [e for e in FIGURES[name].experiments if not matching([e], self.experiments)]
             if missing:
                 raise ValueError(f"figures: {name} needs the experiment {missing[0]}, which is not configured")
+            for pattern in FIGURES[name].experiments:
+                self._check_compared(name, SWEPT.get(pattern), matching([pattern], self.experiments))
         return self
+
+    def _check_compared(self, figure: str, axis: str | None, names: list[str]) -> None:
+        """Raise ValueError if an experiment does not sweep the key whose values a figure compares."""
+        for name in names:
+            if axis and axis not in self.experiments[name].axes:
+                raise ValueError(
+                    f"experiments.{name}.axes: the figure {figure} compares values of {axis}, and none are swept;"
+                    " allowed: a list of them"
+                )
 
     @model_validator(mode="after")
     def _figures_and_claims_know_what_is_swept(self) -> Self:
