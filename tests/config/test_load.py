@@ -224,25 +224,48 @@ def test_a_swept_key_that_figures_and_claims_do_not_know_is_refused(name, axis, 
             load(changed(f"experiments.{name}", kind | {"axes": beside | {axis: [values.get(axis, 0.5)]}}))
 
 
-@pytest.mark.parametrize(
-    "file", ["config.yaml", "config/mnist-variants.yaml", "config/scaling.yaml", "config/literal.yaml"]
-)
-def test_a_figure_whose_experiment_does_not_sweep_what_it_compares_is_refused(file):
-    """Its runs would all be made before the figure failed."""
+def drawn(file: str) -> list[tuple[str, str, dict]]:
+    """Every figure of a configuration, an experiment that it shows, and the configuration with that figure alone."""
     tree = yaml.safe_load((ROOT / file).read_text())
-    compared = [
-        (figure, name, axis)
+    return [
+        (figure, name, copy.deepcopy(tree) | {"figures": [figure]})
         for figure in tree["figures"]
         for name in matching(FIGURES[figure].experiments, tree["experiments"])
-        for axis in tree["experiments"][name].get("axes", {})
     ]
+
+
+@pytest.mark.parametrize("file", ["config.yaml", "config/scaling.yaml", "config/literal.yaml"])
+def test_a_figure_whose_experiment_does_not_sweep_what_it_compares_is_refused(file):
+    """Its runs would all be made before the figure failed."""
+    compared = [(*one, axis) for one in drawn(file) for axis in one[2]["experiments"][one[1]].get("axes", {})]
     assert compared
-    for figure, name, axis in compared:
-        without = copy.deepcopy(tree) | {"figures": [figure]}
-        load(without)
-        del without["experiments"][name]["axes"]
-        with pytest.raises(WinnowError, match=rf"^config: experiments\.{name}\.axes: the figure {figure} .* {axis}, "):
-            load(without)
+    for figure, name, tree, axis in compared:
+        load(tree)
+        del tree["experiments"][name]["axes"]
+        if axis == "method":  # runs say theirs
+            load(tree)
+            continue
+        with pytest.raises(WinnowError, match=rf"^config: experiments\.{name}\.axes: the figure {figure} .* {axis}; "):
+            load(tree)
+
+
+@pytest.mark.parametrize("file", ["config.yaml", "config/calibration-1.yaml", "config/paper.yaml"])
+def test_a_figure_whose_experiment_lacks_a_point_that_it_looks_for_is_refused(file):
+    tried = 0
+    for figure, name, tree in drawn(file):
+        one = tree["experiments"][name]
+        for key, values in FIGURES[figure].points.items():
+            place, grid = ("fractions", one) if key == "fraction" else (key, one.get("axes", {}))
+            for value in values if place in grid else ():
+                there = grid[place]
+                grid[place] = [other for other in there if other != value]
+                says = rf"the figure {figure} needs {value} among them|imp starts from .*, so 0 must be one of them"
+                with pytest.raises(WinnowError, match=rf"^config: experiments\.{name}.*: .* ({says})$"):
+                    load(tree)
+                grid[place] = there
+                tried += 1
+        load(tree)
+    assert tried
 
 
 @pytest.mark.parametrize("name", ["condition2", "trajectories", "overprune", "scaling-race-300", "scaling-over-300"])

@@ -1,12 +1,15 @@
 """What holds for every figure, drawn from made-up runs."""
 
 import importlib
+import re
 
 import made_up
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 from matplotlib.text import Text
 
+from winnow.errors import WinnowError
 from winnow.figures import FIGURES, style
 
 OF_A_CURVE = ("series", "source", "metric", "panel", "regime", "method", "strength", "experiment")
@@ -32,6 +35,29 @@ def drawn(request):
 
 def ours(data: pd.DataFrame) -> pd.DataFrame:
     return data[data.source == "winnow"] if "source" in data else data
+
+
+@pytest.mark.parametrize("few", ["the dense network", "dense and over-pruned networks", "one seed"])
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_small_grid_is_drawn_or_refused_in_words(name, few):
+    """Of those that the configuration lets through (`Figure.points`): what is missing is told, and is no traceback."""
+    tables = made_up.tables(name)
+    for experiment, table in tables.items():
+        ends = {*FIGURES[name].points.get("fraction", ()), 0, table.fraction.max()}
+        keep = {
+            "the dense network": table.fraction == 0,
+            "dense and over-pruned networks": table.fraction.isin(ends),
+            "one seed": table.seed == 0,
+        }[few]
+        if not keep.any() or set(FIGURES[name].points.get("fraction", ())) - set(table.fraction[keep]):
+            continue  # it would not be let through
+        cut = table[keep].copy()
+        cut.attrs = table.attrs
+        try:
+            draw(name, tables | {experiment: cut})
+        except WinnowError as error:
+            assert few != "one seed" and re.search(f"{experiment}.*(fraction|method)", str(error))
+        plt.close("all")
 
 
 def test_axes_are_labelled(drawn):

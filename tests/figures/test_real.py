@@ -4,6 +4,7 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.legend import Legend
 
+from winnow.errors import WinnowError
 from winnow.figures import FIGURES, real
 from winnow.paper.published import published
 
@@ -44,6 +45,22 @@ def test_the_variants_of_random_pruning_have_their_distances_from_the_published_
     assert f"{nearest} (n = 4): 0.10, 0.00" in [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
     line = next(line for line in figure.axes[1].get_lines() if line.get_color() == "C3")
     assert line.get_ydata() == pytest.approx(np.full(17, -0.1))
+
+
+def test_fig3a_shows_the_methods_that_were_run():
+    table = made_up.images("fig3a")
+    data, figure = real.fig3a({"fig3a": table[table.method == "bernoulli"]})
+    assert set(data.series) == {"random"}
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["random (n = 4)"]
+    with pytest.raises(WinnowError, match=r"^fig3a: needs runs of one of the methods bernoulli, imp$"):
+        real.fig3a({"fig3a": table[table.method == "shuffled_imp"]})
+
+
+@pytest.mark.parametrize("name", ["fig3a", "methods", "noisy"])
+def test_gains_need_a_pruned_network(name):
+    tables = made_up.tables(name)
+    with pytest.raises(WinnowError, match=f"^{name}: fractions 0; needs one more, to compare with dense networks$"):
+        getattr(real, name)({name: tables[name][tables[name].fraction == 0]})
 
 
 def test_no_axis_shows_accuracies_that_there_are_not():

@@ -117,6 +117,20 @@ def test_without_the_study_nothing_is_said_of_it():
     assert "needs `classes_missing` in the runs of `scaling-race-1200`" in claim.statement
 
 
+def test_a_race_that_the_signal_never_wins_is_judged_where_it_can_be():
+    races = [made_up(name) for name in RACES[:2]]
+    lost = replace(races[0], table=races[0].table[races[0].table.fraction == 0])
+    verdicts = {claim.id: claim.verdict(claim.p_value) for claim in claims(lost, races[1]) if lost.name in claim.regime}
+    assert verdicts["1"] == verdicts["4-time-signal"] == "not judged"
+
+
+def test_widths_that_are_not_swept_are_told():
+    widths = STUDY["scaling-widths"].settings
+    table = pd.DataFrame({"fraction": [0.0], "seed": [0], "classes_missing": [0]})
+    (claim,) = claims(Regime("scaling-widths", table, widths))
+    assert claim.statement == "needs `width` in the runs of `scaling-widths`" and claim.found is None
+
+
 def test_a_single_seed_is_not_judged():
     one = made_up("scaling-race-1200")
     found = claims(replace(one, table=one.table[one.table.seed == 0]))

@@ -47,6 +47,9 @@ def test_crossings_are_interpolated_in_logarithms():
     halfway = selection.first_step_above(table(), "gamma_max", 0.1 * math.sqrt(10)).iloc[0]
     assert math.log1p(halfway) == pytest.approx((math.log(2) + math.log(3)) / 2)
     assert selection.first_step_above(table(), "gamma_max", 1e9).isna().all()
+    none = selection.first_step_above(table()[:0], "gamma_max", 0.1).reset_index()
+    assert list(none) == ["fraction", "seed", "steps"] and none.empty
+    assert (none.dtypes == steps.reset_index().dtypes).all()
 
 
 def test_slopes_are_by_seed_and_leave_out_seeds_with_few_points():

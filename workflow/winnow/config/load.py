@@ -16,7 +16,7 @@ from ..errors import WinnowError
 from ..figures import CLAIMS, FIGURES, LITERAL, PRACTICE, SCALING, SWEPT, TIMED, matching
 from ..images.stages import ImagesExperiment
 from ..two_layer.settings import TwoLayerSettings
-from .base import NoSwitch, PositiveInt, RunSettings, Strict
+from .base import NoSwitch, PositiveInt, RunSettings, Strict, canonical
 from .grid import LONGEST, Distinct, Grid, in_batches
 from .messages import validated
 
@@ -70,17 +70,21 @@ class Config(Strict):
             if missing:
                 raise ValueError(f"figures: {name} needs the experiment {missing[0]}, which is not configured")
             for pattern in FIGURES[name].experiments:
-                self._check_compared(name, SWEPT.get(pattern), matching([pattern], self.experiments))
+                for experiment in matching([pattern], self.experiments):
+                    self._check_grid(name, experiment, SWEPT.get(pattern))
         return self
 
-    def _check_compared(self, figure: str, axis: str | None, names: list[str]) -> None:
-        """Raise ValueError if an experiment does not sweep the key whose values a figure compares."""
-        for name in names:
-            if axis and axis not in self.experiments[name].axes:
-                raise ValueError(
-                    f"experiments.{name}.axes: the figure {figure} compares values of {axis}, and none are swept;"
-                    " allowed: a list of them"
-                )
+    def _check_grid(self, figure: str, experiment: str, axis: str | None) -> None:
+        """Raise ValueError if an experiment lacks the key whose values a figure compares, or a point it looks for."""
+        grid, where = self.experiments[experiment].grid, f"experiments.{experiment}"
+        if axis not in (None, "method", *grid):  # a run says its method, swept or not
+            raise ValueError(f"{where}.axes: the figure {figure} compares values of {axis}; allowed: a list of them")
+        for key, values in FIGURES[figure].points.items():
+            missing = [value for value in map(canonical, values) if value not in grid.get(key, [value])]
+            if missing:
+                place = "fractions" if key == "fraction" else f"axes.{key}"
+                said = ", ".join(grid[key])
+                raise ValueError(f"{where}.{place}: {said}; the figure {figure} needs {missing[0]} among them")
 
     @model_validator(mode="after")
     def _figures_and_claims_know_what_is_swept(self) -> Self:

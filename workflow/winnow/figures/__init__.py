@@ -1,7 +1,7 @@
 """The figures: what each is called, which experiments it needs and which module draws it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 
@@ -14,6 +14,8 @@ class Figure:
     """Their names, or patterns of which each must match one experiment at least."""
     category: str
     title: str
+    points: dict[str, tuple] = field(default_factory=dict)
+    """Pruned fractions, and values of swept keys, that it looks for in every experiment that has the key."""
 
 
 def matching(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
@@ -22,6 +24,9 @@ def matching(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
 
 
 THEORY = "Theory"
+LARGE_INIT = 0.1  # the sigma_0 of `boundary` at which pruning rescues the dense network
+DENSE = {"fraction": (0,)}
+RESCUED = {"init_std": (LARGE_INIT,)}
 
 # Experiments by name or pattern, and the one key that each may sweep (None: no key).
 CLAIMS = {
@@ -60,38 +65,51 @@ TIMED = ("condition2", "trajectories", "overprune", "scaling-race-*", "scaling-o
 FIGURES = {
     "fig2a": Figure("synthetic", ("fig2a",), "Figure 2", "train and test error, low noise"),
     "fig2b": Figure("synthetic", ("fig2b",), "Figure 2", "test error, high noise"),
-    "fig2c": Figure("synthetic", ("fig2c",), "Figure 2", "test error over training"),
+    "fig2c": Figure("synthetic", ("fig2c",), "Figure 2", "test error over training", {"fraction": (0, 0.5)}),
     "readings": Figure(
         "readings",
         ("calibration-fixed", "calibration-trained", "calibration-summed"),
         "Figure 2",
         "readings of what the paper leaves open, where 2a and 2b end",
+        {"fraction": (0, 0.9)},
     ),
     "fig5a": Figure("synthetic", ("fig5",), "Figure 5", "train and test error, four hidden neurons"),
     "fig5b": Figure("synthetic", ("fig5",), "Figure 5", "train and test loss, four hidden neurons"),
-    "fig3a": Figure("real", ("fig3a",), "Figure 3", "random and iterative magnitude pruning on MNIST"),
+    "fig3a": Figure("real", ("fig3a",), "Figure 3", "random and iterative magnitude pruning on MNIST", DENSE),
     "fig3a-variants": Figure(
-        "real", ("fig3a", "fig3a-dense-output"), "Figure 3", "what random pruning may mean in figure 3a"
+        "real", ("fig3a", "fig3a-dense-output"), "Figure 3", "what random pruning may mean in figure 3a", DENSE
     ),
-    "fig3b": Figure("real", ("fig3b",), "Figure 3", "random and iterative magnitude pruning, VGG-16 on CIFAR-10"),
-    "fig3b-small": Figure("real", ("fig3b-small",), "Figure 3", "the same for a narrow VGG-11 on digits"),
-    "fig4": Figure("real", ("fig4",), "Figure 4", "random and iterative magnitude pruning, ResNet-20 on CIFAR-10"),
-    "fig4-small": Figure("real", ("fig4-small",), "Figure 4", "the same for a narrow ResNet-8 on digits"),
-    "methods": Figure("real", ("methods",), "Real data", "pruning at initialization against dense, all methods"),
-    "noisy": Figure("real", ("noisy",), "Real data", "random pruning against dense, with noisy pixels"),
+    "fig3b": Figure(
+        "real", ("fig3b",), "Figure 3", "random and iterative magnitude pruning, VGG-16 on CIFAR-10", DENSE
+    ),
+    "fig3b-small": Figure("real", ("fig3b-small",), "Figure 3", "the same for a narrow VGG-11 on digits", DENSE),
+    "fig4": Figure(
+        "real", ("fig4",), "Figure 4", "random and iterative magnitude pruning, ResNet-20 on CIFAR-10", DENSE
+    ),
+    "fig4-small": Figure("real", ("fig4-small",), "Figure 4", "the same for a narrow ResNet-8 on digits", DENSE),
+    "methods": Figure("real", ("methods",), "Real data", "pruning at initialization against dense, all methods", DENSE),
+    "noisy": Figure("real", ("noisy",), "Real data", "random pruning against dense, with noisy pixels", DENSE),
     "regimes": Figure("regimes", ("condition2", "boundary", "overprune"), THEORY, "losses and error by regime"),
     "dynamics": Figure("regimes", ("trajectories", "overprune"), THEORY, "losses and error over training"),
-    "features": Figure("mechanism", ("boundary",), "Figure 1", "what neurons learn"),
+    "features": Figure("mechanism", ("boundary",), "Figure 1", "what neurons learn", DENSE | RESCUED),
     "decomposition": Figure(
-        "mechanism", ("condition2", "boundary", "overprune", "width_mild"), THEORY, "learned signal and memorized noise"
+        "mechanism",
+        ("condition2", "boundary", "overprune", "width_mild"),
+        THEORY,
+        "learned signal and memorized noise",
+        RESCUED,
     ),
-    "lemmas": Figure("mechanism", ("boundary",), THEORY, "Lemma 4 and Lemma 8"),
+    "lemmas": Figure("mechanism", ("boundary",), THEORY, "Lemma 4 and Lemma 8", RESCUED),
     "phase": Figure("phase", ("noise", "width", "boundary"), THEORY, "phase diagram against predicted boundaries"),
     "bound": Figure(
         "regimes", ("condition2", "event", "boundary"), THEORY, "the event behind the generalization bound"
     ),
     "causes": Figure(
-        "mechanism", ("causes", "dense_signal", "small_init"), THEORY, "what pruning changes, by intervention"
+        "mechanism",
+        ("causes", "dense_signal", "small_init"),
+        THEORY,
+        "what pruning changes, by intervention",
+        {"target": ("all", "noise", "signal")},
     ),
     "scaling": Figure("scaling", tuple(SCALING), THEORY, "what changes as d grows"),
     "literal": Figure("literal", tuple(LITERAL), THEORY, "from initial weights as small as Condition 2 asks"),

@@ -21,8 +21,9 @@ from ..judge.selection import (
 from ..judge.stats import mean_interval
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
+from . import LARGE_INIT
 from .curves import density_axis, line_with_interval, over_density, over_seeds, seeds
-from .regimes import LARGE_INIT, named, regime, three_fractions
+from .regimes import named, regime, some, three_fractions
 from .style import GUIDE, SMALL, curve_marker, legend_below, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
@@ -118,7 +119,7 @@ def _coefficients(axes: Axes, found: Regime) -> pd.DataFrame:
 
 def _width(axes: Axes, table: pd.DataFrame) -> pd.DataFrame:
     settings = table.attrs["settings"]
-    rows = width_rows(table, settings)
+    rows = some(width_rows(table, settings), "width_mild")
     parts = []
     for number, (fraction, part) in enumerate(rows.groupby("fraction")):
         data = over_seeds(part, "gamma_least", "width")

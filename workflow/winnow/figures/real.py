@@ -1,10 +1,13 @@
 """Figures 3 and 4 and their companions: pruning on real images."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..errors import WinnowError
 from ..images.settings import ImageSettings
 from ..judge import practice
 from ..judge.selection import final, gains
@@ -34,9 +37,12 @@ def gains_over_dense(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The accuracy of every pruned run minus that of the dense run of its seed.
 
     Columns fraction, seed, gain, run, status. rows are of one method; a gain is made of two runs: `run` lists both, and
-    it is `diverged` if one of them is.
+    it is `diverged` if one of them is. Raises WinnowError where no run is dense, or none is pruned.
     """
-    gained = gains(rows, metric).stack().rename("gain").reset_index()
+    over = gains(rows, metric)
+    if over.empty:
+        raise WinnowError(f"{rows.experiment.iloc[0]}: fractions 0; needs one more, to compare with dense networks")
+    gained = over.stack().rename("gain").reset_index()
     dense = rows[rows.fraction == 0].set_index("seed").run
     gained = gained[gained.seed.isin(dense.index)].merge(rows[["fraction", "seed", "run"]])  # of runs that there are
     pairs = [[dense[seed], run] for seed, run in zip(gained.seed, gained.run, strict=True)]
@@ -50,8 +56,8 @@ def _accuracies(metrics: pd.DataFrame, number: str) -> tuple[pd.DataFrame, Figur
     parts = []
     for (level, gain), split in zip(grid.T, ("train", "test"), strict=True):
         metric = f"{split}_accuracy"
-        for i, (method, (series, label, marker)) in enumerate(SERIES.items()):
-            rows, colour = table[table.method == method], f"C{i}"
+        for i, (method, rows) in enumerate(_of_methods(table, SERIES).items()):
+            (series, label, marker), colour = SERIES[method], f"C{i}"
             ours = over_seeds(rows, metric).assign(series=series, metric=metric, source="winnow")
             line_with_interval(level, over_density(ours), label, colour, marker)
             parts.append(ours)
@@ -70,6 +76,14 @@ def _accuracies(metrics: pd.DataFrame, number: str) -> tuple[pd.DataFrame, Figur
         axes.legend(loc="best")
     letter_panels(grid.flat)
     return pd.concat(parts, ignore_index=True), figure
+
+
+def _of_methods(table: pd.DataFrame, methods: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """The rows of some methods, of those that were run. Raises WinnowError where none was."""
+    parts = {method: rows for method in methods if len(rows := table[table.method == method])}
+    if not parts:
+        raise WinnowError(f"{table.experiment.iloc[0]}: needs runs of one of the methods {', '.join(methods)}")
+    return parts
 
 
 def _gain_axis(axes: Axes, split: str) -> None:
@@ -99,9 +113,9 @@ def fig3a_variants(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figur
     bars go from the lowest seed to the highest.
     """
     readings = {
-        METHODS[method] + output: (table := final(tables[name]))[table.method == method]
+        METHODS[method] + output: rows
         for name, output in {"fig3a": "", "fig3a-dense-output": ", dense output"}.items()
-        for method in RANDOM
+        for method, rows in _of_methods(final(tables[name]), RANDOM).items()
     }
     paper = published("3a", "test_accuracy", "random") if is_whole(tables["fig3a"], "3a") else None
     figure, panels = new_figure(1 if paper is None else 2, aspect=1, squeeze=False)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ..errors import WinnowError
 from ..judge.selection import EPS, Regime, split_regimes, without_signal
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
@@ -16,7 +17,6 @@ from .curves import at_shared_steps, density_axis, line_with_interval, over_dens
 from .style import GUIDE, SMALL, curve_marker, legend_below, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
-LARGE_INIT = 0.1  # the sigma_0 of `boundary` at which pruning rescues the dense network
 METRICS = {"train_loss": "train loss (nats)", "test_loss": "test loss (nats)", "test_error": "test error"}
 TARGET = {"color": "0.35", "linewidth": 0.9, "linestyle": "--"}
 RACE_LOST, TOO_SPARSE = {"color": "0.5", "alpha": 0.15}, {"color": "C3", "alpha": 0.13}
@@ -122,6 +122,13 @@ def _finish(figure: Figure, grid: np.ndarray) -> None:
     figure.legend(handles=shades + lines, loc="outside upper center", ncols=4)
 
 
+def some(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The runs to show, those of Theorem 3's range that reach EPS. Raises WinnowError where there are none."""
+    if rows.empty:
+        raise WinnowError(f"{name}: no run in Theorem 3's range of fractions reaches train loss {EPS:g}")
+    return rows
+
+
 # --- dynamics
 
 
@@ -153,6 +160,9 @@ def three_fractions(found: Regime) -> dict[str, float]:
     """Dense, the middle one of the mild fractions, and the largest fraction."""
     fractions = np.sort(found.table.fraction.unique())
     mild = [f for f in fractions if f > 0 and 1 - f >= found.mild_density]
+    if not mild or fractions[0] > 0:
+        shown, most = ", ".join(f"{f:g}" for f in fractions), 1 - found.mild_density
+        raise WinnowError(f"{found.name}: fractions {shown}; needs 0 and one in (0, {most:.3g}], Theorem 3's range")
     return {"dense": 0.0, "mild": mild[len(mild) // 2], "over": fractions[-1]}
 
 

@@ -14,6 +14,7 @@ from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from . import SCALING, matching
 from .curves import line_with_interval, over_seeds
+from .regimes import some
 from .style import GUIDE, Figure, curve_marker, legend_below, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that this figure shows
@@ -152,7 +153,7 @@ def _numbers(axes: Axes, races: list[Regime]) -> pd.DataFrame:
 def _widths(axes: Axes, found: Regime) -> pd.DataFrame:
     """Gamma of the class that learned least, in units of m^(-1/q), over the width."""
     parts = []
-    rows = width_rows(found.table, found.settings)
+    rows = some(width_rows(found.table, found.settings), found.name)
     scale = formulas.feature_scale(rows.width, found.settings.model.power)
     for number, (fraction, part) in enumerate(rows.assign(y=rows.gamma_least / scale).groupby("fraction")):
         series = f"{fraction:g} pruned"

@@ -34,8 +34,9 @@ def scaling_claims(tables: dict[str, pd.DataFrame], settings: dict[str, TwoLayer
     """The claims about the experiments of the study that were run; none without any."""
 
     def regimes(pattern: str) -> list[Regime]:
+        columns = ["classes_missing", *filter(None, [SCALING[pattern]])]
         names = matching([pattern], tables)
-        return [Regime(name, experiment(tables, name, "classes_missing"), settings[name]) for name in names]
+        return [Regime(name, experiment(tables, name, *columns), settings[name]) for name in names]
 
     def of_each(pattern: str, rule: Callable[[Regime], list[Claim]]) -> list[Claim]:
         return [claim for regime in regimes(pattern) for claim in rule(regime)]

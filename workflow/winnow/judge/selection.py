@@ -106,7 +106,7 @@ def learning_times(regime: Regime) -> pd.DataFrame:
     of that time up to a constant (both nan where one never has)."""
     data, model, starts = regime.settings.data, regime.settings.model, regime.starts()
     level = formulas.feature_scale(model.width, model.power)
-    steps = first_step_above(regime.table, "gamma_least", level).rename("steps").reset_index()
+    steps = first_step_above(regime.table, "gamma_least", level).reset_index()
     rows = starts[regime.is_mild(starts)].merge(steps, on=RUN)
     size = (model.width, data.classes, model.init_std * data.signal_norm, level, model.power)
     times = {f: formulas.signal_time(1 - f, *size) for f in rows.fraction.unique()}
@@ -148,7 +148,9 @@ def first_step_above(table: pd.DataFrame, column: str, level: float) -> pd.Serie
 
     Between two evaluations it is interpolated in log(step + 1) and log(column).
     """
-    return table.groupby(RUN).apply(lambda run: _crossing(run.step.to_numpy(), run[column].to_numpy(), level))
+    rows = [(*key, _crossing(run.step.to_numpy(), run[column].to_numpy(), level)) for key, run in table.groupby(RUN)]
+    types = {"fraction": float, "seed": int, "steps": float}  # those of no rows would be others
+    return pd.DataFrame(rows, columns=[*RUN, "steps"]).astype(types).set_index(RUN).steps
 
 
 def _crossing(steps: np.ndarray, values: np.ndarray, level: float) -> float:
