@@ -188,8 +188,8 @@ def noise_claims(rows: pd.DataFrame) -> list[Claim]:
 def distances(curves: dict[str, pd.Series], published: pd.Series) -> pd.DataFrame:
     """How far readings of the paper are from its published curve, and how much further than the nearest of them.
 
-    A curve's index is the fraction. Columns distance: root mean square difference over the pruned fractions (the dense
-    network is the same in all); further: distance minus that of the nearest; further_low, further_high: its 95 %
+    A curve's index is the fraction. Columns distance: root mean square difference over the pruned fractions (a dense
+    network is no reading of pruning); further: distance minus that of the nearest; further_low, further_high: its 95 %
     bootstrap interval over these fractions, paired. A curve whose interval holds 0 is not told from the nearest.
     Fractions are the unit, not seeds, because few seeds have no interval, but every fraction has masks of its own. What
     fractions share is left out: initial weights, the order of examples, an error common to published values.
