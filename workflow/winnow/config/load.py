@@ -13,7 +13,19 @@ import yaml
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from ..errors import WinnowError
-from ..figures import CLAIMS, FIGURES, LITERAL, PRACTICE, SCALING, SWEPT, TIMED, matching
+from ..figures import (
+    CLAIMS,
+    FACTORS,
+    FIGURES,
+    LITERAL,
+    POINTS,
+    PRACTICE,
+    READ_AT,
+    SCALING,
+    SWEPT,
+    TIMED,
+    matching,
+)
 from ..images.stages import ImagesExperiment
 from ..two_layer.settings import TwoLayerSettings
 from .base import NoSwitch, PositiveInt, RunSettings, Strict, canonical
@@ -71,20 +83,42 @@ class Config(Strict):
                 raise ValueError(f"figures: {name} needs the experiment {missing[0]}, which is not configured")
             for pattern in FIGURES[name].experiments:
                 for experiment in matching([pattern], self.experiments):
-                    self._check_grid(name, experiment, SWEPT.get(pattern))
+                    self._check_shown(name, experiment, SWEPT.get(pattern))
         return self
 
-    def _check_grid(self, figure: str, experiment: str, axis: str | None) -> None:
-        """Raise ValueError if an experiment lacks the key whose values a figure compares, or a point it looks for."""
-        grid, where = self.experiments[experiment].grid, f"experiments.{experiment}"
-        if axis not in (None, "method", *grid):  # a run says its method, swept or not
-            raise ValueError(f"{where}.axes: the figure {figure} compares values of {axis}; allowed: a list of them")
-        for key, values in FIGURES[figure].points.items():
-            missing = [value for value in map(canonical, values) if value not in grid.get(key, [value])]
-            if missing:
+    def _check_shown(self, figure: str, name: str, axis: str | None) -> None:
+        """Raise ValueError if a figure cannot show an experiment, for want of what its runs record or of their grid."""
+        one, shown, where = self.experiments[name], FIGURES[figure], f"experiments.{name}"
+        if one.kind != shown.kind:
+            raise ValueError(f"{where}.kind: {one.kind}; the figure {figure} shows runs of kind {shown.kind}")
+        if shown.is_theory and one.model.output_layer != "class_sums":
+            said = f"{one.model.output_layer}; the figure {figure} shows the theory's network, of class_sums"
+            raise ValueError(f"{where}.model.output_layer: {said}")
+        if axis not in (None, "method", *one.axes):  # a run says its method, swept or not
+            said = f"{', '.join(one.axes) or 'none'}; the figure {figure} compares values of {axis}"
+            raise ValueError(f"{where}.axes: {said}; allowed: {axis} with a list of them")
+        self._check_points(name, POINTS.get(figure, {}).get(name, {}), f"the figure {figure}")
+
+    def _check_points(self, name: str, points: dict[str, tuple], what: str) -> None:
+        """Raise ValueError if an experiment's grid lacks fractions, or values of a swept key, that something looks for."""
+        for key, values in points.items():
+            there = self.experiments[name].grid.get(key, [])
+            if missing := [value for value in map(canonical, values) if value not in there]:
                 place = "fractions" if key == "fraction" else f"axes.{key}"
-                said = ", ".join(grid[key])
-                raise ValueError(f"{where}.{place}: {said}; the figure {figure} needs {missing[0]} among them")
+                said = f"{', '.join(there) or 'none'}; {what} needs {', '.join(missing)} among them"
+                raise ValueError(f"experiments.{name}.{place}: {said}")
+
+    @model_validator(mode="after")
+    def _calibrations_can_be_ranked(self) -> Self:
+        for name in self.calibrations:
+            if self.experiments[name].kind != "two_layer":
+                raise ValueError(f"experiments.{name}.kind: images; calibrations are of kind two_layer")
+            for key in self.experiments[name].axes:
+                if key not in (*FACTORS, "sigma_n"):
+                    allowed = f"sigma_n, {', '.join(FACTORS)}, or another name"
+                    raise ValueError(f"experiments.{name}.axes: {key} makes no reading of figure 2; allowed: {allowed}")
+            self._check_points(name, READ_AT, "a calibration")
+        return self
 
     @model_validator(mode="after")
     def _figures_and_claims_know_what_is_swept(self) -> Self:

@@ -1,7 +1,7 @@
 """The figures: what each is called, which experiments it needs and which module draws it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 
@@ -14,8 +14,16 @@ class Figure:
     """Their names, or patterns of which each must match one experiment at least."""
     category: str
     title: str
-    points: dict[str, tuple] = field(default_factory=dict)
-    """Pruned fractions, and values of swept keys, that it looks for in every experiment that has the key."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of experiment that it shows."""
+        return "images" if self.module == "real" else "two_layer"
+
+    @property
+    def is_theory(self) -> bool:
+        """Whether it shows what only runs of the theory's own network record."""
+        return self.module not in ("real", "synthetic", "readings")
 
 
 def matching(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
@@ -24,9 +32,6 @@ def matching(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
 
 
 THEORY = "Theory"
-LARGE_INIT = 0.1  # the sigma_0 of `boundary` at which pruning rescues the dense network
-DENSE = {"fraction": (0,)}
-RESCUED = {"init_std": (LARGE_INIT,)}
 
 # Experiments by name or pattern, and the one key that each may sweep (None: no key).
 CLAIMS = {
@@ -54,10 +59,15 @@ PRACTICE = {"fig3a": "method", "fig3b": "method", "fig4": "method", "methods": "
 
 DRAWN = dict.fromkeys(("fig2a", "fig2b", "fig2c", "fig5")) | {"noise": "sigma_n", "width": "width"}
 DRAWN |= dict.fromkeys(("fig3a-dense-output", "fig3b-small", "fig4-small"), "method")
-"""Those that are drawn and not judged, but for calibrations, which sweep what they like."""
+"""Those that are drawn and not judged, but for calibrations."""
 
 SWEPT = CLAIMS | SCALING | LITERAL | PRACTICE | DRAWN
 """All of them: runs that differ in another key would be taken for one."""
+
+FACTORS = ("target", "loss", "output_layer", "output_init", "output_scale", "init_std", "reduction", "learning_rate")
+"""What makes a reading of figure 2: the keys that a calibration may sweep, beside these."""
+READ_AT = {"sigma_n": (0.5, 1), "fraction": (0, 0.5, 0.9)}
+"""Where a calibration compares readings: 2a's and 2b's noise, and the fractions that choose."""
 
 TIMED = ("condition2", "trajectories", "overprune", "scaling-race-*", "scaling-over-*")
 """Those in whose claims and figures the number of steps is a time."""
@@ -65,55 +75,59 @@ TIMED = ("condition2", "trajectories", "overprune", "scaling-race-*", "scaling-o
 FIGURES = {
     "fig2a": Figure("synthetic", ("fig2a",), "Figure 2", "train and test error, low noise"),
     "fig2b": Figure("synthetic", ("fig2b",), "Figure 2", "test error, high noise"),
-    "fig2c": Figure("synthetic", ("fig2c",), "Figure 2", "test error over training", {"fraction": (0, 0.5)}),
+    "fig2c": Figure("synthetic", ("fig2c",), "Figure 2", "test error over training"),
     "readings": Figure(
         "readings",
         ("calibration-fixed", "calibration-trained", "calibration-summed"),
         "Figure 2",
         "readings of what the paper leaves open, where 2a and 2b end",
-        {"fraction": (0, 0.9)},
     ),
     "fig5a": Figure("synthetic", ("fig5",), "Figure 5", "train and test error, four hidden neurons"),
     "fig5b": Figure("synthetic", ("fig5",), "Figure 5", "train and test loss, four hidden neurons"),
-    "fig3a": Figure("real", ("fig3a",), "Figure 3", "random and iterative magnitude pruning on MNIST", DENSE),
+    "fig3a": Figure("real", ("fig3a",), "Figure 3", "random and iterative magnitude pruning on MNIST"),
     "fig3a-variants": Figure(
-        "real", ("fig3a", "fig3a-dense-output"), "Figure 3", "what random pruning may mean in figure 3a", DENSE
+        "real", ("fig3a", "fig3a-dense-output"), "Figure 3", "what random pruning may mean in figure 3a"
     ),
-    "fig3b": Figure(
-        "real", ("fig3b",), "Figure 3", "random and iterative magnitude pruning, VGG-16 on CIFAR-10", DENSE
-    ),
-    "fig3b-small": Figure("real", ("fig3b-small",), "Figure 3", "the same for a narrow VGG-11 on digits", DENSE),
-    "fig4": Figure(
-        "real", ("fig4",), "Figure 4", "random and iterative magnitude pruning, ResNet-20 on CIFAR-10", DENSE
-    ),
-    "fig4-small": Figure("real", ("fig4-small",), "Figure 4", "the same for a narrow ResNet-8 on digits", DENSE),
-    "methods": Figure("real", ("methods",), "Real data", "pruning at initialization against dense, all methods", DENSE),
-    "noisy": Figure("real", ("noisy",), "Real data", "random pruning against dense, with noisy pixels", DENSE),
+    "fig3b": Figure("real", ("fig3b",), "Figure 3", "random and iterative magnitude pruning, VGG-16 on CIFAR-10"),
+    "fig3b-small": Figure("real", ("fig3b-small",), "Figure 3", "the same for a narrow VGG-11 on digits"),
+    "fig4": Figure("real", ("fig4",), "Figure 4", "random and iterative magnitude pruning, ResNet-20 on CIFAR-10"),
+    "fig4-small": Figure("real", ("fig4-small",), "Figure 4", "the same for a narrow ResNet-8 on digits"),
+    "methods": Figure("real", ("methods",), "Real data", "pruning at initialization against dense, all methods"),
+    "noisy": Figure("real", ("noisy",), "Real data", "random pruning against dense, with noisy pixels"),
     "regimes": Figure("regimes", ("condition2", "boundary", "overprune"), THEORY, "losses and error by regime"),
     "dynamics": Figure("regimes", ("trajectories", "overprune"), THEORY, "losses and error over training"),
-    "features": Figure("mechanism", ("boundary",), "Figure 1", "what neurons learn", DENSE | RESCUED),
+    "features": Figure("mechanism", ("boundary",), "Figure 1", "what neurons learn"),
     "decomposition": Figure(
-        "mechanism",
-        ("condition2", "boundary", "overprune", "width_mild"),
-        THEORY,
-        "learned signal and memorized noise",
-        RESCUED,
+        "mechanism", ("condition2", "boundary", "overprune", "width_mild"), THEORY, "learned signal and memorized noise"
     ),
-    "lemmas": Figure("mechanism", ("boundary",), THEORY, "Lemma 4 and Lemma 8", RESCUED),
+    "lemmas": Figure("mechanism", ("boundary",), THEORY, "Lemma 4 and Lemma 8"),
     "phase": Figure("phase", ("noise", "width", "boundary"), THEORY, "phase diagram against predicted boundaries"),
     "bound": Figure(
         "regimes", ("condition2", "event", "boundary"), THEORY, "the event behind the generalization bound"
     ),
     "causes": Figure(
-        "mechanism",
-        ("causes", "dense_signal", "small_init"),
-        THEORY,
-        "what pruning changes, by intervention",
-        {"target": ("all", "noise", "signal")},
+        "mechanism", ("causes", "dense_signal", "small_init"), THEORY, "what pruning changes, by intervention"
     ),
     "scaling": Figure("scaling", tuple(SCALING), THEORY, "what changes as d grows"),
     "literal": Figure("literal", tuple(LITERAL), THEORY, "from initial weights as small as Condition 2 asks"),
 }
+
+LARGE_INIT = 0.1  # the sigma_0 of `boundary` at which pruning rescues the dense network
+RESCUED = {"boundary": {"init_std": (LARGE_INIT,)}}
+POINTS = {
+    "fig2c": {"fig2c": {"fraction": (0, 0.5)}},
+    "dynamics": {"trajectories": {"fraction": (0,)}},
+    "features": {"boundary": {"init_std": (LARGE_INIT,), "fraction": (0,)}},
+    "decomposition": RESCUED,
+    "lemmas": RESCUED,
+    "causes": {"causes": {"target": ("all", "noise", "signal")}},
+}
+POINTS |= {
+    name: {experiment: {"fraction": (0,)} for experiment in figure.experiments}  # gains are over the dense network
+    for name, figure in FIGURES.items()
+    if figure.kind == "images"
+}
+"""Pruned fractions, and values of the swept key, that a figure looks for in its experiments."""
 
 # The figures of which published values exist (paper/published.csv).
 PUBLISHED = ("fig2a", "fig2b", "fig2c", "fig3a", "fig3b", "fig4", "fig5a", "fig5b")

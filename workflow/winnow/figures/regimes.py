@@ -125,7 +125,7 @@ def _finish(figure: Figure, grid: np.ndarray) -> None:
 def some(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     """The runs to show, those of Theorem 3's range that reach EPS. Raises WinnowError where there are none."""
     if rows.empty:
-        raise WinnowError(f"{name}: no run in Theorem 3's range of fractions reaches train loss {EPS:g}")
+        raise WinnowError(f"{name}: at no fraction of Theorem 3's range does a run reach train loss {EPS:g}")
     return rows
 
 
@@ -159,10 +159,12 @@ def dynamics(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
 def three_fractions(found: Regime) -> dict[str, float]:
     """Dense, the middle one of the mild fractions, and the largest fraction."""
     fractions = np.sort(found.table.fraction.unique())
-    mild = [f for f in fractions if f > 0 and 1 - f >= found.mild_density]
-    if not mild or fractions[0] > 0:
-        shown, most = ", ".join(f"{f:g}" for f in fractions), 1 - found.mild_density
-        raise WinnowError(f"{found.name}: fractions {shown}; needs 0 and one in (0, {most:.3g}], Theorem 3's range")
+    mild = np.sort(found.table.fraction[found.is_mild(found.table) & (found.table.fraction > 0)].unique())
+    if not len(mild):
+        shown = ", ".join(f"{f:g}" for f in fractions)
+        raise WinnowError(
+            f"{found.name}: fractions {shown}; needs one with density >= {found.mild_density:.4g} and < 1"
+        )
     return {"dense": 0.0, "mild": mild[len(mild) // 2], "over": fractions[-1]}
 
 

@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 
 from ..config.base import canonical, read
+from ..figures import FACTORS, READ_AT
 from ..files import atomic, used, write_json
 from ..paper.published import published
 from ..two_layer.settings import TwoLayerSettings
 from .scorecard import AGREES, standard_error
 
-FACTORS = ("target", "loss", "output_layer", "output_init", "output_scale", "init_std", "reduction", "learning_rate")
 PRUNED = {"all": "weights", "neurons": "neurons"}
-CHOOSING = (0.0, 0.5, 0.9)  # the fractions of 2a and 2b that readings are chosen by
+CHOOSING = READ_AT["fraction"]  # the fractions of 2a and 2b that readings are chosen by
 
 
 @dataclass(frozen=True)
