@@ -245,27 +245,78 @@ def test_a_figure_whose_experiment_does_not_sweep_what_it_compares_is_refused(fi
         if axis == "method":  # runs say theirs
             load(tree)
             continue
-        with pytest.raises(WinnowError, match=rf"^config: experiments\.{name}\.axes: the figure {figure} .* {axis}; "):
+        says = f"none; the figure {figure} compares values of {axis}; allowed: {axis} with a list of them"
+        with pytest.raises(WinnowError, match=rf"^config: experiments\.{name}\.axes: {says}$"):
             load(tree)
 
 
-@pytest.mark.parametrize("file", ["config.yaml", "config/calibration-1.yaml", "config/paper.yaml"])
-def test_a_figure_whose_experiment_lacks_a_point_that_it_looks_for_is_refused(file):
-    tried = 0
-    for figure, name, tree in drawn(file):
-        one = tree["experiments"][name]
-        for key, values in FIGURES[figure].points.items():
-            place, grid = ("fractions", one) if key == "fraction" else (key, one.get("axes", {}))
-            for value in values if place in grid else ():
-                there = grid[place]
-                grid[place] = [other for other in there if other != value]
-                says = rf"the figure {figure} needs {value} among them|imp starts from .*, so 0 must be one of them"
-                with pytest.raises(WinnowError, match=rf"^config: experiments\.{name}.*: .* ({says})$"):
-                    load(tree)
-                grid[place] = there
-                tried += 1
+DENSE = ("fraction", "0")
+LOOKED_AT = {  # by the code of a figure, in an experiment
+    "fig2c, fig2c": [DENSE, ("fraction", "0.5")],
+    "dynamics, trajectories": [DENSE],
+    "features, boundary": [DENSE, ("init_std", "0.1")],
+    "decomposition, boundary": [("init_std", "0.1")],
+    "lemmas, boundary": [("init_std", "0.1")],
+    "causes, causes": [("target", "all"), ("target", "noise"), ("target", "signal")],
+    "noisy, noisy": [DENSE],
+}
+
+
+def without(tree: dict, name: str, key: str, value: str) -> dict:
+    """A configuration in which an experiment is not run at a fraction, or a value of a swept key."""
+    one = tree["experiments"][name]
+    place, grid = ("fractions", one) if key == "fraction" else (key, one["axes"])
+    assert value in map(str, grid[place])
+    grid[place] = [other for other in grid[place] if str(other) != value]
+    return tree
+
+
+def test_a_figure_whose_experiment_lacks_a_point_that_it_looks_for_is_refused():
+    seen = set()
+    for figure, name, tree in drawn("config.yaml"):
+        for key, value in LOOKED_AT.get(f"{figure}, {name}", []):
+            seen.add(f"{figure}, {name}")
+            place = "fractions" if key == "fraction" else rf"axes\.{key}"
+            says = rf"experiments\.{name}\.{place}: .*; the figure {figure} needs {value} among them"
+            with pytest.raises(WinnowError, match=f"^config: {says}$"):
+                load(without(copy.deepcopy(tree), name, key, value))
+    assert seen == set(LOOKED_AT)
+    for name in ("fig3a", "fig3b", "fig3b-small", "fig4", "fig4-small", "methods"):  # with imp they need it anyway
+        tree = changed(f"experiments.{name}", {"kind": "images", "fractions": [0.9], "seeds": 1}) | {"figures": [name]}
+        with pytest.raises(WinnowError, match=rf"{name}\.fractions: 0\.9; the figure {name} needs 0 among them$"):
+            load(tree)
+
+
+def test_a_figure_shows_experiments_of_its_kind_and_the_theorys_network():
+    tree = changed("experiments.fig3a", SMALL["experiments"]["toy"] | {"axes": {}}) | {"figures": ["fig3a"]}
+    with pytest.raises(WinnowError, match=r"fig3a\.kind: two_layer; the figure fig3a shows runs of kind images$"):
         load(tree)
-    assert tried
+    boundary = THEORY | {"axes": {"init_std": [0.1]}}
+    tree = {"experiments": {"boundary": boundary}, "figures": ["lemmas"]}
+    load(tree)
+    tree["experiments"]["boundary"] = boundary | {"model": {}}
+    with pytest.raises(
+        WinnowError, match=r"boundary\.model\.output_layer: fixed; the figure lemmas shows the theory's"
+    ):
+        load(tree)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("axes", {}, r"axes\.sigma_n: none; a calibration needs 0\.5, 1 among them"),
+        ("axes", {"sigma_n": [1]}, r"axes\.sigma_n: 1; a calibration needs 0\.5 among them"),
+        ("axes", {"sigma_n": [0.5, 1], "width": [9]}, "axes: width makes no reading of figure 2; allowed: sigma_n, "),
+        ("fractions", [0.3], r"fractions: 0\.3; a calibration needs 0, 0\.5, 0\.9 among them"),
+        ("kind", "images", "kind: images; calibrations are of kind two_layer"),
+    ],
+)
+def test_calibrations_that_cannot_be_ranked_are_refused(key, value, says):
+    one = {"kind": "two_layer", "axes": {"sigma_n": [0.5, 1]}, "fractions": [0, 0.5, 0.9], "seeds": 1}
+    load(changed("experiments.calibration-mine", one))
+    one |= {key: value} | ({"axes": {}} if key == "kind" else {})
+    with pytest.raises(WinnowError, match=rf"^config: experiments\.calibration-mine\.{says}"):
+        load(changed("experiments.calibration-mine", one))
 
 
 @pytest.mark.parametrize("name", ["condition2", "trajectories", "overprune", "scaling-race-300", "scaling-over-300"])

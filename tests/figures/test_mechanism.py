@@ -3,6 +3,7 @@ import math
 import made_up
 import pytest
 
+from winnow.errors import WinnowError
 from winnow.figures import mechanism
 
 
@@ -38,3 +39,17 @@ def test_chance_is_drawn():
     _, figure = mechanism.causes(made_up.tables("causes"))
     levels = [line.get_ydata() for axes in figure.axes for line in axes.lines if len(line.get_ydata())]
     assert sum(len(set(y)) == 1 and math.isclose(y[0], 0.75) for y in levels) == 2
+
+
+def test_what_no_run_of_the_mild_range_shows_is_told():
+    tables = made_up.tables("decomposition")
+    tables["width_mild"].train_loss = 1.0
+    with pytest.raises(WinnowError, match=r"^width_mild: at no fraction of .* a run reach train loss 0\.01$"):
+        mechanism.decomposition(tables)
+    table = made_up.tables("features")["boundary"]
+    cut = table[table.fraction.isin([0, 0.99])].copy()
+    cut.attrs = table.attrs
+    with pytest.raises(
+        WinnowError, match=r"^boundary, init_std 0\.1: fractions 0, 0\.99; needs a pruned one of density"
+    ):
+        mechanism.features({"boundary": cut})

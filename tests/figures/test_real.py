@@ -2,10 +2,11 @@ import made_up
 import numpy as np
 import pytest
 from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
 from matplotlib.legend import Legend
 
 from winnow.errors import WinnowError
-from winnow.figures import FIGURES, real
+from winnow.figures import FIGURES, real, style
 from winnow.paper.published import published
 
 
@@ -21,30 +22,59 @@ def test_fig3a_shows_accuracies_in_percent_and_the_paper_only_over_the_whole_of_
     assert "random, paper (n = 3)" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
 
 
-def test_the_variants_of_random_pruning_have_their_distances_from_the_published_curve():
+def variants(data: str = "mnist", **others: str) -> dict:
+    """Made-up runs at the published fractions of every experiment of fig3a-variants."""
+    fractions = tuple(published("3a", "test_accuracy", "random").x)
     names = FIGURES["fig3a-variants"].experiments
-    few, figure = real.fig3a_variants({name: made_up.images(name) for name in names})
-    assert "distance" not in few and set(few.source) == {"winnow"} and len(figure.axes) == 1
-    paper = published("3a", "test_accuracy", "random")
-    tables = {name: made_up.images(name, "mnist", tuple(paper.x)) for name in names}
+    return {name: made_up.images(name, others.get(name.replace("-", "_"), data), fractions) for name in names}
+
+
+def test_the_variants_of_random_pruning_have_their_distances_from_the_published_curve():
+    paper, tables = published("3a", "test_accuracy", "random"), variants()
     dense = tables["fig3a-dense-output"]
     shuffled = (dense.method == "shuffled_imp") & (dense.epoch == 9)
     values = dict(zip(paper.x, 1 - paper.y / 100, strict=True))
-    dense.loc[shuffled, "test_error"] = dense[shuffled].fraction.map(values) + 0.001  # a tenth of a point below it
+    dense.loc[shuffled, "test_error"] = dense[shuffled].fraction.map(values) + 0.001 * dense[shuffled].seed
     data, figure = real.fig3a_variants(tables)
-    far = data[data.source == "winnow"].groupby(["metric", "series"])[["distance", "further", "further_low"]].first()
-    ours = (100 - 10 * paper.x - 0.15)[1:]
-    assert far.distance["test_accuracy", "random"] == pytest.approx(np.sqrt(((ours - paper.y[1:]) ** 2).mean()))
-    gain = (-10 * paper.x - (paper.y - paper.y[0]))[1:]
-    assert far.distance["test_gain", "random"] == pytest.approx(np.sqrt((gain**2).mean()))
-    nearest = "random, IMP's layer sizes, dense output"
-    assert far.distance["test_accuracy", nearest] == pytest.approx(0.1)
-    assert far.distance["test_gain", nearest] == pytest.approx(0, abs=1e-9)  # all of it is in the dense network too
-    assert (far.further.groupby("metric").idxmin() == [("test_accuracy", nearest), ("test_gain", nearest)]).all()
-    assert (far[far.index.get_level_values("series") != nearest].further_low > 0).all()
-    assert f"{nearest} (n = 4): 0.10, 0.00" in [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
+    far = data[data.source == "winnow"].groupby("series")[["distance", "further", "margin"]].first()
+    ours, nearest = (100 - 10 * paper.x - 0.15)[1:], "random, IMP's layer sizes, dense output"
+    assert far.distance["random"] == pytest.approx(np.sqrt(((ours - paper.y[1:]) ** 2).mean()))
+    assert far.distance[nearest] == pytest.approx(0.15) and far.further[nearest] == 0  # seeds 0 to 3 lie 0 to .3 below
+    assert far.margin["random"] == pytest.approx(2 * np.sqrt(2 / 4 * np.var([0, 0.1, 0.2, 0.3], ddof=1)))
+    legend = figure.axes[0].get_legend()
+    said = [text.get_text() for text in legend.get_texts()]
+    assert f"{nearest} (n = 4): 0.15 nearest" in said and "random (n = 4): 5.91" in said
+    assert legend.get_title().get_text().endswith("over 16 fractions (points)")
     line = next(line for line in figure.axes[1].get_lines() if line.get_color() == "C3")
-    assert line.get_ydata() == pytest.approx(np.full(17, -0.1))
+    assert line.get_ydata() == pytest.approx(np.full(17, -0.15))
+    assert line.get_xdata() == pytest.approx(1 - paper.x, rel=0.03)
+    bars = [bar for bar in figure.axes[1].collections if to_hex(bar.get_color()[0]) == style.PALETTE[3]]
+    ends = np.array([segment[:, 1] for bar in bars for segment in bar.get_segments()])
+    assert ends == pytest.approx(np.tile([-0.3, 0], (17, 1)), abs=1e-9)  # from the lowest seed to the highest
+
+
+def test_variants_that_cannot_be_told_apart_say_so():
+    tables = variants()
+    tables["fig3a-dense-output"].test_error += 0.0001  # a hundredth of a point further; seeds are a tenth apart
+    said = [text.get_text() for text in real.fig3a_variants(tables)[1].axes[0].get_legend().get_texts()]
+    assert said[0] == "random (n = 4): 5.91 nearest"
+    assert said[2] == "random, dense output (n = 4): 5.92 not told from the nearest"
+    tables = {name: table[table.seed == 0] for name, table in tables.items()}
+    said = [text.get_text() for text in real.fig3a_variants(tables)[1].axes[0].get_legend().get_texts()]
+    assert said[0] == "random (n = 1): 5.77"  # a seed alone has no margin
+
+
+@pytest.mark.parametrize("other", ["fig3a", "fig3a_dense_output"])
+def test_variants_on_other_images_have_no_distance(other):
+    data, figure = real.fig3a_variants(variants(**{other: "digits"}))
+    assert "distance" not in data and set(data.source) == {"winnow"} and len(figure.axes) == 1
+
+
+def test_variants_at_other_fractions_have_no_distance():
+    tables = variants() | {"fig3a": made_up.images("fig3a", "mnist", (0.0, 0.33))}
+    data, figure = real.fig3a_variants(tables)
+    assert data.distance.isna().all()
+    assert "random (n = 4)" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
 
 
 def test_fig3a_shows_the_methods_that_were_run():
@@ -52,15 +82,15 @@ def test_fig3a_shows_the_methods_that_were_run():
     data, figure = real.fig3a({"fig3a": table[table.method == "bernoulli"]})
     assert set(data.series) == {"random"}
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["random (n = 4)"]
-    with pytest.raises(WinnowError, match=r"^fig3a: needs runs of one of the methods bernoulli, imp$"):
+    with pytest.raises(WinnowError, match=r"^fig3a: method shuffled_imp; the figure shows bernoulli or imp$"):
         real.fig3a({"fig3a": table[table.method == "shuffled_imp"]})
 
 
-@pytest.mark.parametrize("name", ["fig3a", "methods", "noisy"])
-def test_gains_need_a_pruned_network(name):
-    tables = made_up.tables(name)
-    with pytest.raises(WinnowError, match=f"^{name}: fractions 0; needs one more, to compare with dense networks$"):
-        getattr(real, name)({name: tables[name][tables[name].fraction == 0]})
+@pytest.mark.parametrize("name", ["methods", "noisy"])
+def test_figures_of_gains_alone_need_a_pruned_network(name):
+    table = made_up.tables(name)[name]
+    with pytest.raises(WinnowError, match=f"^{name}: fractions 0; the figure needs one that is pruned as well$"):
+        getattr(real, name)({name: table[table.fraction == 0]})
 
 
 def test_no_axis_shows_accuracies_that_there_are_not():

@@ -100,7 +100,7 @@ class Config(Strict):
         self._check_points(name, POINTS.get(figure, {}).get(name, {}), f"the figure {figure}")
 
     def _check_points(self, name: str, points: dict[str, tuple], what: str) -> None:
-        """Raise ValueError if an experiment's grid lacks fractions, or values of a swept key, that something looks for."""
+        """Raise ValueError if an experiment lacks fractions, or values of a swept key, that something looks for."""
         for key, values in points.items():
             there = self.experiments[name].grid.get(key, [])
             if missing := [value for value in map(canonical, values) if value not in there]:

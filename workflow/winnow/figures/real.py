@@ -1,6 +1,6 @@
 """Figures 3 and 4 and their companions: pruning on real images."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
@@ -37,12 +37,9 @@ def gains_over_dense(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The accuracy of every pruned run minus that of the dense run of its seed.
 
     Columns fraction, seed, gain, run, status. rows are of one method; a gain is made of two runs: `run` lists both, and
-    it is `diverged` if one of them is. Raises WinnowError where no run is dense, or none is pruned.
+    it is `diverged` if one of them is.
     """
-    over = gains(rows, metric)
-    if over.empty:
-        raise WinnowError(f"{rows.experiment.iloc[0]}: fractions 0; needs one more, to compare with dense networks")
-    gained = over.stack().rename("gain").reset_index()
+    gained = gains(rows, metric).stack().rename("gain").reset_index()
     dense = rows[rows.fraction == 0].set_index("seed").run
     gained = gained[gained.seed.isin(dense.index)].merge(rows[["fraction", "seed", "run"]])  # of runs that there are
     pairs = [[dense[seed], run] for seed, run in zip(gained.seed, gained.run, strict=True)]
@@ -78,12 +75,20 @@ def _accuracies(metrics: pd.DataFrame, number: str) -> tuple[pd.DataFrame, Figur
     return pd.concat(parts, ignore_index=True), figure
 
 
-def _of_methods(table: pd.DataFrame, methods: Iterable[str]) -> dict[str, pd.DataFrame]:
+def _of_methods(table: pd.DataFrame, methods: Collection[str]) -> dict[str, pd.DataFrame]:
     """The rows of some methods, of those that were run. Raises WinnowError where none was."""
     parts = {method: rows for method in methods if len(rows := table[table.method == method])}
     if not parts:
-        raise WinnowError(f"{table.experiment.iloc[0]}: needs runs of one of the methods {', '.join(methods)}")
+        there, needed = ", ".join(table.method.unique()), " or ".join(methods)
+        raise WinnowError(f"{table.experiment.iloc[0]}: method {there}; the figure shows {needed}")
     return parts
+
+
+def _some_pruned(table: pd.DataFrame) -> pd.DataFrame:
+    """A table. Raises WinnowError where no network in it is pruned."""
+    if not table.fraction.any():
+        raise WinnowError(f"{table.experiment.iloc[0]}: fractions 0; the figure needs one that is pruned as well")
+    return table
 
 
 def _gain_axis(axes: Axes, split: str) -> None:
@@ -106,56 +111,52 @@ def fig3a(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
 
 
 def fig3a_variants(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
-    """Fig. 3a's random pruning, read in four ways: test accuracy, and how far it is above the published one.
+    """Fig. 3a's random pruning, read in four ways: test accuracy, and over the whole of MNIST how far it is from the
+    published one.
 
-    Over the whole of MNIST the numbers of a reading hold its `distances` from the published curve, those of its test
-    accuracy and those of its gain over the dense network. No interval is drawn of two seeds, it would hide the curves:
-    bars go from the lowest seed to the highest.
+    Intervals of two or three seeds would hide the curves: bars go from the lowest seed to the highest.
     """
     readings = {
         METHODS[method] + output: rows
         for name, output in {"fig3a": "", "fig3a-dense-output": ", dense output"}.items()
         for method, rows in _of_methods(final(tables[name]), RANDOM).items()
     }
-    paper = published("3a", "test_accuracy", "random") if is_whole(tables["fig3a"], "3a") else None
-    figure, panels = new_figure(1 if paper is None else 2, aspect=1, squeeze=False)
+    whole = all(is_whole(table, "3a") for table in tables.values())
+    paper = published("3a", "test_accuracy", "random") if whole else None
+    curves = {name: over_seeds(rows, "test_accuracy") for name, rows in readings.items()}
+    figure, panels = new_figure(2 if whole else 1, aspect=1, squeeze=False)
     panels = panels.flat
-    data = pd.concat([_readings(readings, metric, paper) for metric in ("test_accuracy", "test_gain")])
-    for k, (reading, rows) in enumerate(readings.items()):
+    if whole:
+        far = practice.distances(curves, paper)
+        curves = {name: curve.assign(**far.loc[name]) for name, curve in curves.items()}
+        title = f"root mean square distance from the paper\nover {far.fractions.iloc[0]} fractions (points)"
+    for k, (name, curve) in enumerate(curves.items()):
         style = {"color": f"C{k}", "marker": curve_marker(k), "markersize": 3.5, "linewidth": 0.8}
-        curve = data[(data.series == reading) & (data.metric == "test_accuracy")]
-        label = f"{reading} ({seeds(curve)})"
-        if paper is not None:
-            label += ": " + ", ".join(f"{far:.2f}" for far in data[data.series == reading].distance.unique())
-            _differences(panels[1], rows, paper, 1 + (k - 1.5) / 60, style)
+        label = f"{name} ({seeds(curve)})" + (_told(far.loc[name]) if whole else "")
         panels[0].plot(1 - curve.x, curve.y, label=label, **style)
-    if paper is not None:
+        if whole:
+            _differences(panels[1], readings[name], paper, 1 + (k - 1.5) / 60, style)
+    parts = [curve.assign(series=name, metric="test_accuracy", source="winnow") for name, curve in curves.items()]
+    if whole:
         published_line(panels[0], over_density(paper), f"random, paper (n = {paper.n.iloc[0]})", "0.3")
         panels[1].axhline(0, **GUIDE)
         panels[1].set_ylabel("accuracy minus the paper's (points)")
-        data = pd.concat([data, paper.assign(series="random", metric="test_accuracy", source="paper")])
+        parts.append(paper.assign(series="random", metric="test_accuracy", source="paper"))
+    data = pd.concat(parts, ignore_index=True)
     panels[0].set_ylabel("test accuracy (%)")
     for axes in panels:
         density_axis(axes, data.x.unique())
-    legend_below(
-        panels[0], title="distance from the paper, points: accuracy, gain over dense" if paper is not None else None
-    )
+    legend_below(panels[0], title=title if whole else None)
     letter_panels(panels)
-    return data.reset_index(drop=True), figure
+    return data, figure
 
 
-def _readings(readings: dict[str, pd.DataFrame], metric: str, paper: pd.DataFrame | None) -> pd.DataFrame:
-    """The curves of one metric, each with its `distances` from the published one."""
-    is_gain = metric == "test_gain"
-    curves = {
-        name: over_seeds(gains_over_dense(rows, "test_accuracy"), "gain") if is_gain else over_seeds(rows, metric)
-        for name, rows in readings.items()
-    }
-    if paper is not None:
-        target = paper.set_index("x").y
-        far = practice.distances({n: c.set_index("x").y for n, c in curves.items()}, target - target[0] * is_gain)
-        curves = {name: curve.assign(**far.loc[name]) for name, curve in curves.items()}
-    return pd.concat([c.assign(series=name, metric=metric, source="winnow") for name, c in curves.items()])
+def _told(far: pd.Series) -> str:
+    """A reading's distance, and whether it is the nearest one or cannot be told from it."""
+    if not far.fractions:
+        return ""
+    said = " nearest" if far.further == 0 else "" if far.further > far.margin else " not told from the nearest"
+    return f": {far.distance:.2f}" + (said if far.margin >= 0 else "")  # no margin without a second seed
 
 
 def _differences(axes: Axes, rows: pd.DataFrame, paper: pd.DataFrame, aside: float, style: dict) -> None:
@@ -194,7 +195,7 @@ def fig4_small(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
 
 def methods(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Test accuracy minus that of the dense network of the same seed, every method."""
-    data = _simultaneous(final(tables["methods"]))
+    data = _simultaneous(_some_pruned(final(tables["methods"])))
     names = [name for name in METHODS if name in set(data.method)]
     fractions = sorted(data.x.unique())
     figure, axes = new_figure()
@@ -224,7 +225,7 @@ def _simultaneous(rows: pd.DataFrame) -> pd.DataFrame:
 
 def noisy(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Gain of random pruning over the dense network of the same seed, by the noise on the pixels."""
-    table = final(tables["noisy"])
+    table = _some_pruned(final(tables["noisy"]))
     figure, axes = new_figure()
     axes.axhline(0, color="0.4", linewidth=0.8)
     parts = []

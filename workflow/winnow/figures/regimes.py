@@ -162,9 +162,7 @@ def three_fractions(found: Regime) -> dict[str, float]:
     mild = np.sort(found.table.fraction[found.is_mild(found.table) & (found.table.fraction > 0)].unique())
     if not len(mild):
         shown = ", ".join(f"{f:g}" for f in fractions)
-        raise WinnowError(
-            f"{found.name}: fractions {shown}; needs one with density >= {found.mild_density:.4g} and < 1"
-        )
+        raise WinnowError(f"{found.name}: fractions {shown}; needs a pruned one of density >= {found.mild_density:.4g}")
     return {"dense": 0.0, "mild": mild[len(mild) // 2], "over": fractions[-1]}
 
 

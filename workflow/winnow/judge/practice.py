@@ -12,10 +12,8 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy.stats import bootstrap
 
 from ..errors import WinnowError
-from . import stats
 from .evidence import PAIRED, Claim, Evidence, best_evidence, mean_evidence
 from .missing import experiment, judged
 from .selection import gains, to_judge, whole, with_dense
@@ -27,6 +25,7 @@ NETWORKS = {"fig3a": "", "noisy": "", "fig3b": "-vgg", "fig4": "-resnet"}
 PAPER_SPARSITY = {"fig3a": 0.79, "noisy": 0.79, "fig3b": 0.36}  # below it random pruning "stays competitive" (p. 13)
 CIFAR = ("fig3b", "fig4")  # need data and a GPU: without them their claims say so
 RANDOM = "bernoulli"
+TOLD = 2  # standard errors of the difference of two curves
 
 
 def competitive_sparsity(mean_gains: np.ndarray, fractions: np.ndarray) -> float:
@@ -185,33 +184,27 @@ def noise_claims(rows: pd.DataFrame) -> list[Claim]:
     return [claim]
 
 
-def distances(curves: dict[str, pd.Series], published: pd.Series) -> pd.DataFrame:
-    """How far readings of the paper are from its published curve, and how much further than the nearest of them.
+def distances(curves: dict[str, pd.DataFrame], published: pd.DataFrame) -> pd.DataFrame:
+    """How far readings of the paper are from its published curve, and whether they are told from the nearest of them.
 
-    A curve's index is the fraction. Columns distance: root mean square difference over the pruned fractions (a dense
-    network is no reading of pruning); further: distance minus that of the nearest; further_low, further_high: its 95 %
-    bootstrap interval over these fractions, paired. A curve whose interval holds 0 is not told from the nearest.
-    Fractions are the unit, not seeds, because few seeds have no interval, but every fraction has masks of its own. What
-    fractions share is left out: initial weights, the order of examples, an error common to published values.
+    Curves have columns x (the fraction) and y, readings also sd and n, over seeds. Compared are the fractions that all
+    have, but for 0, where nothing is pruned. Columns fractions: how many these are; distance: root mean square
+    difference over them; further: distance minus that of the nearest; margin: what that must exceed for a reading to be
+    told from the nearest, TOLD standard errors of the difference of the two curves, root mean square as well, with the
+    variance over the seeds of all readings together. The distances of two curves differ by no more than the curves do
+    (triangle inequality), however fractions depend on each other: masks are nested, initial weights shared.
     """
-    far = pd.DataFrame(curves).sub(published, axis=0).dropna().drop(index=0.0, errors="ignore")
-    if len(far) < 2:
-        return pd.DataFrame(np.nan, index=list(curves), columns=["distance", "further", "further_low", "further_high"])
-    distance = _root_mean_square(far)
-    nearest = far[distance.idxmin()]
-
-    options = {"paired": True, "method": "percentile", "confidence_level": stats.LEVEL, "rng": 0}
-    intervals = [bootstrap((far[name], nearest), _further, **options).confidence_interval for name in far]
-    table = pd.DataFrame({"distance": distance, "further": distance - distance.min()})
-    return table.assign(further_low=[i.low for i in intervals], further_high=[i.high for i in intervals])
-
-
-def _root_mean_square(values: np.ndarray, axis: int = 0) -> np.ndarray:
-    return np.sqrt((values**2).mean(axis=axis))
-
-
-def _further(one: np.ndarray, other: np.ndarray, axis: int) -> np.ndarray:
-    return _root_mean_square(one, axis) - _root_mean_square(other, axis)
+    tables = {name: curve.set_index("x") for name, curve in curves.items()}
+    y, sd, n = (pd.DataFrame({name: table[column] for name, table in tables.items()}) for column in ("y", "sd", "n"))
+    far = y.sub(published.set_index("x").y, axis=0).dropna().drop(index=0.0, errors="ignore")
+    distance = np.sqrt((far**2).mean())
+    variance = ((sd**2 * (n - 1)).sum(axis=1) / (n - 1).sum(axis=1)).loc[far.index]
+    squared = (1 / n.loc[far.index]).mul(variance, axis=0).mean()
+    nearest = distance.idxmin() if len(far) else y.columns[0]
+    margin = TOLD * np.sqrt(squared + squared[nearest])
+    return pd.DataFrame(
+        {"fractions": len(far), "distance": distance, "further": distance - distance.min(), "margin": margin}
+    )
 
 
 def _diverged(rows: pd.DataFrame) -> str:
