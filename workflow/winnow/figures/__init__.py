@@ -65,7 +65,7 @@ SWEPT = CLAIMS | SCALING | LITERAL | PRACTICE | DRAWN
 """All of them: runs that differ in another key would be taken for one."""
 
 FACTORS = ("target", "loss", "output_layer", "output_init", "output_scale", "init_std", "reduction", "learning_rate")
-"""What makes a reading of figure 2: the keys that a calibration may sweep, beside these."""
+"""What makes a reading of figure 2: with sigma_n, the keys that a calibration may sweep."""
 READ_AT = {"sigma_n": (0.5, 1), "fraction": (0, 0.5, 0.9)}
 """Where a calibration compares readings: 2a's and 2b's noise, and the fractions that choose."""
 
@@ -122,8 +122,8 @@ POINTS = {
     "lemmas": RESCUED,
     "causes": {"causes": {"target": ("all", "noise", "signal")}},
 }
-for _gains in ("fig3a", "fig3b", "fig3b-small", "fig4", "fig4-small", "methods", "noisy"):
-    POINTS[_gains] = {_gains: {"fraction": (0,)}}  # over the dense network
+GAINS = ("fig3a", "fig3b", "fig3b-small", "fig4", "fig4-small", "methods", "noisy")  # over the dense network
+POINTS |= {name: {name: {"fraction": (0,)}} for name in GAINS}
 """Pruned fractions, and values of the swept key, that a figure looks for in its experiments."""
 
 # The figures of which published values exist (paper/published.csv).
