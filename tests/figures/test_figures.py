@@ -2,6 +2,7 @@
 
 import importlib
 import re
+from typing import get_args
 
 import made_up
 import matplotlib.pyplot as plt
@@ -66,6 +67,12 @@ def test_a_small_grid_is_drawn_or_refused_in_words(name):
                 assert what != "one seed", error
                 assert re.search(f"{experiment}.*(fraction|method|flat_below)", str(error))
             plt.close("all")
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_kind_that_the_configuration_checks_is_the_one_that_is_read(name):
+    module = importlib.import_module(f"winnow.figures.{FIGURES[name].module}")
+    assert get_args(module.KIND.model_fields["kind"].annotation) == (FIGURES[name].kind,)
 
 
 def test_axes_are_labelled(drawn):
