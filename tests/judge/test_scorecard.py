@@ -11,7 +11,9 @@ def numbers(ours: list[float], paper: list[float], bar: float = 0.02, n: int = 1
     """The numbers of a figure: test errors at fractions 0, 0.1, …, ours of 4 seeds with a standard deviation."""
     x = np.arange(len(ours)) / 10
     # Our interval is nonsense: z must not come from it.
-    ours = pd.DataFrame({"x": x, "y": ours, "low": np.array(ours) - 9, "high": np.array(ours) + 9, "sd": sd, "n": 4})
+    ours = pd.DataFrame(
+        {"x": x, "y": ours, "low": np.array(ours) - 9, "high": np.array(ours) + 9, "sd": sd, "n": 4}
+    ).assign(se=sd / 2)
     paper = pd.DataFrame({"x": x, "y": paper, "low": np.array(paper) - bar, "high": np.array(paper) + bar, "n": n})
     data = pd.concat([ours.assign(source="winnow"), paper.assign(source="paper")])
     return data.assign(series="test_error")
@@ -93,7 +95,7 @@ def test_a_point_without_a_run_that_ended_is_left_out():
     data = numbers([0.1, 0.2, 0.3], [0.1, 0.2, 0.3])
     ours = data.source == "winnow"
     lost, fewer = ours & np.isclose(data.x, 0.2), ours & np.isclose(data.x, 0.1)
-    data.loc[lost, ["y", "low", "high", "sd"]] = np.nan
+    data.loc[lost, ["y", "low", "high", "sd", "se"]] = np.nan
     data.loc[fewer, "n"] = 3
     assert [(p["x"], p["ours_n"]) for p in scorecard.score("2a", data)] == [(0, 4), (pytest.approx(0.1), 3)]
 
@@ -111,7 +113,7 @@ def test_a_point_of_one_run_is_shown_and_not_judged(tmp_path):
     assert "| 2a | test_error | 0.1 | 0.2000 (1) | 0.2000 ± 0.02 (10) | 0.013 | n = 1, not judged |" in (
         scorecard.markdown([found], points)
     )
-    two = data.assign(sd=np.where(data.x == 0, np.nan, 0.004), n=np.where(data.x == 0, 1, 4))
+    two = data.assign(se=np.where(data.x == 0, np.nan, 0.002), n=np.where(data.x == 0, 1, 4))
     found = scorecard.summarize("2a", scorecard.score("2a", two))
     assert (found["points"], found["agree"]) == (3, 3)
 

@@ -142,7 +142,7 @@ def _exponent(rows: pd.DataFrame) -> str:
     if not len(slopes):
         return ""
     low, high = mean_interval(slopes)
-    return f": exponent {slopes.mean():.2f} [{low:.2f}, {high:.2f}]"
+    return f": exponent {slopes.mean():.2f}" + ("" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]")
 
 
 def _times(axes: Axes, signal: Regime, noise: Regime) -> pd.DataFrame:

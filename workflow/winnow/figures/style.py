@@ -1,8 +1,12 @@
 """The house style: sizes, colours, and files that are byte-identical whenever the numbers are."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from string import ascii_lowercase
+
+# Figures depend on the configuration and the code alone: a backend that a notebook sets for its own kernel is none here.
+os.environ.pop("MPLBACKEND", None)
 
 import matplotlib
 
@@ -25,14 +29,18 @@ PALETTE = [  # seaborn's colorblind, with its pale pink and yellow darkened: the
     *("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#8c5a2b", "#a3197f", "#949494", "#a39b00", "#56b4e9")
 ]
 MARKERS = "osD^v<>Ph*X"
+BACKEND = ("backend", "backend_fallback", "interactive")
 GUIDE = {"color": "0.35", "linewidth": 0.9, "linestyle": ":"}
 NO_DATES = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
 
 
 def new_figure(columns: int = 1, rows: int = 1, aspect: float = 0.75, **options) -> tuple[Figure, Axes]:
     """A figure in the house style: one panel as wide as a column, several side by side as wide as a page."""
-    sns.set_theme(context="paper", style="ticks", palette=PALETTE)
+    # The user's matplotlibrc sets what seaborn's theme leaves alone; but for the backend, which is chosen above.
+    plt.rcParams.update({k: v for k, v in matplotlib.rcParamsDefault.items() if k not in BACKEND})
+    sns.set_theme(context="paper", style="ticks", palette=PALETTE, font="DejaVu Sans")  # it comes with matplotlib
     plt.rcParams.update({"svg.hashsalt": "winnow", "figure.constrained_layout.use": True, "savefig.dpi": 300})
+    plt.rcParams["pdf.fonttype"] = 42  # TrueType: publishers refuse Type 3
     plt.rcParams.update(TEXT | {"legend.frameon": False, "legend.handlelength": 2.2, "legend.labelspacing": 0.3})
     width = COLUMN_WIDTH if columns == 1 else PAGE_WIDTH
     return plt.subplots(rows, columns, figsize=(width, rows * width / columns * aspect), **options)

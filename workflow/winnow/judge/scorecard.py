@@ -1,7 +1,8 @@
 """The step `scorecard`: every published point against ours, with the uncertainty of both.
 
-Ours and the published values come from the numbers that the figures draw; our standard error is our standard deviation
-over sqrt(n). A point agrees if |z| <= 1.96 for z = (ours - published) / sqrt(se_ours^2 + se_published^2).
+Ours and the published values come from the numbers that the figures draw; our standard error (`se`) is our standard
+deviation over sqrt(n), at least the binomial one of our test sets. A point agrees if |z| <= 1.96 for
+z = (ours - published) / sqrt(se_ours^2 + se_published^2).
 
 The paper does not say what its bars are. Two errors of its means are held up, and the smaller one decides: that of the
 bars, taken as standard deviations over the runs, and that of the curve's own roughness, its scatter about a smooth
@@ -65,7 +66,7 @@ def roughness(x: np.ndarray, y: np.ndarray, metric: str) -> float:
 
 
 def score(figure: str, data: pd.DataFrame) -> list[dict]:
-    """The points of one figure's numbers (columns x, y, low, high, sd, n, series, source and perhaps metric).
+    """The points of one figure's numbers (columns x, y, low, high, sd, se, n, series, source and perhaps metric).
 
     Ours is interpolated where the paper's x lies between two of ours; points outside our range are left out. Where our
     runs scatter more than the drawn bar, as beside bars of three runs that are 0, the published mean is given our
@@ -81,18 +82,18 @@ def score(figure: str, data: pd.DataFrame) -> list[dict]:
         if ours.empty or paper.empty:
             continue
         near = paper[(paper.x >= ours.x.min() - 1e-9) & (paper.x <= ours.x.max() + 1e-9)]
-        at = {key: np.interp(near.x, ours.x, ours[key]) for key in ("y", "low", "high", "sd", "n")}
+        at = {key: np.interp(near.x, ours.x, ours[key]) for key in ("y", "low", "high", "sd", "se", "n")}
         value, half, n = near.y.to_numpy(), ((near.high - near.low) / 2).to_numpy(), near.n.to_numpy()
         bars = standard_error(value, np.fmax(half, at["sd"]), n, metric)
         rough = roughness(paper.x.to_numpy(), paper.y.to_numpy(), metric)
-        far, ours_error = at["y"] - value, at["sd"] / np.sqrt(at["n"])
-        z = far / np.hypot(ours_error, np.fmin(bars, rough))
+        far = at["y"] - value
+        z = far / np.hypot(at["se"], np.fmin(bars, rough))
         agrees = [None if np.isnan(there) else bool(abs(there) <= AGREES) for there in z]
         inside = [None if np.isnan(bar) else bool(abs(d) <= bar) for d, bar in zip(far, half, strict=True)]
         table = pd.DataFrame({"figure": figure, "series": series, "metric": metric, "x": near.x, "ours": at["y"]})
         table = table.assign(ours_low=at["low"], ours_high=at["high"], ours_n=at["n"].astype(int), published=value)
         table = table.assign(half_bar=half, published_n=n, error_of_bars=bars, error_of_roughness=rough)
-        table = table.assign(z_of_bars=far / np.hypot(ours_error, bars), z=z, agrees=agrees)
+        table = table.assign(z_of_bars=far / np.hypot(at["se"], bars), z=z, agrees=agrees)
         table = table.assign(inside_bar=inside, constant=len(paper) > 1 and paper.y.nunique() == 1)
         points += table.astype(object).where(table.notna(), None).to_dict("records")
     return points
