@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from string import ascii_lowercase
 
-# Figures depend on the configuration and the code alone: a backend that a notebook sets for its own kernel is none here.
+# Figures depend on the configuration and the code alone: a backend that a notebook sets for its own kernel is none
+# here.
 os.environ.pop("MPLBACKEND", None)
 
 import matplotlib
