@@ -15,7 +15,7 @@ from winnow.config.base import RunSettings, read
 from winnow.core import reference
 from winnow.errors import WinnowError
 from winnow.files import read_arrays, write_json
-from winnow.randomness import generator
+from winnow.randomness import Stream, generator
 from winnow.two_layer import data, pruning, training
 from winnow.two_layer.data import draw
 from winnow.two_layer.decomposition import Tracker
@@ -319,7 +319,7 @@ def flat_network(power: int = 3, **data) -> tuple[Tracker, Callable[[bool], np.n
     (unless asked otherwise) the noise of its own examples."""
     model = at(1e-9)["model"] | {"power": power}
     settings = TwoLayerSettings(kind="two_layer", **FLAT | {"data": FLAT["data"] | data, "model": model})
-    rng = np.random.default_rng(0)
+    rng = Stream(0)
     pattern = pruning.draw(settings.pruning, hidden_shape(settings), 0.0, rng, 3)
     network = build(settings, pattern, rng)
     train = examples(settings, draw(settings.data, 50, rng))
