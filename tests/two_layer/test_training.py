@@ -134,13 +134,13 @@ def test_training_stops_at_the_first_step_below_eps(jobs):
 
 def test_a_diverging_run_is_a_result(jobs, capsys):
     changes = {"training": {"learning_rate": 1e6, "max_steps": 500}, "model": {"power": 3}}
-    table = pq.read_table(jobs([2], **changes)[0]).to_pydict()
+    table = pq.read_table(jobs([3], **changes)[0]).to_pydict()
     assert set(table["status"]) == {"diverged"}
     assert table["step"][-1] < 500
     assert all(math.isfinite(loss) for loss in table["train_loss"])
     warning = capsys.readouterr().err
     assert warning.count("\n") == 1
-    for part in ("demo", "fraction 0.5", "seed 2", f"last finite step {table['step'][-1]}", "learning rate 1000000.0"):
+    for part in ("demo", "fraction 0.5", "seed 3", f"last finite step {table['step'][-1]}", "learning rate 1000000.0"):
         assert part in warning
 
 

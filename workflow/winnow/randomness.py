@@ -147,7 +147,7 @@ def normal(raw: np.ndarray) -> np.ndarray:
 
 
 def log(x: np.ndarray) -> np.ndarray:
-    """The natural logarithm of positive normal float64, to about one unit in the last place."""
+    """The natural logarithm of positive normal float64, to two units in the last place."""
     mantissa, exponent = np.frexp(x)  # exact
     small = mantissa < np.sqrt(0.5)
     mantissa[small] *= 2
