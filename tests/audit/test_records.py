@@ -11,6 +11,12 @@ from winnow.audit.records import CHECKOUT, Recorder, content, parameters, record
 
 SOURCES = sorted((CHECKOUT / "workflow/winnow").rglob("*.py"))
 READS = r"pq\.read_table\(|read_parquet\(|read_csv\(|np\.load\(|safe_open\(|load_file\(|load_library\("
+READS += r"|\.read_text\(|\.read_bytes\("
+NO_INPUTS = (
+    "checkpoint.py",
+    "load.py",
+    "paths.py",
+)  # a checkpoint changes no byte; the others plan, and make no results
 COLUMNS = {"seed": [0, 1, 2], "error": [0.5, float("nan"), 0.25], "method": ["a", "bé", ""], "on": [True, False, True]}
 
 
@@ -68,23 +74,24 @@ def test_parameters_and_wildcards_are_named():
 
 @pytest.fixture
 def step(tmp_path, monkeypatch):
-    """An empty folder to work in, where nothing was read or written yet."""
+    """An empty folder to work in."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(files, "READ", [])
-    monkeypatch.setattr(files, "WRITTEN", [])
     return tmp_path
 
 
-def test_a_step_is_recorded_by_its_files_and_its_command_line(step):
+def test_a_step_is_recorded_by_the_files_that_it_read_and_wrote(step):
     files.write_json("results/a/in.json", 1)
     files.write_json("results/a/named.json", 2)
     files.WRITTEN.clear()
     recorder = Recorder(
         "step", ["--in", "results/a/named.json", "--n", "3", "--out", "results/a/x.json", "results/a/y.so"]
     )
-    json.loads(files.used(step / "results/a/in.json").read_text())
+    for name in ("in", "named"):
+        json.loads(files.used(step / f"results/a/{name}.json").read_text())
     files.write_json("results/a/x.json", 3)
-    (step / "results/a/y.so").write_text("written without files.py")
+    with files.atomic("results/a/y.so") as temporary:
+        temporary.write_text("a library")
+    files.write_json("results/a/x.json", 3)
     recorder.finish()
     record = json.loads((step / record_path("results/a/x.json")).read_text())
     assert record == json.loads((step / record_path("results/a/y.so")).read_text())
@@ -119,11 +126,8 @@ def test_a_step_without_results_writes_no_record(step):
 
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: file.name)
 def test_what_a_step_reads_is_noted(file):
-    """A file that is read without `used(path)` is missing in the records, unless the command line names it.
-
-    The audit makes no results. A checkpoint is no input: it is gone when the run has finished, and changes no byte.
-    """
-    if file.parent.name == "audit" or file.name == "checkpoint.py":
+    """A file that is read without `used(path)` is missing in the records. The audit makes no results."""
+    if file.parent.name == "audit" or file.name in NO_INPUTS:
         return
     for line in file.read_text().splitlines():
         assert not re.search(READS, line) or "used(" in line, f"wrap the path in used(): {line.strip()}"

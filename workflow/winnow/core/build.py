@@ -5,12 +5,13 @@ import os
 import platform
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import torch
 
 from ..errors import WinnowError
-from ..files import used
+from ..files import atomic, used
 
 HERE = Path(__file__).parent
 
@@ -45,20 +46,12 @@ def build(target: Path) -> None:
     # own path into messages: the library must not depend on the folder that torch lies in.
     include = [f"-isystem{site / 'include'}", f"-ffile-prefix-map={site}=torch"]
     include += ["-DTORCH_TARGET_VERSION=0x020a000000000000"]
-    target = Path(target).resolve()
-    # A job that outlives its workflow may still be writing: the process id keeps the two apart.
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    scratch.mkdir(parents=True)
-    try:
+    with atomic(Path(target).resolve()) as library, tempfile.TemporaryDirectory() as scratch:
         here = ISAS if platform.machine() == "x86_64" else {isa: [] for isa in ISAS}
         objects = {name: [f"{name}.cpp", *include] for name in ("op", "layers")} | units(here)
-        made = {name: str(scratch / f"{name}.o") for name in objects}
+        made = {name: f"{scratch}/{name}.o" for name in objects}
         _run(*([*compiler, *FLAGS, "-c", *what, "-o", made[name]] for name, what in objects.items()))
-        library = scratch / "library"
         _run([*compiler, "-shared", "-o", str(library), *made.values(), f"-L{site / 'lib'}", "-ltorch_cpu"])
-        os.replace(library, target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _run(*commands: list[str]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from ..errors import WinnowError
-from ..files import atomic
+from ..files import atomic, used
 from .calibration import PRUNED
 
 
@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     stage = STAGES[options.stage]
     try:
-        found = json.loads(Path(options.ranking).read_text())["readings"]
+        found = json.loads(Path(used(options.ranking)).read_text())["readings"]
     except (OSError, ValueError, KeyError) as error:
         raise WinnowError(f"{options.ranking}: cannot be read as a ranking ({error})") from None
     kept = chosen(found, stage)
