@@ -83,7 +83,9 @@ def _alive(process: int) -> bool:
 def write_json(path: str | Path, value: object) -> None:
     """Write JSON with sorted keys, so that equal values are equal files; a number that is not finite becomes null."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(_finite(value), indent=2, sort_keys=True, allow_nan=False) + "\n")
+        temporary.write_text(
+            json.dumps(_finite(value), indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
 def _finite(value: object) -> object:

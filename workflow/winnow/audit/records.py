@@ -139,7 +139,7 @@ class Recorder:
         for path in map(record_path, outputs):
             for target, lines in ((path, text), (f"{path.removesuffix('.json')}.run.json", run)):
                 with complete(target) as temporary:
-                    temporary.write_text(lines)
+                    temporary.write_text(lines, encoding="utf-8")
 
     def _parameters(self, files: set[str]) -> dict[str, object]:
         """The parameters that are no files."""
@@ -184,7 +184,7 @@ def commit() -> str | None:
 def read_record(path: str) -> dict | None:
     """The record of a result, or None if it is missing or unreadable."""
     try:
-        return _parsed(Path(record_path(path)).read_text())
+        return _parsed(Path(record_path(path)).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
@@ -195,11 +195,11 @@ def _parsed(text: str) -> dict:
     return json.loads(text)
 
 
-def _place(path: str) -> str | None:
+def _place(path: str | Path) -> str | None:
     """A path as records spell it, so that they are the same wherever the checkout lies.
 
     results/… below the working directory, package:… for what an installed package ships, code:… in the checkout, else
-    as it is seen from the working directory.
+    relative in the working directory and as it was given outside: an absolute path holds wherever results are copied.
     """
     local, whole = os.path.relpath(path), os.path.realpath(path)
     if local.startswith(f"{RESULTS}/"):
@@ -208,7 +208,7 @@ def _place(path: str) -> str | None:
         return f"package:{os.path.relpath(whole, PACKAGES)}"
     if whole.startswith(f"{CHECKOUT}{os.sep}"):
         return f"code:{os.path.relpath(whole, CHECKOUT)}"
-    return local
+    return os.fspath(path) if local.startswith(f"..{os.sep}") else local
 
 
 def located(name: str) -> Path:
@@ -237,12 +237,12 @@ def _numerics() -> dict[str, str]:
 
 def lock() -> dict[str, str]:
     """The version that the lock pins each package to."""
-    return dict(re.findall(r"^([\w-]+)==([\w.]+)", (CHECKOUT / REQUIREMENTS).read_text(), re.MULTILINE))
+    return dict(re.findall(r"^([\w-]+)==([\w.]+)", (CHECKOUT / REQUIREMENTS).read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def _cpu() -> dict[str, object]:
     try:
-        text = Path("/proc/cpuinfo").read_text()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return {"name": platform.processor()}
     name = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)

@@ -56,7 +56,7 @@ def build(target: Path) -> None:
 
 def _run(*commands: list[str]) -> None:
     """Run compilers side by side, in the folder of the sources."""
-    said_to = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said_to = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace")
     running = [subprocess.Popen(command, cwd=HERE, **said_to) for command in commands]
     said = [process.communicate()[0] for process in running]
     for command, process, text in zip(commands, running, said, strict=True):

@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     stage = STAGES[options.stage]
     try:
-        found = json.loads(Path(used(options.ranking)).read_text())["readings"]
+        found = json.loads(Path(used(options.ranking)).read_text(encoding="utf-8"))["readings"]
     except (OSError, ValueError, KeyError) as error:
         raise WinnowError(f"{options.ranking}: cannot be read as a ranking ({error})") from None
     kept = chosen(found, stage)
@@ -82,4 +82,4 @@ def main(arguments: list[str]) -> None:
     head = HEAD.format(stage=options.stage, before=options.stage - 1, counts=counts)
     body = yaml.safe_dump(configuration(kept, stage), sort_keys=False, default_flow_style=None, width=118)
     with atomic(options.out) as temporary:
-        Path(temporary).write_text(head + body)
+        Path(temporary).write_text(head + body, encoding="utf-8")
