@@ -90,7 +90,7 @@ def test_a_module_is_noted_as_it_was_imported(tmp_path):
     (package / "late.py").write_text("X = 1")
     code = """
 from pathlib import Path
-from winnow import files, inputs
+from winnow import inputs
 inputs.note_modules()
 late = Path("winnow/late.py")
 late.write_text("X = 22")

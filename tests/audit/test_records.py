@@ -1,13 +1,16 @@
 import json
 import re
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from winnow import files
-from winnow.audit.records import CHECKOUT, Recorder, content, parameters, record_path, wildcards
+from winnow.audit.records import CHECKOUT, Recorder, content, located, parameters, record_path, wildcards
 
 SOURCES = sorted((CHECKOUT / "workflow/winnow").rglob("*.py"))
 READS = r"pq\.read_table\(|read_parquet\(|read_csv\(|np\.load\(|safe_open\(|load_file\(|load_library\("
@@ -122,6 +125,44 @@ def test_a_step_without_results_writes_no_record(step):
     files.write_json("elsewhere.json", 1)
     recorder.finish()
     assert not (step / "results").exists()
+
+
+def test_an_outside_file_is_recorded_as_it_was_given(step, monkeypatch):
+    """By its absolute path it is found from wherever the results are copied to."""
+    outside = step / "outside.txt"
+    outside.write_text("")
+    (step / "work").mkdir()
+    monkeypatch.chdir(step / "work")
+    recorder = Recorder("step", [])
+    for path in (outside, "../outside.txt", step / "work/../outside.txt"):
+        files.used(path)
+    files.write_json("results/x.json", 1)
+    recorder.finish()
+    given = json.loads(Path(record_path("results/x.json")).read_text())["inputs"]
+    assert sorted(given) == ["../outside.txt", str(outside), f"{step}/work/../outside.txt"]
+    (step / "elsewhere/deeper").mkdir(parents=True)
+    monkeypatch.chdir(step / "elsewhere/deeper")
+    assert located(str(outside)).is_file()
+
+
+def test_an_archive_of_the_tree_inside_another_repository_has_no_commit(tmp_path):
+    tree = tmp_path / "archive"
+    shutil.copytree(CHECKOUT / "workflow", tree / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
+    code = "from winnow.audit.records import commit; print(commit())"
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@x"]
+
+    def said() -> str:
+        run = subprocess.run([sys.executable, "-c", code], cwd=tree / "workflow", capture_output=True, text=True)
+        return run.stdout.strip()
+
+    def repository(folder: Path) -> str:
+        for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "x"]):
+            subprocess.run([*git, *command], cwd=folder, check=True)
+        return subprocess.run([*git, "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True).stdout.strip()
+
+    repository(tmp_path)
+    assert said() == "None"
+    assert repository(tree) == said().removesuffix("-dirty")
 
 
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: file.name)
