@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..errors import WinnowError
 from ..files import write_json
+from .plan import planned
 from .records import CHECKOUT, REQUIREMENTS, record_path, sha256
 from .results import Records, results, seen
 
@@ -27,12 +28,14 @@ FORMATS |= {".html": "text/html", ".py": "text/x-python", ".yaml": "application/
 
 
 def export(folder: Path, config: Path) -> None:
-    """Write the crate into a new folder, with a copy of every result, record and source."""
+    """Write the crate into a new folder, with a copy of every result of a configuration, its record and source."""
     if folder.exists():
         raise WinnowError(f"{folder}: exists already; choose a new folder")
     records = Records()
     jobs = {}
-    for path in results():
+    plan = planned(config)
+    paths = [path for path in results() if path in plan]
+    for path in paths:
         record = records.get(path)
         if record is None or path not in record["outputs"]:
             raise WinnowError(f"{path}: has no record; `audit verify` tells more")
@@ -43,14 +46,14 @@ def export(folder: Path, config: Path) -> None:
     code = {"Snakefile", REQUIREMENTS, *(p.relative_to(CHECKOUT).as_posix() for p in CHECKOUT.glob("workflow/rules/*"))}
     code = sorted(code.union(*(record["code"] for record, _ in jobs), {"workflow/__main__.py", "LICENSE"}))
     code = [name for name in code if (CHECKOUT / name).is_file()]
-    for name in results():
+    for name in paths:
         _copy(Path(name), folder / name)
         _copy(Path(record_path(name)), folder / record_path(name))
     for name in code:
         _copy(CHECKOUT / name, folder / name)
     _copy(config, folder / "config.yaml")
     write_json(folder / "ro-crate-metadata.json", {"@context": CONTEXT, "@graph": graph(folder, jobs, code)})
-    told = ", ".join(f"{n:,} {what}" for what, n in seen(results(), records).items())
+    told = ", ".join(f"{n:,} {what}" for what, n in seen(paths, records).items())
     print(f"{folder}: {told}, {len(code)} files of code")
 
 
