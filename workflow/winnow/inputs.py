@@ -43,20 +43,19 @@ def digest(path: str | Path) -> str:
 
 def check_unchanged() -> None:
     """Raise WinnowError if a file that was read or imported is another one now. A file that was only touched is not."""
-    for name, (state, digest) in READ.items():
+    for name, (state, known) in READ.items():
         now = _state(name)
         if now == state:
             continue
-        if now is None or sha256(name) != digest:
+        if now is None or sha256(name) != known:
             raise WinnowError(f"{os.path.relpath(name)} changed while this step ran: run it again")
-        READ[name] = now, digest
+        READ[name] = now, known
 
 
 def note_modules() -> None:
     """Note the modules of this package that are imported, and from now on each one when it is imported."""
-    package = __name__.split(".")[0]
     for name, module in list(sys.modules.items()):
-        if name.split(".")[0] == package:
+        if _decides(name):
             used(module.__file__)
     if _Noted not in sys.meta_path:
         sys.meta_path.insert(0, _Noted)
@@ -67,12 +66,16 @@ class _Noted:
 
     @staticmethod
     def find_spec(name: str, path=None, target=None) -> ModuleSpec | None:
-        if name.split(".")[0] != __name__.split(".")[0]:
-            return None
-        spec = PathFinder.find_spec(name, path, target)
+        spec = PathFinder.find_spec(name, path, target) if _decides(name) else None
         if spec and spec.origin:
             used(spec.origin)
         return spec
+
+
+def _decides(name: str) -> bool:
+    """Whether a module is this package's and decides results; the audit and the list of steps describe them."""
+    package, *parts = name.split(".")
+    return package == __name__.split(".")[0] and parts[:1] not in (["audit"], ["steps"])
 
 
 def _state(path: str) -> tuple | None:

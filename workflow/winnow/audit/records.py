@@ -28,8 +28,6 @@ PACKAGES = Path(sysconfig.get_path("purelib")).resolve()
 REQUIREMENTS = "envs/requirements.txt"
 RESULTS = "results"
 FOLDER = f"{RESULTS}/provenance"
-# They describe results and decide none.
-APART = {f"code:workflow/winnow/{name}.py" for name in ("audit/__init__", "audit/records", "audit/numerics", "steps")}
 RAW = ("double", "float", "int64", "int32", "int16", "int8")
 CPU_FEATURES = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "amx_tile")
 
@@ -130,7 +128,7 @@ class Recorder:
             "streams": sorted(set(randomness.DRAWN)) if randomness else [],
             "inputs": {path: _input_hashes(path, read[path]) for path in inputs},
             "outputs": {path: _hashes(path) for path in outputs},
-            "code": {p.removeprefix("code:"): read[p] for p in read if p.startswith("code:") and p not in APART},
+            "code": {p.removeprefix("code:"): read[p] for p in read if p.startswith("code:")},
             "requirements": self.requirements,
             "numerics": _numerics(),
         }

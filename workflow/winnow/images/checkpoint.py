@@ -84,7 +84,7 @@ class Checkpoint:
             )
 
     def save(self, progress: Progress) -> None:
-        """Write the state and the evaluations so far; of a run whose code or input changed, no hour more is spent."""
+        """Write the state and the evaluations so far; a run whose code or input changed ends here, not hours later."""
         inputs.check_unchanged()
         about = self.identity | {"epoch": str(progress.epoch), "rows": json.dumps(progress.rows)}
         with complete(self.path) as temporary:
