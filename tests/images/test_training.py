@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from winnow import inputs as given
 from winnow.config.base import RunSettings
 from winnow.errors import WinnowError
 from winnow.files import write_arrays
@@ -374,6 +375,7 @@ def step(folder, *arguments, method="imp", seeds=("0", "1"), out=("a", "b")):
     data = [str(folder / f"{seed}.npz") for seed in seeds]
     fixed = ["--settings", str(folder / "experiment.json"), "--core", str(folder / "libwinnow.so")]
     fixed += ["--set", f"method={method}", "--seeds", *seeds]
+    given.READ.clear()  # as in a process of its own
     training.main([*fixed, "--data", *data, "--out", *outs, *map(str, arguments)])
     return [pq.read_table(path).to_pydict() for path in outs]
 
@@ -467,9 +469,12 @@ def test_the_code_is_part_of_a_runs_identity(experiment, monkeypatch):
     module = experiment / "extra.py"
     module.write_text("a = 1")
     monkeypatch.setitem(sys.modules, "winnow.extra", types.SimpleNamespace(__file__=str(module)))
+    given.note_modules()
     first = checkpoint.identity([], {}, torch.device("cpu"))
     assert checkpoint.identity([], {}, torch.device("cpu")) == first
     module.write_text("a = 2")
+    given.READ.clear()
+    given.note_modules()
     second = checkpoint.identity([], {}, torch.device("cpu"))
     assert {key for key in first if first[key] != second[key]} == {"code"}
 

@@ -168,4 +168,4 @@ def main(arguments: list[str]) -> None:
     found = readings([(read(s, TwoLayerSettings).settings, pd.read_parquet(used(metrics))) for s, metrics in files])
     write_json(options.json, {"readings": found})
     with atomic(options.markdown) as temporary:
-        Path(temporary).write_text(markdown(found))
+        Path(temporary).write_text(markdown(found), encoding="utf-8")
