@@ -1,8 +1,8 @@
 """The step `calibrate`: how near the readings of figure 2 come to what was published.
 
 A reading is one choice of the settings that the paper leaves open, so that 2a (sigma_n = 0.5), 2b and 2c (sigma_n = 1)
-are always under one reading. Readings were searched in stages, each a configuration of its own; config/README.md has the
-rules.
+are always under one reading. Readings were searched in stages, each a configuration of its own; config/README.md has
+the rules.
 """
 
 import argparse
