@@ -183,3 +183,19 @@ def test_clean_removes_results_and_nothing_else(house):
     assert code == 0, output
     assert {path.name for path in house.work.iterdir()} == {"other", "results"}
     assert {path.name for path in (house.work / "results").iterdir()} == {"README.md"}
+
+
+def test_a_clone_where_git_changes_line_ends_has_the_bytes_of_this_checkout(tmp_path):
+    """Records hash them."""
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    for name in (*KEPT, ".gitattributes"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+        (origin / name).parent.mkdir(parents=True, exist_ok=True)
+        copy(ROOT / name, origin / name)
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@x", "-c", "core.autocrlf=true"]
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "x"], ["clone", "-q", origin, clone]):
+        code, told = said([*git, *command], origin)
+        assert code == 0, told
+    names = said(["git", "ls-files"], origin)[1].split()
+    assert "workflow/winnow/core/op.cpp" in names
+    assert not [name for name in names if (clone / name).read_bytes() != (origin / name).read_bytes()]

@@ -12,12 +12,14 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from winnow import inputs as given
 from winnow.config.base import RunSettings
 from winnow.errors import WinnowError
 from winnow.files import write_arrays
 from winnow.images import checkpoint, data, networks, pruning, sources, training
 from winnow.images.checkpoint import Progress
 from winnow.images.settings import ImageData, ImageNetwork, ImagePruning, ImageSettings, Minibatch
+from winnow.randomness import Stream
 
 pytestmark = pytest.mark.usefixtures("library")
 
@@ -27,12 +29,12 @@ TABLE_1 = {"momentum": 0.9, "weight_decay": 1e-4, "rate_drops": [5], "augment": 
 
 
 def rng(seed=0):
-    return np.random.default_rng(seed)
+    return Stream(seed)
 
 
 def problem(n=70, seed=0):
     """Learnable images of 4 x 4 pixels: {train,test}_{images,labels} as a data file holds them."""
-    generator, arrays = rng(seed), {}
+    generator, arrays = np.random.default_rng(seed), {}
     prototypes = generator.integers(40, 216, size=(10, 1, 4, 4))
     for split in ("train", "test"):
         labels = np.arange(n) % 10
@@ -322,7 +324,7 @@ def test_a_convolutional_run_learns_and_keeps_pruned_weights_at_zero(method):
 def test_one_step_of_the_full_size_networks_on_files_of_cifar10(tmp_path, model):
     """The recipe of figures 3b and 4 from files to masks, for one batch of eight images."""
     for i, name in enumerate(itertools.chain(*sources.CIFAR10_FILES.values())):
-        records = rng(i).integers(256, size=(4 if i == 0 else 1, 3073), dtype=np.uint8)
+        records = np.random.default_rng(i).integers(256, size=(4 if i == 0 else 1, 3073), dtype=np.uint8)
         records[:, 0] %= 10
         (tmp_path / name).write_bytes(records.tobytes())
     settings = image_settings("bernoulli", model, **TABLE_1 | {"epochs": 1, "batch_size": 16})
@@ -373,6 +375,7 @@ def step(folder, *arguments, method="imp", seeds=("0", "1"), out=("a", "b")):
     data = [str(folder / f"{seed}.npz") for seed in seeds]
     fixed = ["--settings", str(folder / "experiment.json"), "--core", str(folder / "libwinnow.so")]
     fixed += ["--set", f"method={method}", "--seeds", *seeds]
+    given.READ.clear()  # as in a process of its own
     training.main([*fixed, "--data", *data, "--out", *outs, *map(str, arguments)])
     return [pq.read_table(path).to_pydict() for path in outs]
 
@@ -466,9 +469,12 @@ def test_the_code_is_part_of_a_runs_identity(experiment, monkeypatch):
     module = experiment / "extra.py"
     module.write_text("a = 1")
     monkeypatch.setitem(sys.modules, "winnow.extra", types.SimpleNamespace(__file__=str(module)))
+    given.note_modules()
     first = checkpoint.identity([], {}, torch.device("cpu"))
     assert checkpoint.identity([], {}, torch.device("cpu")) == first
     module.write_text("a = 2")
+    given.READ.clear()
+    given.note_modules()
     second = checkpoint.identity([], {}, torch.device("cpu"))
     assert {key for key in first if first[key] != second[key]} == {"code"}
 

@@ -111,7 +111,7 @@ def read(path: str | Path, kind: type[Kind]) -> RunSettings[Kind]:
     Raises WinnowError naming the file and the key.
     """
     try:
-        tree = json.loads(Path(used(path)).read_text())
+        tree = json.loads(Path(used(path)).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise WinnowError(f"{path}: cannot be read as settings: {error}") from None
     return validated(RunSettings[kind], tree, str(path))

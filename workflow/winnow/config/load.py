@@ -198,4 +198,4 @@ def main(arguments: list[str]) -> None:
     """Write the JSON schema that editors check a configuration with."""
     parser = argparse.ArgumentParser(prog="python workflow schema", description=main.__doc__)
     parser.add_argument("out", type=Path, help="the schema, as in workflow/schemas/config.schema.json")
-    parser.parse_args(arguments).out.write_text(schema())
+    parser.parse_args(arguments).out.write_text(schema(), encoding="utf-8")

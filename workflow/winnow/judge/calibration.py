@@ -1,8 +1,8 @@
 """The step `calibrate`: how near the readings of figure 2 come to what was published.
 
 A reading is one choice of the settings that the paper leaves open, so that 2a (sigma_n = 0.5), 2b and 2c (sigma_n = 1)
-are always under one reading. Readings are searched in stages, each a configuration of its own; config/README.md has the
-rules, and the step `choose` writes the next stage from this one's ranking.
+are always under one reading. Readings were searched in stages, each a configuration of its own; config/README.md has
+the rules.
 """
 
 import argparse
@@ -168,4 +168,4 @@ def main(arguments: list[str]) -> None:
     found = readings([(read(s, TwoLayerSettings).settings, pd.read_parquet(used(metrics))) for s, metrics in files])
     write_json(options.json, {"readings": found})
     with atomic(options.markdown) as temporary:
-        Path(temporary).write_text(markdown(found))
+        Path(temporary).write_text(markdown(found), encoding="utf-8")

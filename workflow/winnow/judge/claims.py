@@ -224,4 +224,4 @@ def main(arguments: list[str]) -> None:
     found = claims(tables, {run.experiment: run.settings for run in runs})
     write_json(options.json, found)
     with atomic(options.markdown) as temporary:
-        temporary.write_text(table(found))
+        temporary.write_text(table(found), encoding="utf-8")

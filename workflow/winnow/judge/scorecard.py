@@ -230,4 +230,4 @@ def main(arguments: list[str]) -> None:
         figures.append(summarize(number, scored))
     write_json(options.json, {"points": points, "figures": figures})
     with atomic(options.markdown) as temporary:
-        Path(temporary).write_text(markdown(figures, points))
+        Path(temporary).write_text(markdown(figures, points), encoding="utf-8")
