@@ -70,8 +70,8 @@ def published_line(axes: Axes, data: pd.DataFrame, label: str, colour: str) -> N
     marker = {"marker": "D", "markersize": 4.5, "markerfacecolor": "none"} if len(data) < 30 else {}
     style = {"linestyle": (0, (4, 2)), "linewidth": 0.9, "zorder": 4}
     axes.plot(data["x"], data["y"], color=colour, alpha=0.75, label=label, **style, **marker)
-    bars = data.dropna(subset=["low", "high"])
-    axes.vlines(bars["x"], bars["low"], bars["high"], color=colour, linewidth=0.7, alpha=0.45)
+    bars = data.dropna(subset=["bar_low", "bar_high"])
+    axes.vlines(bars["x"], bars["bar_low"], bars["bar_high"], color=colour, linewidth=0.7, alpha=0.45)
 
 
 def save(figure: Figure, paths: dict[str, str | Path]) -> None:
