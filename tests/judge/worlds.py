@@ -142,7 +142,7 @@ def run(name: str, point: dict, world: str) -> list[dict]:
         "event_missed": bound * (1 + between(-0.5, 0.5)),
     }
     predicted = formulas.signal_time(density, width, data.classes, init_std, level, 3) if density > 0.07 else 0
-    learned_at = 1000 * math.exp(predicted - math.log(density) * around(0, 1, 0.3))
+    learned_at = 1000 * math.exp(predicted - math.log(density) * (around(0, 1, 0.3) + 0.1 * (world == UNDECIDABLE)))
     memorized_at = 1000 * density ** around(-1.5, 0.5, 0.8)
     start = {"step": 0, "train_loss": 1.4, "test_loss": 1.4, "test_error": 0.7, "gamma_least": 1e-6}
     middle = {"step": learned_at, "train_loss": 0.5, "test_loss": 0.5, "test_error": 0.5, "gamma_least": level}

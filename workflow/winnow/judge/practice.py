@@ -15,6 +15,7 @@ import pandas as pd
 from scipy.optimize import isotonic_regression
 
 from ..errors import WinnowError
+from ..randomness import Stream
 from . import stats
 from .evidence import PAIRED, Claim, Evidence, best_evidence, mean_evidence
 from .missing import experiment, judged
@@ -22,6 +23,7 @@ from .selection import gains, to_judge, whole, with_dense
 
 WITHIN = 0.5  # points of accuracy: "competitive" (our choice)
 RANDOM, IMP, DENSE = "bernoulli", "imp", "dense"
+OTHERS = {IMP: "random", DENSE: "random-dense"}  # what random pruning is compared with: the name of the claim
 # The experiments with random pruning and `imp`: what the names of their claims end in, and the sparsity up to which
 # random pruning "stays competitive" (p. 13; of ResNet-20 nothing is said, it gets VGG-16's). `methods` is a network
 # small enough for the seeds that decide.
@@ -32,6 +34,7 @@ KNEES = (
 )  # of them, those with fractions enough for a curve and a train accuracy that drops in the paper
 OPTIONAL = ("fig3b", "fig4")  # need data that are not here: without their experiment they are no lines of the table
 DROPS = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0)  # points below the dense network
+SIMULATIONS = 400  # of curves with equal knees
 TOLD = 2  # standard errors of the difference of two curves
 
 
@@ -47,46 +50,48 @@ def real_data_claims(tables: dict[str, pd.DataFrame]) -> list[Claim]:
     found = []
     for name, (ending, _) in NETWORKS.items():
         if name in tables or name not in OPTIONAL:
-            ids = [f"practice-{what}{ending}" for what in ("random", "random-dense")]
-            found += judge(ids, name, partial(competitive_claims, name=name))
+            for other, what in OTHERS.items():
+                rule = partial(competitive_claims, name=name, other=other)
+                found += judge([f"practice-{what}{ending}"], name, rule)
             if name in KNEES:
                 found += judge([f"practice-knee{ending}"], name, partial(knee_claims, name=name))
     boosts = judge(["practice-boost"], "methods", boost_claims)
     return [*found, *boosts, *judge(["practice-boost-noisy", "practice-noise"], "noisy", noise_claims)]
 
 
-def competitive_claims(rows: pd.DataFrame, name: str) -> list[Claim]:
+def competitive_claims(rows: pd.DataFrame, name: str, other: str) -> list[Claim]:
     """Random pruning is competitive up to the sparsity that the paper names, and no longer beyond it.
 
-    Against `imp`, which the paper's figure shows, and against the dense network. "Up to" has two halves, so that the
-    claim can fail on either side: no fraction up to it is more than WITHIN points worse, and some later one is.
+    With `imp`, which the paper's figure shows, or with the dense network. "Up to" has two halves, so that the claim can
+    fail on either side: no fraction up to it is more than WITHIN points worse, and some later one is.
     """
     ending, named = NETWORKS[name]
     random = rows[rows.method == RANDOM]
-    against = {IMP: ("random", partial(over_imp, rows)), DENSE: ("random-dense", partial(gains, random))}
-    claims = []
-    for other, (what, gaps) in against.items():
-        wide = whole(gaps())
-        later = wide.loc[:, wide.columns > named + 0.001]
-        found = competitive_evidence(wide, later, _floor(wide, rows))
-        worst = f"smallest mean there {later.mean().min():.2g}, at {later.mean().idxmin():.2g}"
-        claims.append(
-            Claim(
-                f"practice-{what}{ending}",
-                _regime(rows, name),
-                statement=f"randomly pruned networks test within {WITHIN:g} points of {other}"
-                f" at every fraction up to {named:g}, and not at some later one ({worst}){_diverged(random)}",
-                statistic=f"random minus {other} test accuracy, points, worst fraction up to {named:g}",
-                test=f"{PAIRED} at every fraction, against -{WITHIN:g}",
-                figure=name,
-                found=found,
-            )
+    wide = whole(over_imp(rows) if other == IMP else gains(random))
+    later = wide.loc[:, wide.columns > named + 0.001]
+    found = competitive_evidence(wide, later, _floor(wide, rows))
+    worst = f"smallest mean there {later.mean().min():.2g}, at {later.mean().idxmin():.2g}"
+    return [
+        Claim(
+            f"practice-{OTHERS[other]}{ending}",
+            _regime(rows, name),
+            statement=f"randomly pruned networks test within {WITHIN:g} points of {other} at every fraction up to"
+            f" {named:g}, and not at some later one ({worst}){_diverged(random)}",
+            statistic=f"random minus {other} test accuracy, points, worst fraction up to {named:g}",
+            test=f"{PAIRED} at every fraction, against -{WITHIN:g}",
+            figure=name,
+            found=found,
         )
-    return claims
+    ]
 
 
 def over_imp(rows: pd.DataFrame) -> pd.DataFrame:
-    """Random minus `imp` test accuracy of the same seed and fraction, points, as [seed, fraction > 0]."""
+    """Random minus `imp` test accuracy of the same seed and fraction, points, as [seed, fraction > 0].
+
+    Raises WinnowError where there are no runs of `imp`.
+    """
+    if IMP not in set(rows.method):
+        raise WinnowError(f"needs runs of method {IMP}")
     random, imp = (with_dense(rows[rows.method == method], "test_accuracy") for method in (RANDOM, IMP))
     return (random - imp).drop(columns=0.0).dropna(axis=1, how="all")
 
@@ -122,8 +127,35 @@ def knees(accuracy: pd.Series) -> np.ndarray:
     for level in fit[0] - np.array(DROPS):
         k = int(np.argmax(fit <= level)) if fit[-1] <= level else 0
         share = (fit[k - 1] - level) / (fit[k - 1] - fit[k]) if k else 0.0
-        found.append(x[k - 1] + (x[k] - x[k - 1]) * share if k else np.inf)
-    return -np.expm1(-np.array(found))
+        found.append(-np.expm1(-(x[k - 1] + (x[k] - x[k - 1]) * share)) if k else np.inf)
+    return np.array(found)
+
+
+def knee_differences(train: pd.Series, test: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Training minus test knee at each of DROPS, and which of the two lie beyond the last fraction [train or test, drop].
+
+    Such a knee is taken for the last fraction: the difference then is a bound.
+    """
+    found = np.array([knees(train), knees(test)])
+    beyond = np.isinf(found)
+    return np.subtract(*np.where(beyond, train.index[-1], found)), beyond
+
+
+def knee_bias(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
+    """What `knee_differences` are on average where the knees are equal: the noisier curve has another knee.
+
+    Both curves are given one mean curve and errors with their own covariance over fractions and splits.
+    """
+    n, both = len(train), pd.concat([train, test], axis=1).to_numpy()
+    k = train.shape[1]
+    drops = both - np.repeat(both[:, [0, k]], k, axis=1)
+    shared = isotonic_regression(drops.mean(axis=0).reshape(2, k).mean(axis=0), increasing=False).x
+    residuals = (both - both.mean(axis=0)) / np.sqrt(n * (n - 1))
+    found = []
+    for draws in Stream(0).normals(SIMULATIONS * n).reshape(SIMULATIONS, n):
+        one, other = (draws @ residuals).reshape(2, k) + shared
+        found.append(knee_differences(pd.Series(one, train.columns), pd.Series(other, train.columns))[0])
+    return np.mean(found, axis=0)
 
 
 def knee_evidence(train: pd.DataFrame, test: pd.DataFrame) -> Evidence:
@@ -131,22 +163,19 @@ def knee_evidence(train: pd.DataFrame, test: pd.DataFrame) -> Evidence:
 
     A knee beyond the last fraction is a bound: the difference is at least, or at most, what it would be there. A drop
     that neither curve reaches says nothing and is left out. The difference at each drop is that of the means over
-    seeds; its error is the jackknife's, its band simultaneous (Bonferroni). Shown is the smallest difference.
+    seeds, less its bias where knees are equal; its error is the jackknife's, its band simultaneous (Bonferroni). Shown is
+    the smallest difference.
     """
-    last, n = float(train.columns[-1]), len(train)
-
-    def both(left_out: int | None = None) -> np.ndarray:
-        kept = np.arange(n) != (-1 if left_out is None else left_out)
-        return np.array([knees(wide[kept].mean()) for wide in (train, test)])
-
-    found = np.array([both(), *(both(i) for i in range(n) if n > 1)])  # [1 + n, train or test, drop]
-    beyond = np.isinf(found)
-    found = np.minimum(found, last)
-    differences = found[:, 0] - found[:, 1]
-    values = n * differences[0] - (n - 1) * differences[1:]  # pseudo-values [seed, drop], whose mean has less bias
-    train_ends, test_ends = beyond.any(axis=0)
-    told = np.flatnonzero(~beyond[0].all(axis=0))
-    if n < 2 or not len(told):
+    n = len(train)
+    if n < 2:
+        return Evidence(n=n)
+    difference, beyond = knee_differences(train.mean(), test.mean())
+    left_out = [knee_differences(train.drop(seed).mean(), test.drop(seed).mean()) for seed in train.index]
+    values = n * difference - (n - 1) * np.array([one for one, _ in left_out])  # [seed, drop]
+    values += difference - values.mean(axis=0) - knee_bias(train, test)
+    train_ends, test_ends = np.any([beyond, *(one for _, one in left_out)], axis=0)
+    told = np.flatnonzero(~beyond.all(axis=0))
+    if not len(told):
         return Evidence(n=n)
     level, above, below, bands = stats.bonferroni(len(told)), [], [], []
     for drop in told:
@@ -156,8 +185,9 @@ def knee_evidence(train: pd.DataFrame, test: pd.DataFrame) -> Evidence:
         low, high = stats.mean_interval(values[:, drop], level)
         bands.append((-np.inf if test_ends[drop] else low, np.inf if train_ends[drop] else high))
     p_for = np.minimum(1.0, np.max(above) * len(told))  # the whole band, so that it and the verdict are one
-    low, high = stats.least_interval(bands)
-    return Evidence(float(values[:, told].mean(axis=0).min()), low, high, n, float(p_for), stats.smallest(below))
+    return Evidence(
+        float(values[:, told].mean(axis=0).min()), *stats.least_interval(bands), n, float(p_for), stats.smallest(below)
+    )
 
 
 def knee_claims(rows: pd.DataFrame, name: str) -> list[Claim]:
