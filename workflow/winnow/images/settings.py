@@ -1,5 +1,6 @@
 """The settings of a run on real images: which images, which network, which pruning, which training."""
 
+import math
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -10,6 +11,8 @@ from ..config.base import NonNegativeFloat, NoSwitch, PositiveFloat, PositiveInt
 VGG_CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 CLASSES = 10
+# How many images a source has; of those with a test set of its own, train and test. Of a folder nothing is known.
+COUNTS = {"mnist-5k": 5_000, "digits": 1_797, "mnist": (60_000, 10_000), "cifar10": (50_000, 10_000)}
 # Images at once, which bounds the memory.
 EVALUATED = 1000
 SCORED = 64  # by snip and grasp: half of a usual step, because grasp keeps twice as much of each
@@ -28,6 +31,12 @@ class ImageData(Strict):
     """Images held out for testing, drawn per seed in the classes' proportions (MNIST and CIFAR-10 bring their own)."""
     sigma: NonNegativeFloat = 0.0
     """Standard deviation of the Gaussian noise on every pixel, in units of black to white; changes no data file."""
+
+    @property
+    def examples(self) -> tuple[float, float]:
+        """How many images a seed has, train and test; NaN of a folder."""
+        count = COUNTS.get(self.source, (math.nan, math.nan))
+        return count if isinstance(count, tuple) else (count - self.n_test, self.n_test)
 
 
 class ImageNetwork(Strict):

@@ -59,7 +59,7 @@ def tolerance(curve: Curve, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What was published at x, between its points too, and the standard error of that mean."""
     paper = published(curve.figure, "test_error", curve.series)
     value = np.interp(x, paper.x, paper.y)
-    bar = np.interp(x, paper.x, (paper.high - paper.low) / 2)
+    bar = np.interp(x, paper.x, (paper.bar_high - paper.bar_low) / 2)
     return value, standard_error(value, bar, np.full(len(value), paper.n.iloc[0]), "test_error")
 
 
