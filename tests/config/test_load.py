@@ -138,16 +138,33 @@ def test_a_key_given_twice_is_one_line_with_its_places(tmp_path, text, says):
         load(SMALL, [file])
 
 
+def dry_run(folder: Path, *configurations: str) -> subprocess.CompletedProcess:
+    """What Snakemake plans in a folder, for configurations there; output and errors together."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--dry-run"]
+    command += ["--configfile", *configurations]
+    return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
 def test_snakemake_stops_at_a_key_given_twice(tmp_path):
     """Snakemake reads the files itself; the Snakefile checks those that were given."""
     (tmp_path / "good.yaml").write_text(yaml.safe_dump(SMALL))
     (tmp_path / "twice.yaml").write_text("root_seed: 1\nroot_seed: 2\n")
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--dry-run"]
-    command += ["--configfile", "good.yaml", "twice.yaml"]
-    run = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    run = dry_run(tmp_path, "good.yaml", "twice.yaml")
     assert run.returncode == 1
     assert f"{tmp_path}/twice.yaml: root_seed stands twice, in lines 1 and 2; keep one" in run.stdout
     assert "Traceback" not in run.stdout
+
+
+def test_names_that_go_on_with_an_underscore_are_other_rules(tmp_path):
+    """`pics` has a stage `start` and batches; `pics_start`, `pics_start_0` and `pics_0` are experiments beside it."""
+    images = {"kind": "images", "data": {"source": "digits"}, "fractions": [0.5], "seeds": 1}
+    two_layer = SMALL["experiments"]["toy"]
+    names = {"pics": images, "pics_start": two_layer, "pics_start_0": two_layer | {"seeds_per_job": 2}}
+    tree = {"experiments": names | {"pics_0": images | {"seeds_per_job": 2}}, "figures": []}
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(tree))
+    run = dry_run(tmp_path, "a.yaml")
+    assert run.returncode == 0, run.stdout
+    assert "train_pics.start.{seed}" in run.stdout and "train_pics_start.{seed}" in run.stdout
 
 
 def test_a_merged_key_may_be_overridden(tmp_path):

@@ -28,7 +28,7 @@ for name, experiment in CONFIG.experiments.items():
         rule:
             """Draw, or split into, the training and test examples of a batch of seeds."""
             name:
-                f"data_{name}_{batch}"
+                f"data_{name}.{batch}"
             input:
                 paths.sources(STEPS[experiment.data_step]),
                 settings=paths.settings(name),
