@@ -167,6 +167,108 @@ def test_names_that_go_on_with_an_underscore_are_other_rules(tmp_path):
     assert "train_pics.start.{seed}" in run.stdout and "train_pics_start.{seed}" in run.stdout
 
 
+def written(file: Path, text: str) -> Config:
+    """What a configuration file is read as: by Snakemake, which reads YAML, and with the checks of its text."""
+    file.write_text(text)
+    return load(yaml.safe_load(text), [file])
+
+
+EXPERIMENT = "root_seed: 1\nfigures: []\nexperiments: {a: {kind: two_layer, fractions: [0.5], %s}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("seeds: 010", r"seeds = 010: YAML takes this for 8; write 8 or 10"),
+        ("seeds: 1:20", r"seeds = 1:20: YAML takes this for 80; write 80"),
+        ("seeds: [001, 008, 012]", r"seeds\[2\] = 012: YAML takes this for 10; write 10 or 12"),
+        ("seeds: 0b11", r"seeds = 0b11: YAML takes this for 3; write 3"),
+        ("seeds: 0x1F", r"seeds = 0x1F: YAML takes this for 31; write 31"),
+        ("seeds: 1, data: {dimension: 0100}", r"data\.dimension = 0100: YAML takes this for 64; write 64 or 100"),
+        ("seeds: 1, training: {learning_rate: 1:30.5}", r"_rate = 1:30\.5: YAML takes this for 90\.5; write 90\.5"),
+        ("seeds: 1, on: 2", r"experiments\.a\.on: a key must be text, and YAML takes this for True; quote it"),
+        ("seeds: 1, axes: {010: [1]}", r"axes\.010: a key must be text, and YAML takes this for 8; quote it"),
+        ("seeds: 0o17", r"a\.seeds = \"0o17\": .* valid integer"),
+        ("seeds: 1e3", r"a\.seeds = \"1e3\": .* valid integer"),
+        ("seeds: yes", r"a\.seeds = true: must be a number"),
+        ("seeds: .inf", r"a\.seeds = Infinity: .* finite number"),
+    ],
+)
+def test_a_number_that_is_another_one_to_yaml_is_one_line(tmp_path, text, says):
+    with pytest.raises(WinnowError, match=says) as error:
+        written(tmp_path / "a.yaml", EXPERIMENT % text)
+    assert len(str(error.value).splitlines()) == 1
+    with pytest.raises(WinnowError, match="root_seed = 010: YAML takes this for 8"):
+        written(tmp_path / "a.yaml", (EXPERIMENT % "seeds: 1").replace("root_seed: 1", "root_seed: 010"))
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("1_000", 1000), ("+3", 3), ("'010'", 10), ("[001, 008]", [1, 8])])
+def test_a_number_that_reads_as_it_is_stays(tmp_path, text, seeds):
+    assert written(tmp_path / "a.yaml", EXPERIMENT % f"seeds: {text}").experiments["a"].seeds == seeds
+    one = written(tmp_path / "a.yaml", EXPERIMENT % "seeds: 1, training: {learning_rate: 1.5e-3, eps: 1e-2}")
+    assert (one.experiments["a"].training.learning_rate, one.experiments["a"].training.eps) == (0.0015, 0.01)
+
+
+def test_numbers_and_keys_of_another_workflow_are_its_own_matter(tmp_path):
+    file = tmp_path / "theirs.yaml"
+    file.write_text("samples: {1: 010, on: 1:20}\nwinnow:\n  experiments: {a: {seeds: 10}}\n")
+    load(SMALL, [file])
+    file.write_text("winnow:\n  experiments: {a: {seeds: 010}}\n")
+    with pytest.raises(WinnowError, match=r"winnow\.experiments\.a\.seeds = 010: YAML takes this for 8"):
+        load(SMALL, [file])
+
+
+MERGED = """
+figures: []
+experiments:
+  a: &a
+    kind: two_layer
+    model: {width: 9}
+    pruning: {method: exact, target: neurons}
+    training: &t {loss: logistic, reduction: sum, learning_rate: 0.01}
+    axes: {sigma_n: [1, 2], power: [1]}
+    fractions: [0.5]
+    seeds: 1
+  b: &b
+    <<: *a
+    %s
+  c: {<<: *b, seeds: 2}
+"""
+
+
+@pytest.mark.parametrize(
+    ("section", "lost"),
+    [
+        ("training: {max_steps: 20}", "loss, reduction, learning_rate"),
+        ("training: {loss: logistic, learning_rate: 0.1}", "reduction"),
+        ("model: {init_std: 1}", "width"),
+        ("model: {}", "width"),
+    ],
+)
+def test_a_section_that_loses_what_was_merged_is_one_line(tmp_path, section, lost):
+    """`<<` gives whole sections, and what one that stands anew leaves out would silently have its default."""
+    name = section.split(":")[0]
+    says = rf"experiments\.b\.{name}: stands anew in line 14, and what << gave it is lost: {lost}; write them as"
+    with pytest.raises(WinnowError, match=says):
+        written(tmp_path / "a.yaml", MERGED % section)
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "training: {<<: *t, max_steps: 20}",
+        "training: {loss: cross_entropy}",  # another word: another thing
+        "pruning: {method: bernoulli}",
+        "axes: {width: [3]}",
+        "seeds: 2",
+        "data: {sigma_n: 2}",
+        "training: {loss: logistic, reduction: mean, learning_rate: 0.1, max_steps: 3}",
+    ],
+)
+def test_a_section_that_loses_nothing_or_is_another_thing_is_taken(tmp_path, section):
+    written(tmp_path / "a.yaml", MERGED % section)
+
+
 def test_a_merged_key_may_be_overridden(tmp_path):
     file = tmp_path / "a.yaml"
     file.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: *a\n")

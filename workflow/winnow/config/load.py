@@ -5,6 +5,8 @@ The Snakefile and the package share these classes; `workflow/schemas/config.sche
 
 import argparse
 import json
+import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
@@ -32,6 +34,7 @@ from .base import NoSwitch, PositiveInt, RunSettings, Strict, canonical
 from .grid import LONGEST, Distinct, Grid, in_batches
 from .messages import validated
 
+TEXT, MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"  # of keys; << is the one that merges
 RESERVED = ("core", "figures", "logs", "provenance", "bench", "pages")  # other folders of results/
 
 
@@ -169,24 +172,81 @@ def load(tree: dict, files: Iterable[str | Path] = ()) -> Config:
     """
     for file in files:
         text = Path(file).read_text(encoding="utf-8").replace("\t", " ")  # JSON may be indented with tabs
-        _check_keys(file, yaml.compose(text, yaml.SafeLoader), "", set())
+        _check_written(file, yaml.compose(text, yaml.SafeLoader), "", set())
     return validated(Config, tree, "config")
 
 
-def _check_keys(file: str | Path, node: yaml.Node | None, where: str, seen: set[int]) -> None:
-    """Refuse a key that stands twice in one place of a YAML or JSON file, whose readers keep the last one alone."""
+def _check_written(file: str | Path, node: yaml.Node | None, where: str, seen: set[int]) -> None:
+    """Refuse what a YAML or JSON file says otherwise than it reads: a key that stands twice in one place, of which
+    readers keep the last one alone; in experiments, numbers and keys that YAML takes for others, and a section that
+    loses what `<<` gave it."""
     if id(node) in seen:  # an anchor can stand in many places
         return
     seen.add(id(node))
+    ours = re.search(r"(^|\.)(root_seed|experiments\b)", where)  # the file may be that of a workflow that uses this one
     lines = {}
     for key, value in node.value if isinstance(node, yaml.MappingNode) else []:
         path, line = f"{where}.{key.value}".lstrip("."), key.start_mark.line + 1
         if key.value in lines:
             raise WinnowError(f"{file}: {path} stands twice, in lines {lines[key.value]} and {line}; keep one")
+        if ours and key.tag not in (TEXT, MERGE):
+            raise WinnowError(f"{file}: {path}: a key must be text, and YAML takes this for {_value(key)}; quote it")
         lines[key.value] = line
-        _check_keys(file, value, path, seen)
+        _check_written(file, value, path, seen)
     for i, value in enumerate(node.value if isinstance(node, yaml.SequenceNode) else []):
-        _check_keys(file, value, f"{where}[{i}]", seen)
+        _check_written(file, value, f"{where}[{i}]", seen)
+    if ours and isinstance(node, yaml.ScalarNode) and node.tag.endswith((":int", ":float")):
+        _check_number(file, node, where)
+    if isinstance(node, yaml.MappingNode) and re.search(r"(^|\.)experiments\.[^.]+$", where):
+        _check_merged(file, node, where)
+
+
+def _value(node: yaml.ScalarNode) -> object:
+    return yaml.SafeLoader("").construct_object(node)
+
+
+def _check_number(file: str | Path, node: yaml.ScalarNode, where: str) -> None:
+    """Raise WinnowError for a number of YAML 1.1, which Snakemake reads, that is another one to a reader."""
+    value = _value(node)
+    try:
+        reads = type(value)(node.value)  # 010 is 8 to YAML and 10 to Python
+    except ValueError:  # 1:20, which is 80 to YAML; keys say themselves whether they hold .inf and .nan
+        reads = None
+    if reads != value and math.isfinite(value):
+        allowed = f"{value}" if reads is None else f"{value} or {reads}"
+        raise WinnowError(f"{file}: {where} = {node.value}: YAML takes this for {value}; write {allowed}")
+
+
+def _check_merged(file: str | Path, experiment: yaml.MappingNode, where: str) -> None:
+    """`<<` gives whole sections: one that is written anew keeps nothing of it, and what it leaves out has its default.
+
+    Where it says another word than the merged one, as another architecture, it is taken for another thing.
+    """
+    own = {key.value: value for key, value in experiment.value if key.tag != MERGE}
+    for section, merged in _entries(experiment, own=False).items():
+        new = own.get(section)
+        if section == "axes" or not isinstance(merged, yaml.MappingNode) or not isinstance(new, yaml.MappingNode):
+            continue
+        before, after = _entries(merged), _entries(new)
+        lost = [key for key in before if key not in after]
+        if lost and not any(_word(after[key]) != _word(before[key]) for key in before if key in after):
+            said = f"what << gave it is lost: {', '.join(lost)}; write them as well, or << their section into it"
+            raise WinnowError(f"{file}: {where}.{section}: stands anew in line {new.start_mark.line + 1}, and {said}")
+
+
+def _entries(mapping: yaml.MappingNode, own: bool = True) -> dict[str, yaml.Node]:
+    """The entries of a mapping by key, those that `<<` gives (the first one wins) and its own."""
+    found = {}
+    for key, value in mapping.value:
+        if key.tag == MERGE:
+            for given in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                found = _entries(given) | found
+    return found | ({key.value: value for key, value in mapping.value if key.tag != MERGE} if own else {})
+
+
+def _word(node: yaml.Node) -> str | None:
+    """The text of a node, if it is one."""
+    return node.value if node.tag == TEXT else None
 
 
 def schema() -> str:
