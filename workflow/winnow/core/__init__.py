@@ -87,7 +87,8 @@ def load(library: Path) -> None:
     try:
         torch.ops.load_library(str(Path(used(library)).resolve()))
     except OSError as error:
-        raise WinnowError(f"{library}: the compiled core does not load ({error}); build it again") from None
+        # torch's own words hide the reason: a broken file, or a disk that lets nothing run (noexec).
+        raise WinnowError(f"{library}: the compiled core does not load: {error.__cause__ or error}") from None
     if missing := [name for name in OPERATORS if not hasattr(torch.ops.winnow, name)]:
         raise WinnowError(f"{library}: the compiled core is stale, it lacks {', '.join(missing)}; build it again")
 
