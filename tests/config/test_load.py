@@ -1,4 +1,5 @@
 import copy
+import json
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from winnow import collect
 from winnow.config.base import Strict
 from winnow.config.load import Config, load, schema
 from winnow.errors import WinnowError
@@ -273,6 +275,36 @@ def test_a_merged_key_may_be_overridden(tmp_path):
     file = tmp_path / "a.yaml"
     file.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: *a\n")
     load(SMALL, [file])
+
+
+@pytest.mark.parametrize("seeds", [1, 3, 250_000, [4], [3, 1, 2, 9], [9, 8, 2**63 - 2, 2**63 - 1]])
+def test_a_grid_of_many_seeds_is_a_short_command(seeds):
+    """Linux takes at most 131,072 bytes as one argument, and a run has a thousand times as many seeds."""
+    toy = load(changed("experiments.toy.seeds", seeds)).experiments["toy"]
+    said = json.dumps(toy.collected)
+    assert len(said) < 200
+    assert collect.grid(said) == toy.grid
+
+
+def test_a_command_that_no_system_takes_is_refused():
+    """Before anything is trained, not after all of it."""
+    tree = changed("experiments.toy", SMALL["experiments"]["toy"] | {"axes": {}, "fractions": [0.5]})
+    toy = tree["experiments"]["toy"]
+    toy["seeds"] = list(range(0, 40_000, 2))
+    says = (
+        r"^config: experiments\.toy\.seeds: .* a command of [\d,]+ characters; at most 100,000 .*, as consecutive seeds"
+    )
+    with pytest.raises(WinnowError, match=says):
+        load(tree)
+    toy |= {"seeds": 100_000, "seeds_per_job": 20_000}
+    says = r"^config: experiments\.toy\.seeds_per_job: 20000 .* make a command of [\d,]+ characters; at most 1,000,000"
+    with pytest.raises(WinnowError, match=says):
+        load(tree)
+    toy |= {"fractions": [i / 1000 for i in range(1000)], "seeds": 100, "seeds_per_job": 100, "fractions_per_job": 1000}
+    with pytest.raises(WinnowError, match=says.replace("20000", "100")):
+        load(tree)
+    toy |= {"seeds_per_job": 5, "fractions_per_job": 1000}
+    load(tree)
 
 
 def test_the_grid_is_spelled_canonically():

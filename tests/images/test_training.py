@@ -15,9 +15,9 @@ from torch.nn.functional import cross_entropy
 from winnow.config.base import RunSettings
 from winnow.errors import WinnowError
 from winnow.files import write_arrays
-from winnow.images import checkpoint, data, networks, pruning, sources, training
+from winnow.images import checkpoint, data, networks, pruning, training
 from winnow.images.checkpoint import Progress
-from winnow.images.settings import ImageData, ImageNetwork, ImagePruning, ImageSettings, Minibatch
+from winnow.images.settings import FILES, ImageData, ImageNetwork, ImagePruning, ImageSettings, Minibatch
 
 pytestmark = pytest.mark.usefixtures("library")
 
@@ -321,11 +321,11 @@ def test_a_convolutional_run_learns_and_keeps_pruned_weights_at_zero(method):
 )
 def test_one_step_of_the_full_size_networks_on_files_of_cifar10(tmp_path, model):
     """The recipe of figures 3b and 4 from files to masks, for one batch of eight images."""
-    for i, name in enumerate(itertools.chain(*sources.CIFAR10_FILES.values())):
+    for i, name in enumerate(itertools.chain(*FILES["cifar10"].values())):
         records = rng(i).integers(256, size=(4 if i == 0 else 1, 3073), dtype=np.uint8)
         records[:, 0] %= 10
         (tmp_path / name).write_bytes(records.tobytes())
-    settings = image_settings("bernoulli", model, **TABLE_1 | {"epochs": 1, "batch_size": 16})
+    settings = image_settings("bernoulli", model, **TABLE_1 | {"rate_drops": [], "epochs": 1, "batch_size": 16})
     settings = settings.model_copy(update={"data": ImageData(source=f"cifar10:{tmp_path}")})
     result, network, masks = training.run(settings, data.draw(settings.data, rng()), 0.36, streams())
     assert result["step"] == (0, 1)

@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Self
 import yaml
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from .. import paths
 from ..errors import WinnowError
 from ..figures import (
     CLAIMS,
@@ -30,8 +31,8 @@ from ..figures import (
 )
 from ..images.stages import ImagesExperiment
 from ..two_layer.settings import TwoLayerSettings
-from .base import NoSwitch, PositiveInt, RunSettings, Strict, canonical
-from .grid import LONGEST, Distinct, Grid, in_batches
+from .base import Distinct, NoSwitch, PositiveInt, RunSettings, Strict, canonical
+from .grid import LONGEST, Grid, in_batches
 from .messages import validated
 
 TEXT, MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"  # of keys; << is the one that merges
@@ -55,6 +56,11 @@ class TwoLayerExperiment(Grid, TwoLayerSettings):
     data_step: ClassVar[str] = "data"
     fractions_per_job: PositiveInt = 1
     """How many fractions of a seed one training job runs, in the order listed; they share its start and its data."""
+
+    @property
+    def files_per_seed(self) -> int:
+        """How many files a command names for each of its seeds, beside the data."""
+        return min(self.fractions_per_job, len(self.fractions))
 
     @property
     def parts(self) -> dict[str, list[str]]:
@@ -142,6 +148,25 @@ class Config(Strict):
                 raise ValueError(
                     f"experiments.{name}.training.flat_below: {level:g} makes steps longer, and in claims and figures"
                     f" about {name} they are a time; allowed: null, or another name"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _commands_are_short(self) -> Self:
+        """Linux takes 131,072 bytes as one argument, and 2 MB as all with their pointers and the environment."""
+        for name, one in self.experiments.items():
+            if (length := len(json.dumps(one.collected))) > 100_000:
+                raise ValueError(
+                    f"experiments.{name}.seeds: fractions, axes and seeds make a command of {length:,} characters;"
+                    " at most 100,000 are possible, as consecutive seeds always are"
+                )
+            longest = {key: max(values, key=len) for key, values in one.grid.items()}
+            file = len(paths.masks(name, list(one.axes)).format(**longest)) + 10  # the longest path, and its pointer
+            seeds = min(one.seeds_per_job, len(one.seed_list))
+            if (length := seeds * (one.files_per_seed + 1) * file) > 1_000_000:
+                raise ValueError(
+                    f"experiments.{name}.seeds_per_job: {seeds} seeds with the files of their runs make a command of"
+                    f" {length:,} characters; at most 1,000,000 are possible"
                 )
         return self
 

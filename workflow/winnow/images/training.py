@@ -259,12 +259,15 @@ def main(arguments: list[str]) -> None:
     core.load(options.core)
     run_settings = read(options.settings, ImageSettings)
     point = jobs.point(options)
-    _check_masks(options, run_settings.settings.at(point).pruning.method)
+    settings = run_settings.settings.at(point)
+    _check_masks(options, settings.pruning.method)
+    if settings.training.device == "auto":
+        print(f"training.device = auto: training on the {chosen_device(settings.training).type}", file=sys.stderr)
     for i, (seed, arrays, out) in enumerate(zip(options.seeds, options.data, options.out, strict=True)):
         files = {"data": arrays, "core": options.core} | ({"mask": options.masks[i]} if options.masks else {})
         network, kept = _run_one(run_settings, point, options.fraction, seed, files, out)
         if options.next_masks:
-            weights = networks.prunable(network, run_settings.settings.at(point).pruning.prune_output)
+            weights = networks.prunable(network, settings.pruning.prune_output)
             write_masks(options.next_masks[i], pruning.imp_level(weights, kept, *options.next_fraction))
 
 
