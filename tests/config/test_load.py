@@ -340,6 +340,56 @@ def test_the_settings_of_a_run_hold_no_grid():
     assert not grid & set(settings.model_dump()["settings"])
 
 
+def paired(**changes) -> dict:
+    """SMALL with a second experiment that takes the streams of the first."""
+    toy = SMALL["experiments"]["toy"]
+    return {"experiments": {"toy": toy, "wide": toy | {"streams": "toy"} | changes}, "figures": []}
+
+
+def test_an_experiment_can_take_the_streams_of_another():
+    tree = paired(model={"width": 300}, axes={"signal_norm": [2]}, fractions=[0.3], seeds=[7])
+    wide, toy = map(load(tree).run_settings, ("wide", "toy"))
+    assert (wide.drawn_as, toy.drawn_as) == ("toy", "toy")
+    assert json.loads(wide.model_dump_json())["streams"] == "toy"
+    assert set(json.loads(toy.model_dump_json())) == {"experiment", "root_seed", "settings"}  # the bytes of before
+    assert load(SMALL).root_seed == yaml.safe_load((ROOT / "config.yaml").read_text())["root_seed"]
+
+
+def test_streams_may_be_those_of_one_of_many_data_sets():
+    toy = SMALL["experiments"]["toy"] | {"axes": {"n_train": [10, 100]}}
+    tree = {"experiments": {"toy": toy, "few": toy | {"streams": "toy", "axes": {}, "data": {"n_train": 10}}}}
+    load(tree | {"figures": []})
+    tree["experiments"]["few"]["data"] = {"n_train": 11}
+    with pytest.raises(WinnowError, match=r"few\.streams: toy has other data"):
+        load(tree | {"figures": []})
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"streams": "fig2a"}, "fig2a is no other experiment with streams of its own; allowed: toy"),
+        ({"streams": "wide"}, "wide is no other experiment with streams of its own; allowed: toy"),
+        (
+            {"data": {"n_train": 99}},
+            "toy has other data; pairs need the same in all keys of data but sigma_n and signal_",
+        ),
+        ({"data": {"n_test": 99}}, "toy has other data"),
+        ({"axes": {"dimension": [400, 800]}}, "toy has other data"),
+        ({"kind": "images", "axes": {}}, "toy is of kind two_layer; pairs need the same kind, images"),
+    ],
+)
+def test_streams_that_make_no_pairs_are_refused(changes, says):
+    with pytest.raises(WinnowError, match=rf"^config: experiments\.wide\.streams: {says}"):
+        load(paired(**changes))
+
+
+def test_streams_are_those_of_an_experiment_with_its_own():
+    tree = paired()
+    tree["experiments"]["wider"] = tree["experiments"]["wide"] | {"streams": "wide"}
+    with pytest.raises(WinnowError, match=r"wider\.streams: wide is no other experiment .*; allowed: toy$"):
+        load(tree)
+
+
 def test_claims_are_judged_from_what_is_configured():
     assert load(SMALL).judged == []
     tree = changed("experiments.width_mild", {**SMALL["experiments"]["toy"], "axes": {"width": [10, 20]}})

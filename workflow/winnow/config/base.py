@@ -115,11 +115,18 @@ class RunSettings(Strict, Generic[Kind]):
     model_config = ConfigDict(use_attribute_docstrings=False)
 
     experiment: str
-    """Name of the experiment; part of the key of its random streams."""
+    """Name of the experiment; part of the key of its random streams, unless `streams` is."""
     root_seed: int
     """Root of all random streams."""
+    streams: Annotated[str | None, Field(exclude_if=lambda name: name is None)] = None
+    """The experiment whose random streams this one takes; written only where it is another one."""
     settings: Kind
     """The settings themselves."""
+
+    @property
+    def drawn_as(self) -> str:
+        """The name in the key of the random streams."""
+        return self.streams or self.experiment
 
 
 def read(path: str | Path, kind: type[Kind]) -> RunSettings[Kind]:

@@ -61,6 +61,8 @@ class Grid(Settings):
     """How many seeds (0, 1, …), or the list of them."""
     seeds_per_job: PositiveInt = 1
     """How many seeds one job runs; more than 1 pays where a run is shorter than the start of an interpreter."""
+    streams: str | None = None
+    """The experiment whose random streams this one takes, so that runs of equal seeds are pairs; null: its own."""
 
     @model_validator(mode="after")
     def _there_are_not_too_many_runs(self) -> Self:
@@ -129,6 +131,12 @@ class Grid(Settings):
     def data_axes(self) -> list[str]:
         """The swept keys that change the data."""
         return [key for key in self.axes if key in self.sections()["data"].model_fields and key not in self.SCALES]
+
+    @property
+    def drawn(self) -> set[str]:
+        """The data at every point of the grid, without what only scales them: equal ones are drawn alike."""
+        sections = (self.settings.at(point).data for point in self.points())
+        return {section.model_dump_json(exclude=set(self.SCALES)) for section in sections}
 
     @property
     def data_files(self) -> dict[str, str]:

@@ -75,8 +75,8 @@ Experiment = Annotated[TwoLayerExperiment | ImagesExperiment, Field(discriminato
 class Config(Strict):
     """A whole configuration file."""
 
-    root_seed: Annotated[int, Field(ge=0), NoSwitch] = 0
-    """Root of all random streams."""
+    root_seed: Annotated[int, Field(ge=0), NoSwitch] = 2025
+    """Root of all random streams; that of the project's own configurations unless it is said."""
     experiments: Annotated[dict[Name, Experiment], Field(min_length=1)]
     """The experiments by name."""
     figures: Annotated[list[str], Distinct]
@@ -152,6 +152,25 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
+    def _streams_make_pairs(self) -> Self:
+        """Data are drawn in one go, so those of other sizes have nothing in common."""
+        for name, one in self.experiments.items():
+            if one.streams is None:
+                continue
+            others = [other for other, that in self.experiments.items() if other != name and that.streams is None]
+            said = f"experiments.{name}.streams: {one.streams}"
+            if one.streams not in others:
+                allowed = ", ".join(others) or "none here"
+                raise ValueError(f"{said} is no other experiment with streams of its own; allowed: {allowed}")
+            that = self.experiments[one.streams]
+            if that.kind != one.kind:
+                raise ValueError(f"{said} is of kind {that.kind}; pairs need the same kind, {one.kind}")
+            if not one.drawn <= that.drawn:
+                scales = " and ".join(one.SCALES)
+                raise ValueError(f"{said} has other data; pairs need the same in all keys of data but {scales}")
+        return self
+
+    @model_validator(mode="after")
     def _commands_are_short(self) -> Self:
         """Linux takes 131,072 bytes as one argument, and 2 MB as all with their pointers and the environment."""
         for name, one in self.experiments.items():
@@ -186,8 +205,9 @@ class Config(Strict):
 
     def run_settings(self, experiment: str) -> RunSettings:
         """What `results/<experiment>/experiment.json` holds."""
-        settings = self.experiments[experiment].settings
-        return RunSettings[type(settings)](experiment=experiment, root_seed=self.root_seed, settings=settings)
+        one = self.experiments[experiment]
+        kind = RunSettings[type(one.settings)]
+        return kind(experiment=experiment, root_seed=self.root_seed, streams=one.streams, settings=one.settings)
 
 
 def load(tree: dict, files: Iterable[str | Path] = ()) -> Config:

@@ -95,4 +95,4 @@ def main(arguments: list[str]) -> None:
     run = read(options.settings, ImageSettings)
     data = run.settings.at(jobs.point(options)).data
     for seed, path in zip(options.seeds, options.out, strict=True):
-        write_arrays(path, **draw(data, generator(run.root_seed, run.experiment, seed, "data")))
+        write_arrays(path, **draw(data, generator(run.root_seed, run.drawn_as, seed, "data")))

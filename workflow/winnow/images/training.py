@@ -295,7 +295,7 @@ def _run_one(
     """Run one seed from its files, resuming it if it was interrupted, and write its own; return what the next level
     needs."""
     settings, name = run_settings.settings.at(point), run_settings.experiment
-    streams = {s: generator(run_settings.root_seed, name, seed, s) for s in STREAMS}
+    streams = {s: generator(run_settings.root_seed, run_settings.drawn_as, seed, s) for s in STREAMS}
     arrays, imp_mask = read_arrays(files["data"]), read_masks(files["mask"]) if "mask" in files else None
     known = identity([run_settings.model_dump(), point, fraction, seed], files, chosen_device(settings.training))
     steps = math.ceil(len(arrays["train_labels"]) / settings.training.batch_size)
