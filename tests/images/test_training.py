@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from winnow import randomness
 from winnow.config.base import RunSettings
 from winnow.errors import WinnowError
 from winnow.files import write_arrays
@@ -392,6 +393,22 @@ def test_levels_of_iterative_magnitude_pruning_hand_on_their_masks(experiment):
     mixed = step(experiment, "--fraction", 0.36, "--masks", *level_1, method="shuffled_imp")
     assert mixed[0]["density"] == runs[0]["density"]
     assert mixed[0]["train_loss"] != runs[0]["train_loss"]
+
+
+def test_a_run_takes_the_streams_that_its_settings_name(experiment, monkeypatch, capsys):
+    monkeypatch.setattr(randomness, "DRAWN", [])
+    (first,) = step(experiment, "--fraction", 0.5, method="bernoulli", **ONE)
+    settings = RunSettings[ImageSettings](
+        experiment="y", root_seed=1, streams="x", settings=image_settings(device="auto", augment=True)
+    )
+    (experiment / "experiment.json").write_text(settings.model_dump_json())
+    (second,) = step(experiment, "--fraction", 0.5, method="bernoulli", **ONE)
+    assert set(randomness.DRAWN) == {f"1/x/0/{stream}" for stream in training.STREAMS}
+    assert (first.pop("experiment")[0], second.pop("experiment")[0]) == ("x", "y")
+    assert [first[key][0] for key in ("train_loss", "density")] == [second[key][0] for key in ("train_loss", "density")]
+    said = capsys.readouterr().err
+    assert said.count("training.device = auto: training on the ") == 1
+    assert f"training on the {'cuda' if torch.cuda.is_available() else 'cpu'}\n" in said
 
 
 ONE = {"seeds": ("0",), "out": ("a",)}
