@@ -242,7 +242,7 @@ experiments:
     ("section", "lost"),
     [
         ("training: {max_steps: 20}", "loss, reduction, learning_rate"),
-        ("training: {loss: logistic, learning_rate: 0.1}", "reduction"),
+        ("training: {loss: logistic, learning_rate: 1e-1}", "reduction"),
         ("model: {init_std: 1}", "width"),
         ("model: {}", "width"),
     ],

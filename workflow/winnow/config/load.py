@@ -290,8 +290,8 @@ def _entries(mapping: yaml.MappingNode, own: bool = True) -> dict[str, yaml.Node
 
 
 def _word(node: yaml.Node) -> str | None:
-    """The text of a node, if it is one."""
-    return node.value if node.tag == TEXT else None
+    """The text of a node, if it is a word: 1e-3 is text to YAML, too."""
+    return node.value if node.tag == TEXT and re.search("[a-z]{2}", node.value) else None
 
 
 def schema() -> str:
