@@ -251,9 +251,10 @@ def test_the_split_is_that_of_the_streams_that_the_settings_name(tmp_path):
     for name, streams in (("a", None), ("b", "a"), ("b", None)):
         settings = ImageSettings(kind="images", data=ImageData(source="digits"))
         run = RunSettings[ImageSettings](experiment=name, root_seed=1, streams=streams, settings=settings)
-        (tmp_path / "experiment.json").write_text(run.model_dump_json())
+        settings_file = tmp_path / f"{len(files)}.json"
+        settings_file.write_text(run.model_dump_json())
         files.append(tmp_path / f"{len(files)}.npz")
-        data.main(["--settings", str(tmp_path / "experiment.json"), "--seeds", "0", "--out", str(files[-1])])
+        data.main(["--settings", str(settings_file), "--seeds", "0", "--out", str(files[-1])])
     first, same, own = (path.read_bytes() for path in files)
     assert first == same != own
 
