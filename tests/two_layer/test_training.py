@@ -103,11 +103,12 @@ def test_a_run_is_a_table_with_every_column(jobs):
 def test_a_run_takes_the_streams_that_its_settings_name(jobs, monkeypatch):
     """Data, test examples, masks, initial weights: all of them, or a pair would be none."""
     monkeypatch.setattr(randomness, "DRAWN", [])
-    first, second = (pq.read_table(jobs([3], **how)[0]) for how in ({}, {"experiment": "mine", "streams": "demo"}))
+    borrowed = {"name": "borrowed", "experiment": "mine", "streams": "demo"}
+    first, second = (pq.read_table(jobs([3], **how)[0]) for how in ({}, borrowed))
     assert set(randomness.DRAWN) == {f"7/demo/3/{stream}" for stream in ("data", "init", "mask")}
     assert set(second["experiment"].to_pylist()) == {"mine"}
     assert first.drop_columns("experiment").equals(second.drop_columns("experiment"))
-    assert not first.equals(pq.read_table(jobs([3], experiment="mine")[0]))
+    assert not first.equals(pq.read_table(jobs([3], name="own", experiment="mine")[0]))
 
 
 def test_seeds_per_job_never_changes_a_byte(jobs):
