@@ -106,6 +106,7 @@ def test_every_mean_has_its_interval_its_seeds_and_its_runs(drawn):
     known = {run for table in tables.values() for run in table.run}
     assert len(points)
     assert {"x", "y", "low", "high", "n", "runs", "series"} <= set(points.columns)
+    assert not {"sd_x", "sd_y"} & set(data.columns)  # two meanings of one name, met in a merge
     assert (points.low.isna() | (points.low <= points.y + 1e-12)).all()
     assert (points.high.isna() | (points.y <= points.high + 1e-12)).all()
     if "sd" in points:  # an interval of no width would be certainty
