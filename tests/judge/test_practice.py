@@ -16,7 +16,7 @@ def metrics(curves: dict, seeds=8, spread=0.1, **constants) -> pd.DataFrame:
     rows = []
     for method, (test, train) in curves.items():
         for seed in range(seeds):
-            base = rng.normal(0, 1)
+            base = np.random.default_rng(seed).normal()  # of all methods
             for fraction, a, b in zip(FRACTIONS, test, train, strict=True):
                 noise = rng.normal(0, spread, 2)
                 for step, drop in ((0, 50), (100, 0)):
@@ -133,7 +133,7 @@ LATE, EARLY = [95, 95, 95, 93, 85.0], [95, 94, 92, 88, 80.0]
 
 
 def test_the_knee_claim_follows_the_data_at_every_drop():
-    claim = judged({"fig3a": metrics({"bernoulli": (EARLY, LATE)})})["practice-knee"]
+    claim = judged({"fig3a": metrics({"bernoulli": (EARLY, LATE)}, spread=0.02)})["practice-knee"]
     assert (verdict(claim), claim.found.low > 0) == ("supported", True)
     assert verdict(judged({"fig3a": metrics({"bernoulli": (LATE, EARLY)})})["practice-knee"]) == "contradicted"
     # later at .1 to 1 points, earlier at 3: no single drop speaks for all of them
@@ -161,7 +161,7 @@ def test_equal_knees_are_told_apart_by_chance_no_more_often_than_said(seeds):
         )
         found = practice.knee_evidence(train, test)
         said.append((found.p_for < 0.025, found.p_against < 0.025))
-    assert np.mean(said, axis=0).max() <= 0.03
+    assert np.mean(np.any(said, axis=1)) <= 0.05
 
 
 def test_the_knee_claim_needs_a_fixed_number_of_epochs():
@@ -196,9 +196,8 @@ def test_pruning_after_training_is_no_pruning_at_initialization():
 
 def test_the_noise_claims_follow_the_data():
     rising = [95.0, 96.0, 96.0, 96.0, 96.0]
-    table = pd.concat(
-        [metrics({"bernoulli": (FLAT, FLAT)}, sigma=0.0), metrics({"bernoulli": (rising, FLAT)}, sigma=1.0)]
-    )
+    clean = metrics({"bernoulli": (FLAT, FLAT)}, sigma=0.0)
+    table = pd.concat([clean, metrics({"bernoulli": (rising, FLAT)}, sigma=1.0, spread=0.2)])
     found = judged({"noisy": table})
     assert set(found) == {"practice-boost-noisy", "practice-noise"}
     claim = found["practice-noise"]

@@ -34,6 +34,7 @@ KNEES = (
 )  # of them, those with fractions enough for a curve and a train accuracy that drops in the paper
 OPTIONAL = ("fig3b", "fig4")  # need data that are not here: without their experiment they are no lines of the table
 DROPS = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0)  # points below the dense network
+MEASURED = 3  # standard errors of a mean drop: smaller drops are not told from none
 SIMULATIONS = 400  # of curves with equal knees
 TOLD = 2  # standard errors of the difference of two curves
 
@@ -132,7 +133,8 @@ def knees(accuracy: pd.Series) -> np.ndarray:
 
 
 def knee_differences(train: pd.Series, test: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Training minus test knee at each of DROPS, and which of the two lie beyond the last fraction [train or test, drop].
+    """Training minus test knee at each of DROPS, and which of the two lie beyond the last fraction [train or test,
+    drop].
 
     Such a knee is taken for the last fraction: the difference then is a bound.
     """
@@ -162,9 +164,9 @@ def knee_evidence(train: pd.DataFrame, test: pd.DataFrame) -> Evidence:
     """Evidence that training accuracy drops later than test accuracy, at every one of DROPS; both are [seed, fraction].
 
     A knee beyond the last fraction is a bound: the difference is at least, or at most, what it would be there. A drop
-    that neither curve reaches says nothing and is left out. The difference at each drop is that of the means over
-    seeds, less its bias where knees are equal; its error is the jackknife's, its band simultaneous (Bonferroni). Shown is
-    the smallest difference.
+    that neither curve reaches says nothing and is left out; so is one of the size of the errors of a mean, whose knee
+    lies anywhere on a flat curve. The difference at each drop is that of the means over seeds, less its bias where
+    knees are equal; its error is the jackknife's, its band simultaneous (Bonferroni). Shown is the smallest difference.
     """
     n = len(train)
     if n < 2:
@@ -174,7 +176,8 @@ def knee_evidence(train: pd.DataFrame, test: pd.DataFrame) -> Evidence:
     values = n * difference - (n - 1) * np.array([one for one, _ in left_out])  # [seed, drop]
     values += difference - values.mean(axis=0) - knee_bias(train, test)
     train_ends, test_ends = np.any([beyond, *(one for _, one in left_out)], axis=0)
-    told = np.flatnonzero(~beyond.all(axis=0))
+    errors = [stats.standard_error(wide.sub(wide[0.0], axis=0).iloc[:, 1:].to_numpy()) for wide in (train, test)]
+    told = np.flatnonzero(~beyond.all(axis=0) & (np.array(DROPS) >= MEASURED * np.nanmax(np.append(errors, 0))))
     if not len(told):
         return Evidence(n=n)
     level, above, below, bands = stats.bonferroni(len(told)), [], [], []
