@@ -12,10 +12,10 @@ from .linear import LANES
 class Planes:
     """How a batch of images [batch, channels, height, width] lies in memory, float32.
 
-    [channel][chunk of 16 examples][row][column][16 lanes], with one chunk of zeros before every row, a row of them before
-    every image and one more chunk between channels: what a kernel reads to the right of a row is the left border of the
-    next one, and below an image the upper border of the next. So an image takes (height + 1) (width + 1) chunks, for even
-    sides an odd number: no power of two lies between lines that are read together.
+    [channel][chunk of 16 examples][row][column][16 lanes], with one chunk of zeros before every row, a row of them
+    before every image and one more chunk between channels: what a kernel reads to the right of a row is the left border
+    of the next one, and below an image the upper border of the next. So an image takes (height + 1) (width + 1) chunks,
+    for even sides an odd number: no power of two lies between lines that are read together.
 
     A tensor in this layout is a view [channels, chunks, height, width, 16] of its inner part. A convolution reads the
     borders of its input and of the slopes of its output, and needs none of what it writes. The lanes behind the last
