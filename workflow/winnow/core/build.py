@@ -51,7 +51,7 @@ def build(target: Path) -> None:
     scratch.mkdir(parents=True)
     try:
         here = ISAS if platform.machine() == "x86_64" else {isa: [] for isa in ISAS}
-        objects = {name: [f"{name}.cpp", *include] for name in ("op", "layers")} | units(here)
+        objects = {name: [f"{name}.cpp", *include] for name in ("op", "layers", "planes")} | units(here)
         made = {name: str(scratch / f"{name}.o") for name in objects}
         _run(*([*compiler, *FLAGS, "-c", *what, "-o", made[name]] for name, what in objects.items()))
         library = scratch / "library"

@@ -127,6 +127,23 @@ struct Kernels {
   void (*collect)(const Mask&, const float* dense, float* weights);
 };
 
+// Images as core/convolution.py lays them out (Planes): pointers are to the first position of the first one.
+struct Images {
+  int64_t channels, batch, chunks, height, width;  // chunks of 16 images
+  int64_t channel, image, row;                     // from one to the next, in floats
+
+  // Numbers of a channel, without borders and what is behind the last image
+  int64_t numbers() const { return batch * height * width; }
+};
+
+// A batch norm: y = (z - mean) scale gain + bias, by channels.
+struct Norm {
+  const float *gain, *bias;
+  float *mean, *scale;       // scale = 1 / sqrt(variance + epsilon)
+  double* variance;          // null: mean and scale are given
+  double epsilon;
+};
+
 // Dense products in the order of the sparse ones, and what a layer does around its product.
 struct LayerKernels {
   // z = A X, and to [rows, columns] = G X^T, which `add_to` adds to what is there.
@@ -137,6 +154,16 @@ struct LayerKernels {
   void (*unshift)(int64_t rows, int64_t columns, const float* active, int64_t active_chunks, float* g,
                   int64_t g_chunks, float* to_bias);
   void (*update)(const Update&, int64_t count, const float* gradient, float* velocity, float* weights);
+  // Of images (planes.inc): batch norm with what follows it, pooling and averages.
+  void (*normalize)(const Images&, const Norm&, const float* z, const float* other, bool rectify, float* y);
+  void (*unnormalize)(const Images&, const Norm&, const float* y, bool rectify, float* g, float* z, float* to_gain,
+                      float* to_bias);
+  void (*pool)(const Images& from, const Images& to, const float* x, float* y);
+  void (*unpool)(const Images& from, const Images& to, const float* x, const float* y, const float* g, float* to_x);
+  void (*average)(const Images&, const float* x, float* y, int64_t y_chunks);
+  void (*unaverage)(const Images&, const float* g, int64_t g_chunks, float* to_x);
+  void (*add)(const Images&, const float* more, float* to);
+  void (*close)(const Images&, float* x);  // makes the borders zeros
 };
 
 // What a dense product holds in registers: rows x chunks of a product, outer_rows x sums of an outer product.

@@ -62,6 +62,17 @@ inline Chunk relu(const Chunk& a) {
 inline Chunk keep_positive(const Chunk& a, const Chunk& where) {
   return each([&](int i) { return where.v[i] > 0.0f ? a.v[i] : 0.0f; });
 }
+// b where it is larger than a, else a.
+inline Chunk larger(const Chunk& a, const Chunk& b) {
+  return each([&](int i) { return b.v[i] > a.v[i] ? b.v[i] : a.v[i]; });
+}
+// a where low is below high, and a elsewhere.
+inline Chunk keep_below(const Chunk& a, const Chunk& low, const Chunk& high) {
+  return each([&](int i) { return low.v[i] < high.v[i] ? a.v[i] : 0.0f; });
+}
+inline Chunk keep_rest(const Chunk& a, const Chunk& low, const Chunk& high) {
+  return each([&](int i) { return low.v[i] < high.v[i] ? 0.0f : a.v[i]; });
+}
 inline float sum(Chunk a) {
   for (int half = kLanes / 2; half; half /= 2)
     for (int i = 0; i < half; ++i) a.v[i] += a.v[i + half];

@@ -35,6 +35,17 @@ inline Chunk keep_positive(Chunk a, Chunk where) {
   return {_mm256_and_ps(a.lo, _mm256_cmp_ps(where.lo, _mm256_setzero_ps(), _CMP_GT_OQ)),
           _mm256_and_ps(a.hi, _mm256_cmp_ps(where.hi, _mm256_setzero_ps(), _CMP_GT_OQ))};
 }
+// b where it is larger than a, else a.
+inline Chunk larger(Chunk a, Chunk b) { return {_mm256_max_ps(b.lo, a.lo), _mm256_max_ps(b.hi, a.hi)}; }
+// a where low is below high, and a elsewhere.
+inline Chunk keep_below(Chunk a, Chunk low, Chunk high) {
+  return {_mm256_and_ps(a.lo, _mm256_cmp_ps(low.lo, high.lo, _CMP_LT_OQ)),
+          _mm256_and_ps(a.hi, _mm256_cmp_ps(low.hi, high.hi, _CMP_LT_OQ))};
+}
+inline Chunk keep_rest(Chunk a, Chunk low, Chunk high) {
+  return {_mm256_and_ps(a.lo, _mm256_cmp_ps(low.lo, high.lo, _CMP_NLT_UQ)),
+          _mm256_and_ps(a.hi, _mm256_cmp_ps(low.hi, high.hi, _CMP_NLT_UQ))};
+}
 inline float sum(Chunk a) {
   __m256 b = _mm256_add_ps(a.lo, a.hi);
   __m128 c = _mm_add_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));

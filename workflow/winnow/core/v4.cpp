@@ -31,6 +31,15 @@ inline Chunk relu(Chunk a) { return {_mm512_max_ps(_mm512_setzero_ps(), a.v)}; }
 inline Chunk keep_positive(Chunk a, Chunk where) {
   return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(where.v, _mm512_setzero_ps(), _CMP_GT_OQ), a.v)};
 }
+// b where it is larger than a, else a.
+inline Chunk larger(Chunk a, Chunk b) { return {_mm512_max_ps(b.v, a.v)}; }
+// a where low is below high, and a elsewhere.
+inline Chunk keep_below(Chunk a, Chunk low, Chunk high) {
+  return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(low.v, high.v, _CMP_LT_OQ), a.v)};
+}
+inline Chunk keep_rest(Chunk a, Chunk low, Chunk high) {
+  return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(low.v, high.v, _CMP_NLT_UQ), a.v)};
+}
 inline float sum(Chunk a) {
   __m256 b = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
   __m128 c = _mm_add_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
