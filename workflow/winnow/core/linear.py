@@ -24,6 +24,7 @@ class Pattern:
     pointers: Tensor  # int64 [rows + 1]: row r keeps coordinates[pointers[r] : pointers[r + 1]]
     coordinates: Tensor  # int32 [kept], ascending within a row, each once
     _flat: dict = field(init=False, repr=False, default_factory=dict)
+    taps: dict = field(init=False, repr=False, default_factory=dict)  # core.convolution
 
     def __post_init__(self):
         """Check once what the operators then rely on."""

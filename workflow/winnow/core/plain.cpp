@@ -11,6 +11,7 @@ struct Chunk {
 
 constexpr int kResident = 1;
 constexpr Block kBlock = {4, 1, 1, 1};
+constexpr int kSums = 1;
 
 // a * b + c with a single rounding. Without the instruction: the product of two floats is exact in double, and
 // rounding its sum with c to odd before the final rounding to float makes the double rounding harmless.
@@ -85,8 +86,10 @@ struct Group {
   void add_sums(float*) const {}
 };
 
-#ifdef WINNOW_LAYERS
+#if defined(WINNOW_LAYERS)
 #include "layer.inc"
+#elif defined(WINNOW_CONVOLUTIONS)
+#include "conv.inc"
 #else
 #include "kernels.inc"
 #endif
@@ -94,8 +97,10 @@ struct Group {
 }  // namespace winnow::isa_plain
 
 namespace winnow {
-#ifdef WINNOW_LAYERS
+#if defined(WINNOW_LAYERS)
 extern const LayerKernels plain_layers = isa_plain::kernels();
+#elif defined(WINNOW_CONVOLUTIONS)
+extern const ConvolutionKernels plain_convolutions = isa_plain::kernels();
 #else
 extern const Kernels plain = isa_plain::kernels("plain");
 #endif

@@ -13,6 +13,7 @@ struct Chunk {
 // Sixteen registers hold three chunks of slopes and three of preactivations.
 constexpr int kResident = 3;
 constexpr Block kBlock = {6, 1, 1, 2};
+constexpr int kSums = 4;
 
 inline Chunk zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 inline Chunk fill(float a) { return {_mm256_set1_ps(a), _mm256_set1_ps(a)}; }
@@ -59,8 +60,10 @@ struct Group {
   void add_sums(float*) const {}
 };
 
-#ifdef WINNOW_LAYERS
+#if defined(WINNOW_LAYERS)
 #include "layer.inc"
+#elif defined(WINNOW_CONVOLUTIONS)
+#include "conv.inc"
 #else
 #include "kernels.inc"
 #endif
@@ -68,8 +71,10 @@ struct Group {
 }  // namespace winnow::isa_v3
 
 namespace winnow {
-#ifdef WINNOW_LAYERS
+#if defined(WINNOW_LAYERS)
 extern const LayerKernels v3_layers = isa_v3::kernels();
+#elif defined(WINNOW_CONVOLUTIONS)
+extern const ConvolutionKernels v3_convolutions = isa_v3::kernels();
 #else
 extern const Kernels v3 = isa_v3::kernels("v3");
 #endif

@@ -13,6 +13,7 @@ struct Chunk {
 // 14 chunks of slopes and 14 of preactivations leave four registers for the sums and the weight.
 constexpr int kResident = 14;
 constexpr Block kBlock = {6, 4, 3, 4};
+constexpr int kSums = 16;
 
 inline Chunk zero() { return {_mm512_setzero_ps()}; }
 inline Chunk fill(float a) { return {_mm512_set1_ps(a)}; }
@@ -89,8 +90,10 @@ struct Group {
   void add_sums(float* w) const { _mm_storeu_ps(w, _mm_add_ps(four_sums(a, b), _mm_loadu_ps(w))); }
 };
 
-#ifdef WINNOW_LAYERS
+#if defined(WINNOW_LAYERS)
 #include "layer.inc"
+#elif defined(WINNOW_CONVOLUTIONS)
+#include "conv.inc"
 #else
 #include "kernels.inc"
 #endif
@@ -98,8 +101,10 @@ struct Group {
 }  // namespace winnow::isa_v4
 
 namespace winnow {
-#ifdef WINNOW_LAYERS
+#if defined(WINNOW_LAYERS)
 extern const LayerKernels v4_layers = isa_v4::kernels();
+#elif defined(WINNOW_CONVOLUTIONS)
+extern const ConvolutionKernels v4_convolutions = isa_v4::kernels();
 #else
 extern const Kernels v4 = isa_v4::kernels("v4");
 #endif
