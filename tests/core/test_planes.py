@@ -187,11 +187,11 @@ def test_what_is_not_in_planes_is_refused():
     planes = Planes(2, 20, 4, 4)
     x = planes.of(draw(20, 2, 4, 4))
     for wrong, said in (
-        (planes.batch_major(x), "not float32 images in planes"),
-        (x.contiguous(), "not laid out in planes"),
-        (Planes(2, 40, 4, 4).empty(), "have no place for 20 images"),
+        (planes.batch_major(x), "x is not a float32 CPU tensor"),
+        (x.contiguous(), "x does not lie in memory as Planes do"),
+        (Planes(2, 40, 4, 4).empty(), "x has 3 chunks of images, which are not 20"),
     ):
         with pytest.raises(RuntimeError, match=said):
             torch.ops.winnow.pool(wrong, 20, Planes(2, 20, 2, 2).empty())
-    with pytest.raises(RuntimeError, match="y are not half as wide and high"):
+    with pytest.raises(RuntimeError, match="y has 2 chunks of 4 x 4 places, not 2 of 2 x 2"):
         torch.ops.winnow.pool(x, 20, planes.empty())

@@ -1,7 +1,5 @@
 // The torch operators of convolutions on their kept weights. Batches of images lie as convolution.py's Planes tell;
 // `to_planes` and `from_planes` lead there and back.
-#include <torch/csrc/inductor/aoti_torch/c/shim.h>
-
 #include <numeric>
 #include <vector>
 
@@ -10,27 +8,6 @@
 namespace {
 
 const ConvolutionKernels& convolution_kernels() { return isa_in_use().convolutions; }
-
-// A tensor [channels, chunks, height, width, 16] in the layout of Planes, with the memory that its borders take.
-Planes planes(const Tensor& t, const char* name) {
-  STD_TORCH_CHECK(t.is_cpu() && t.scalar_type() == ScalarType::Float && t.dim() == 5 && t.size(4) == kLanes,
-                  "winnow: ", name, " is not a float32 CPU tensor [channels, chunks, height, width, 16]");
-  const Planes p{pointer<float>(t), t.size(0), t.size(1), t.size(2), t.size(3)};
-  int64_t before = 0, bytes = 0;
-  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_storage_offset(t.get(), &before));
-  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_storage_size(t.get(), &bytes));
-  const bool steps = t.stride(0) == p.channel() && t.stride(1) == p.image() && t.stride(2) == p.row() &&
-                     t.stride(3) == kLanes && t.stride(4) == 1 && reinterpret_cast<uintptr_t>(p.values) % 64 == 0;
-  const bool inside = before >= p.row() + kLanes &&
-                      (before + p.channels * p.channel()) * int64_t(sizeof(float)) <= bytes;
-  STD_TORCH_CHECK(steps && inside, "winnow: ", name, " does not lie in memory as Planes do (core.convolution)");
-  return p;
-}
-
-void same_images(const Planes& p, const char* name, int64_t chunks, int64_t height, int64_t width) {
-  STD_TORCH_CHECK(p.chunks == chunks && p.height == height && p.width == width, "winnow: ", name, " has ", p.chunks,
-                  " chunks of ", p.height, " x ", p.width, " places, not ", chunks, " of ", height, " x ", width);
-}
 
 // z is, or g has the shape of, what a convolution with this stride makes of x.
 void fits(const Planes& z, const char* name, const Planes& x, int64_t stride) {

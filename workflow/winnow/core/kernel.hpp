@@ -127,10 +127,19 @@ struct Kernels {
   void (*collect)(const Mask&, const float* dense, float* weights);
 };
 
-// Images as core/convolution.py lays them out (Planes): pointers are to the first position of the first one.
-struct Images {
-  int64_t channels, batch, chunks, height, width;  // chunks of 16 images
-  int64_t channel, image, row;                     // from one to the next, in floats
+// A batch of images: convolution.py tells how it lies in memory. Zeros surround the inner part of what is read.
+struct Planes {
+  float* values;  // the first inner chunk
+  int64_t channels, chunks, height, width;
+
+  int64_t row() const { return (width + 1) * kLanes; }
+  int64_t image() const { return (height + 1) * row(); }
+  int64_t channel() const { return chunks * image() + kLanes; }
+};
+
+// And how many images there are, in chunks of 16.
+struct Images : Planes {
+  int64_t batch;
 
   // Numbers of a channel, without borders and what is behind the last image
   int64_t numbers() const { return batch * height * width; }
@@ -164,16 +173,6 @@ struct LayerKernels {
   void (*unaverage)(const Images&, const float* g, int64_t g_chunks, float* to_x);
   void (*add)(const Images&, const float* more, float* to);
   void (*close)(const Images&, float* x);  // makes the borders zeros
-};
-
-// A batch of images: convolution.py tells how it lies in memory. Zeros surround the inner part of what is read.
-struct Planes {
-  float* values;  // the first inner chunk
-  int64_t channels, chunks, height, width;
-
-  int64_t row() const { return (width + 1) * kLanes; }
-  int64_t image() const { return (height + 1) * row(); }
-  int64_t channel() const { return chunks * image() + kLanes; }
 };
 
 // Kept weights that sum for one channel and follow each other in the list, by ascending place in the matrix.

@@ -6,31 +6,27 @@
 
 namespace {
 
-// Images as `t` says them; `batch` of them in the chunks.
+// A tensor in the layout of Planes, with room for `batch` images
 Images images(const Tensor& t, const char* name, int64_t batch) {
-  STD_TORCH_CHECK(t.is_cpu() && t.scalar_type() == ScalarType::Float && t.dim() == 5, "winnow: ", name,
-                  " are not float32 images in planes");
-  const Images s{t.size(0), batch, t.size(1), t.size(2), t.size(3), t.stride(0), t.stride(1), t.stride(2)};
-  STD_TORCH_CHECK(s.row == (s.width + 1) * kLanes && s.image == (s.height + 1) * s.row && t.stride(3) == kLanes &&
-                      s.channel == s.chunks * s.image + kLanes && t.stride(4) == 1 && t.size(4) == kLanes &&
-                      t.storage_offset() >= s.row + kLanes && reinterpret_cast<uintptr_t>(t.data_ptr()) % 64 == 0,
-                  "winnow: ", name, " are not laid out in planes (core.convolution.Planes)");
-  STD_TORCH_CHECK(batch > 0 && chunks_of(batch) == s.chunks && s.channels > 0 && s.height > 0 && s.width > 0,
-                  "winnow: ", name, " have no place for ", batch, " images");
+  const Images s{planes(t, name), batch};
+  STD_TORCH_CHECK(batch > 0 && chunks_of(batch) == s.chunks, "winnow: ", name, " has ", s.chunks,
+                  " chunks of images, which are not ", batch);
   return s;
 }
 
 void same(const Tensor& t, const char* name, const Images& s) {
   const Images other = images(t, name, s.batch);
-  STD_TORCH_CHECK(other.channels == s.channels && other.height == s.height && other.width == s.width, "winnow: ", name,
-                  " have another shape");
+  same_images(other, name, s.chunks, s.height, s.width);
+  STD_TORCH_CHECK(other.channels == s.channels, "winnow: ", name, " has ", other.channels, " channels, not ",
+                  s.channels);
 }
 
 // The images that 2 x 2 pooling makes of `from`
 Images pooled(const Images& from, const Tensor& t, const char* name) {
   const Images to = images(t, name, from.batch);
-  STD_TORCH_CHECK(to.channels == from.channels && to.height == from.height / 2 && to.width == from.width / 2,
-                  "winnow: ", name, " are not half as wide and high");
+  same_images(to, name, from.chunks, from.height / 2, from.width / 2);
+  STD_TORCH_CHECK(to.channels == from.channels, "winnow: ", name, " has ", to.channels, " channels, not ",
+                  from.channels);
   return to;
 }
 

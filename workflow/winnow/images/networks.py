@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..core import Pattern, convolution, feedforward, masked_linear
+from .. import core
+from ..core import Pattern, feedforward, masked_linear
 from ..errors import WinnowError
 from .settings import VGG_CONVOLUTIONS, ImageNetwork
 
@@ -149,7 +150,7 @@ class MaskedConv2d(Masked):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map [n, inputs, height, width] to [n, outputs, height / stride, width / stride]."""
-        return convolution.masked_conv2d(x, self.kept, self.pattern, self.stride[0], self.bias)
+        return core.masked_conv2d(x, self.kept, self.pattern, self.stride[0], self.bias)
 
 
 def on_core(network: nn.Module) -> feedforward.Feedforward | None:
