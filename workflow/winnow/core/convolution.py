@@ -50,7 +50,7 @@ class Planes:
     @property
     def size(self) -> int:
         """Floats that it takes, borders included."""
-        return self.channels * self.strides[0] + self.strides[2] + LANES
+        return self.channels * self.strides[0] + self.strides[2]
 
     def view(self, memory: Tensor) -> Tensor:
         """The tensor in `memory`, flat, at least `size` long and aligned to 64 bytes."""

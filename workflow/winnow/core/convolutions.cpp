@@ -22,7 +22,7 @@ Planes planes(const Tensor& t, const char* name) {
   const bool steps = t.stride(0) == p.channel() && t.stride(1) == p.image() && t.stride(2) == p.row() &&
                      t.stride(3) == kLanes && t.stride(4) == 1 && reinterpret_cast<uintptr_t>(p.values) % 64 == 0;
   const bool inside = before >= p.row() + kLanes &&
-                      (before + p.channels * p.channel()) * int64_t(sizeof(float)) <= bytes;
+                      (before + p.channels * p.channel() - kLanes) * int64_t(sizeof(float)) <= bytes;
   STD_TORCH_CHECK(steps && inside, "winnow: ", name, " does not lie in memory as Planes do (core.convolution)");
   return p;
 }
