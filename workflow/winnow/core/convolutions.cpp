@@ -15,6 +15,7 @@ const ConvolutionKernels& convolution_kernels() { return isa_in_use().convolutio
 Planes planes(const Tensor& t, const char* name) {
   STD_TORCH_CHECK(t.is_cpu() && t.scalar_type() == ScalarType::Float && t.dim() == 5 && t.size(4) == kLanes,
                   "winnow: ", name, " is not a float32 CPU tensor [channels, chunks, height, width, 16]");
+  STD_TORCH_CHECK(t.numel() > 0, "winnow: ", name, " holds no images");
   const Planes p{pointer<float>(t), t.size(0), t.size(1), t.size(2), t.size(3)};
   int64_t before = 0, bytes = 0;
   STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_storage_offset(t.get(), &before));

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..core import Pattern, masked_linear
+from ..core import Pattern
+from ..core.modules import MaskedLinear
 from ..core.perceptron import Layer, Perceptron
 from ..errors import WinnowError
 from .settings import VGG_CONVOLUTIONS, ImageNetwork
@@ -116,27 +117,6 @@ def _head(channels: int, classes: int) -> tuple[nn.Module, ...]:
 
 
 ARCHITECTURES = {"mlp": mlp, "vgg": vgg, "resnet": resnet}
-
-
-class MaskedLinear(nn.Module):
-    """A linear layer that stores and trains its kept weights only, on the compiled core."""
-
-    def __init__(self, layer: nn.Linear, mask: torch.Tensor):
-        super().__init__()
-        self.pattern = Pattern.of(mask)
-        self.kept = nn.Parameter(layer.weight.detach()[mask])
-        self.bias = nn.Parameter(layer.bias.detach().clone())
-
-    @property
-    def weight(self) -> torch.Tensor:
-        """The whole matrix, 0 where it is pruned; a copy."""
-        flat = torch.zeros(self.pattern.shape[0] * self.pattern.shape[1])
-        flat[self.pattern.flat(flat.device)] = self.kept.detach()
-        return flat.view(self.pattern.shape)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map [n, inputs] to [n, outputs]."""
-        return masked_linear(x, self.kept, self.pattern, self.bias)
 
 
 def perceptron(network: nn.Module) -> Perceptron | None:
