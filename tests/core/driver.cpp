@@ -111,6 +111,67 @@ void layers(const Kernels& k, const LayerKernels& l, int64_t rows, int64_t d, in
   report("update", weights, rows * d);
 }
 
+// Kept weights that read the channels of one batch of images and sum for those of another; a row has two segments.
+struct Kept {
+  std::vector<Segment> segments;
+  std::vector<int32_t> offsets;
+  std::vector<float> values, gradient;
+
+  Kept(const Planes& read, const Planes& sums, int64_t kernel, int percent) {
+    for (int32_t row = 0; row < sums.channels; ++row)
+      for (const bool first : {true, false}) {
+        const size_t before = values.size(), half = size_t(read.channels) / 2;
+        for (int64_t c = first ? 0 : half; c < (first ? int64_t(half) : read.channels); ++c)
+          for (int64_t y = 0; y < kernel; ++y)
+            for (int64_t x = 0; x < kernel; ++x) {
+              if (int(draw() % 100) >= percent) continue;
+              const int64_t up = y - kernel / 2, left = x - kernel / 2;
+              offsets.push_back(int32_t(c * read.channel() + up * read.row() + left * kLanes));
+              values.push_back(number());
+            }
+        segments.push_back({row, int32_t(values.size() - before), first});
+      }
+    gradient.resize(values.size());
+  }
+
+  Taps taps() { return {int64_t(segments.size()), segments.data(), offsets.data(), values.data(), gradient.data()}; }
+};
+
+// A batch of images, random or zero.
+Planes images(int64_t channels, int64_t chunks, int64_t height, int64_t width, bool filled) {
+  Planes p{nullptr, channels, chunks, height, width};
+  p.values = aligned<float>(channels * p.channel() + p.row()) + p.row() + kLanes;
+  if (filled)
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t i = 0; i < chunks; ++i)
+        for (int64_t y = 0; y < height; ++y)
+          for (int64_t x = 0; x < width * kLanes; ++x)
+            p.values[c * p.channel() + i * p.image() + y * p.row() + x] = number();
+  return p;
+}
+
+void convolutions(const ConvolutionKernels& k, int64_t chunks, int64_t side, int64_t kernel, int64_t stride,
+                  int percent) {
+  const int64_t smaller = (side + stride - 1) / stride;
+  const Planes x = images(5, chunks, side, side, true), g = images(7, chunks, smaller, smaller, true);
+  const Planes z = images(7, chunks, smaller, smaller, false), to_x = images(5, chunks, side, side, false);
+  Kept ahead(x, z, kernel, percent);
+  k.forward(ahead.taps(), x, z, stride);
+  report("convolution", z.values, 7 * z.channel() - z.row());
+  std::vector<Kept> back;
+  for (int64_t parity = 0; parity < stride * stride; ++parity) back.emplace_back(g, x, kernel, percent);
+  std::vector<Taps> taps, alone;
+  for (Kept& kept : back) taps.push_back(kept.taps());
+  for (Kept& kept : back) alone.push_back(kept.taps());
+  k.backward(taps.data(), g, x, to_x.values, stride);
+  report("to x", to_x.values, 5 * x.channel() - x.row());
+  for (Taps& list : alone) list.gradient = nullptr;
+  k.backward(alone.data(), g, x, to_x.values, stride);
+  report("to x alone", to_x.values, 5 * x.channel() - x.row());
+  k.backward(taps.data(), g, x, nullptr, stride);
+  for (Kept& kept : back) report("gradient twice", kept.gradient.data(), int64_t(kept.gradient.size()));
+}
+
 void descent(const Kernels& k, int64_t neurons, int64_t d, int64_t n, int64_t classes, int64_t power) {
   const int64_t columns = n + classes, chunks = (columns + kLanes - 1) / kLanes, length = chunks * kLanes;
   const bool logistic = classes == 1;
@@ -166,9 +227,10 @@ int main(int, char** arguments) {
   const std::string wish = arguments[1];
   const Kernels* k = wish == "plain" ? &plain : nullptr;
   const LayerKernels* l = &plain_layers;
+  const ConvolutionKernels* c = &plain_convolutions;
 #ifdef __x86_64__
-  if (wish == "v3") k = &v3, l = &v3_layers;
-  if (wish == "v4") k = &v4, l = &v4_layers;
+  if (wish == "v3") k = &v3, l = &v3_layers, c = &v3_convolutions;
+  if (wish == "v4") k = &v4, l = &v4_layers, c = &v4_convolutions;
 #endif
   if (!k) return 2;
   for (const auto& [rows, d] : {std::pair<int64_t, int64_t>{1, 1}, {3, 5}, {70, 90}, {203, 130}})
@@ -179,6 +241,15 @@ int main(int, char** arguments) {
                   std::to_string(percent) + "%";
         layers(*k, *l, rows, d, batch, percent);
       }
+  for (const int64_t side : {1, 2, 3, 5, 9, 19})
+    for (const int64_t kernel : {1, 3})
+      for (const int64_t stride : {1, 2})
+        for (const int percent : {0, 30, 100}) {
+          state = uint64_t(side * 1000 + kernel * 100 + stride * 10 + percent);
+          name_of = std::to_string(side) + "/" + std::to_string(stride) + " " + std::to_string(kernel) + " " +
+                    std::to_string(percent) + "%";
+          convolutions(*c, side < 5 ? 7 : 2, side, kernel, stride, percent);
+        }
   for (const auto& [classes, power] : {std::pair<int64_t, int64_t>{3, 2}, {1, 1}, {2, 3}, {4, 4}})
     for (const int64_t n : {20, 100, 333}) {
       state = uint64_t(classes * 1000 + n);

@@ -24,10 +24,11 @@ from torch import Tensor
 
 from ..errors import WinnowError
 from ..files import used
+from .convolution import masked_conv2d
 from .linear import LANES, Pattern, masked_linear
 
 __all__ = ["Examples", "Network", "Pattern", "Trace", "descend", "evaluate", "isa", "load"]
-__all__ += ["masked_linear", "padded", "preactivations"]
+__all__ += ["masked_conv2d", "masked_linear", "padded", "preactivations"]
 
 OPERATORS = ("descend", "evaluate", "forward", "isa", "coordinate_major", "batch_major", "multiply", "backward")
 OPERATORS += ("dense_multiply", "dense_backward", "expand", "collect", "shift", "unshift", "cross_entropy", "update")

@@ -1,14 +1,69 @@
 """Pruned convolutions for minibatches of images: they store, multiply and train the kept weights only."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from .linear import LANES, Pattern
+from .linear import LANES, Pattern, float32, scattered
 
 KEPT_LISTS = 8  # of a pattern, for batches and images of different sizes
+
+
+def masked_conv2d(x: Tensor, weights: Tensor, pattern: Pattern, stride: int = 1, bias: Tensor | None = None) -> Tensor:
+    """A convolution of x [batch, channels, height, width] with kept weights [kept], padded by half its kernel; float32.
+
+    The pattern is [outputs, channels * kernel^2] with kernels of 1 x 1 or 3 x 3, the stride 1 or 2, the bias [outputs].
+    Differentiable in x, weights and bias. On a CPU the cost follows the kept weights and the bits are those of every
+    CPU; on a GPU it is the compiled dense convolution. Raises TypeError for other types on a CPU (but for x under
+    torch.autocast), ValueError for other shapes.
+    """
+    if x.dim() != 4 or pattern.shape[1] not in (x.shape[1], 9 * x.shape[1]):
+        raise ValueError(
+            f"masked_conv2d: x is {list(x.shape)}; it must be [batch, channels, height, width] with channels that have "
+            f"kernels of 1 x 1 or 3 x 3 among the {pattern.shape[1]} inputs of the mask"
+        )
+    if x.device.type != "cpu":
+        return _compiled_dense()(x, weights, pattern.flat(weights.device), pattern.shape, stride, bias)
+    return _Convolution.apply(float32("masked_conv2d", x, weights, bias), weights, bias, pattern, stride)
+
+
+class _Convolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, weights, bias, pattern, stride):
+        ctx.taps = taps = Taps.of(pattern, Planes(x.shape[1], x.shape[0], *x.shape[2:]), stride)
+        inputs, z = taps.planes.of(x), taps.output.empty()
+        ctx.save_for_backward(inputs, weights)
+        forward(taps, weights, inputs, z)
+        return taps.output.batch_major(z, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, g):
+        (inputs, weights), taps = ctx.saved_tensors, ctx.taps
+        needs_x, needs_weights, needs_bias = ctx.needs_input_grad[:3]
+        to_bias = torch.empty(taps.output.channels) if needs_bias else None
+        to_weights = torch.empty_like(weights) if needs_weights else None
+        to_x = taps.planes.empty() if needs_x else None
+        backward(taps, weights, inputs, taps.output.of(g, to_bias), to_weights, to_x)
+        return taps.planes.batch_major(to_x) if needs_x else None, to_weights, to_bias, None, None
+
+
+def _dense(x, weights, flat, shape, stride, bias):
+    kernel = 1 if shape[1] == x.shape[1] else 3
+    dense = scattered(weights, flat, (shape[0], x.shape[1], kernel, kernel))
+    return torch.nn.functional.conv2d(x, dense, bias, stride, kernel // 2)
+
+
+@cache
+def _compiled_dense():
+    return torch.compile(_dense)
+
+
+# ---- In the layout of the kernels ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -50,7 +105,7 @@ class Planes:
     @property
     def size(self) -> int:
         """Floats that it takes, borders included."""
-        return self.channels * self.strides[0] + self.strides[2] + LANES
+        return self.channels * self.strides[0] + self.strides[2]
 
     def view(self, memory: Tensor) -> Tensor:
         """The tensor in `memory`, flat, at least `size` long and aligned to 64 bytes."""

@@ -1,5 +1,6 @@
 """A pruned linear layer for minibatches: it stores, multiplies and trains the kept weights only."""
 
+import math
 import time
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -35,6 +36,10 @@ class Pattern:
             raise ValueError(f"the pointers are not {rows + 1} ascending numbers from 0 to {kept}")
         if kept and (int(self.coordinates.min()) < 0 or int(self.coordinates.max()) >= columns):
             raise ValueError(f"a coordinate is outside [0, {columns})")
+
+    def __deepcopy__(self, memo: dict) -> "Pattern":
+        """Itself: a pattern does not change, and copies of a network need its lists only once."""
+        return self
 
     @cached_property
     def by_column(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -79,12 +84,29 @@ def masked_linear(x: Tensor, weights: Tensor, pattern: Pattern, bias: Tensor | N
 
     Differentiable in x, weights and bias. On a CPU the cost follows the kept weights until `dense_pays`, and is that
     of a dense layer then; the bits are the same on both sides and on every CPU. On a GPU it is the compiled
-    dense layer.
+    dense layer. Raises TypeError for other types on a CPU (but for x under torch.autocast), ValueError for another
+    width of x.
     """
+    if x.shape[-1:] != pattern.shape[1:]:
+        raise ValueError(f"masked_linear: x is {list(x.shape)}; its last axis must be the {pattern.shape[1]} inputs")
     if x.device.type != "cpu":
         return _compiled_dense()(x, weights, pattern.flat(weights.device), pattern.shape, bias)
+    x = float32("masked_linear", x, weights, bias)
     y = _Masked.apply(x.reshape(-1, pattern.shape[1]).contiguous(), weights, bias, pattern)
     return y.reshape(*x.shape[:-1], pattern.shape[0])
+
+
+def float32(name: str, x: Tensor, *parameters: Tensor | None) -> Tensor:
+    """x as a masked layer of this name takes it on a CPU: like torch's float32 operators, autocast gives it float32.
+
+    Raises TypeError for any other type, of x or of the parameters.
+    """
+    if torch.is_autocast_enabled("cpu") and x.dtype in (torch.bfloat16, torch.float16):
+        x = x.float()
+    if others := {t.dtype for t in (x, *parameters) if t is not None and t.dtype != torch.float32}:
+        given = ", ".join(sorted(map(str, others)))
+        raise TypeError(f"{name}: input or weights are {given}; on a CPU both must be torch.float32 (call .float())")
+    return x
 
 
 class _Masked(torch.autograd.Function):
@@ -198,9 +220,13 @@ def crossover() -> float:
     return pattern.density * min(times[False]) / min(times[True])
 
 
+def scattered(weights: Tensor, flat: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The dense weights of a shape, differentiable, given where in them the kept ones lie (`Pattern.flat`)."""
+    return weights.new_zeros(math.prod(shape)).scatter(0, flat, weights).view(shape)
+
+
 def _dense(x, weights, flat, shape, bias):
-    matrix = weights.new_zeros(shape[0] * shape[1]).scatter(0, flat, weights).view(shape)
-    return torch.nn.functional.linear(x, matrix, bias)
+    return torch.nn.functional.linear(x, scattered(weights, flat, shape), bias)
 
 
 @cache

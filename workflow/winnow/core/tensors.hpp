@@ -183,6 +183,7 @@ Columns padded(const Tensor& t, const char* name, int64_t columns) {
 Planes planes(const Tensor& t, const char* name) {
   STD_TORCH_CHECK(t.is_cpu() && t.scalar_type() == ScalarType::Float && t.dim() == 5 && t.size(4) == kLanes,
                   "winnow: ", name, " is not a float32 CPU tensor [channels, chunks, height, width, 16]");
+  STD_TORCH_CHECK(t.numel() > 0, "winnow: ", name, " holds no images");
   const Planes p{pointer<float>(t), t.size(0), t.size(1), t.size(2), t.size(3)};
   int64_t before = 0, bytes = 0;
   STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_storage_offset(t.get(), &before));
@@ -190,7 +191,7 @@ Planes planes(const Tensor& t, const char* name) {
   const bool steps = t.stride(0) == p.channel() && t.stride(1) == p.image() && t.stride(2) == p.row() &&
                      t.stride(3) == kLanes && t.stride(4) == 1 && reinterpret_cast<uintptr_t>(p.values) % 64 == 0;
   const bool inside = before >= p.row() + kLanes &&
-                      (before + p.channels * p.channel()) * int64_t(sizeof(float)) <= bytes;
+                      (before + p.channels * p.channel() - kLanes) * int64_t(sizeof(float)) <= bytes;
   STD_TORCH_CHECK(steps && inside, "winnow: ", name, " does not lie in memory as Planes do (core.convolution)");
   return p;
 }

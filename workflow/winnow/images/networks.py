@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from .. import core
-from ..core import Pattern, feedforward, masked_linear
+from ..core import Pattern, feedforward
+from ..core.modules import Masked, MaskedConv2d, MaskedLinear
 from ..errors import WinnowError
 from .settings import VGG_CONVOLUTIONS, ImageNetwork
 
@@ -115,44 +115,6 @@ def _head(channels: int, classes: int) -> tuple[nn.Module, ...]:
 ARCHITECTURES = {"mlp": mlp, "vgg": vgg, "resnet": resnet}
 
 
-class Masked(nn.Module):
-    """A layer that stores and trains its kept weights only, on the compiled core."""
-
-    def __init__(self, layer: nn.Linear | nn.Conv2d, mask: torch.Tensor):
-        super().__init__()
-        self.shape = mask.shape
-        self.pattern = Pattern.of(mask.flatten(1))
-        self.kept = nn.Parameter(layer.weight.detach()[mask])
-        self.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach().clone())
-
-    @property
-    def weight(self) -> torch.Tensor:
-        """All weights, 0 where they are pruned; a copy."""
-        flat = torch.zeros(self.shape.numel())
-        flat[self.pattern.flat(flat.device)] = self.kept.detach()
-        return flat.view(self.shape)
-
-
-class MaskedLinear(Masked):
-    """A linear layer of kept weights."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map [n, inputs] to [n, outputs]."""
-        return masked_linear(x, self.kept, self.pattern, self.bias)
-
-
-class MaskedConv2d(Masked):
-    """A convolution of kept weights, padded by half its kernel."""
-
-    def __init__(self, layer: nn.Conv2d, mask: torch.Tensor):
-        super().__init__(layer, mask)
-        self.stride = layer.stride
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map [n, inputs, height, width] to [n, outputs, height / stride, width / stride]."""
-        return core.masked_conv2d(x, self.kept, self.pattern, self.stride[0], self.bias)
-
-
 def on_core(network: nn.Module) -> feedforward.Feedforward | None:
     """A float32 network on a CPU as the core trains it, with the same tensors; None for others."""
     ours = all(p.device.type == "cpu" and p.dtype == torch.float32 for p in network.parameters())
@@ -177,7 +139,8 @@ def _layers(module: nn.Module) -> list[feedforward.Layer]:
         case nn.Flatten():
             return [feedforward.Flatten()]
         case MaskedLinear() | nn.Linear():
-            return [feedforward.Linear(*_kept(module)[:1], module.bias.detach(), _kept(module)[1])]
+            weights, pattern = _kept(module)
+            return [feedforward.Linear(weights, module.bias.detach(), pattern)]
         case MaskedConv2d() | nn.Conv2d():
             return [feedforward.Convolution(*_kept(module), module.stride[0])]
         case nn.BatchNorm2d():
@@ -198,7 +161,7 @@ def _kept(layer: nn.Module) -> tuple[torch.Tensor, Pattern]:
     if isinstance(layer, Masked):
         return layer.kept.detach(), layer.pattern
     weight = layer.weight.detach()
-    return weight.flatten(), _whole(tuple(weight.flatten(1).shape))
+    return weight.view(-1), _whole(tuple(weight.flatten(1).shape))
 
 
 @cache
