@@ -24,21 +24,21 @@ ALONE = (
 )
 
 
-@dataclass
 class Memory:
     """Memory that is used again once its tensor is forgotten: fresh pages take as long to get as a pass over them."""
 
-    free: list[Tensor] = field(default_factory=list)
+    def __init__(self):
+        """Without any yet."""
+        self.free: dict[int, list[Tensor]] = {}  # by their size
 
     def planes(self, planes: Planes) -> Tensor:
-        """A tensor in this layout, not filled."""
-        fitting = [i for i, block in enumerate(self.free) if len(block) >= planes.size]
-        if fitting:
-            block = self.free.pop(min(fitting, key=lambda i: len(self.free[i])))
-        else:
-            block = padded(1, planes.size)[0]
+        """A tensor in this layout, not filled; in the smallest memory that is free and has room for it, else in new."""
+        wanted = planes.size
+        size = min((size for size, blocks in self.free.items() if size >= wanted and blocks), default=wanted)
+        blocks = self.free.setdefault(size, [])
+        block = blocks.pop() if blocks else padded(1, size)[0]
         view = planes.view(block)
-        weakref.finalize(view, self.free.append, block).atexit = False
+        weakref.finalize(view, blocks.append, block).atexit = False
         return view
 
 
