@@ -172,6 +172,53 @@ void convolutions(const ConvolutionKernels& k, int64_t chunks, int64_t side, int
   for (Kept& kept : back) report("gradient twice", kept.gradient.data(), int64_t(kept.gradient.size()));
 }
 
+// Batch norm with all that may follow it, and averages, of random images; lanes behind the last one are zeros.
+void around(const LayerKernels& l, int64_t batch, int64_t height, int64_t width) {
+  constexpr int64_t channels = 3;
+  const int64_t chunks = (batch + kLanes - 1) / kLanes;
+  const auto draw_images = [&](int64_t rows, int64_t columns) {
+    const Images s{images(channels, chunks, rows, columns, true), batch};
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t y = 0; y < rows; ++y)
+        for (int64_t x = 0; x < columns; ++x)
+          for (int64_t lane = batch - (chunks - 1) * kLanes; lane < kLanes; ++lane)
+            s.values[c * s.channel() + (chunks - 1) * s.image() + y * s.row() + x * kLanes + lane] = 0.0f;
+    return s;
+  };
+  const auto whole = [](const char* what, const Images& s) {
+    report(what, s.values - s.row() - kLanes, channels * s.channel() + s.row());
+  };
+  float *numbers = aligned<float>(6 * 16), *gain = numbers, *bias = numbers + 16, *mean = numbers + 32;
+  double* variance = aligned<double>(channels);
+  for (int64_t c = 0; c < channels; ++c) gain[c] = 1.0f + number(), bias[c] = number();
+  const Norm norm{gain, bias, mean, numbers + 48, variance, 1e-5}, given{gain, bias, mean, numbers + 48, nullptr, 0.0};
+  for (const bool rectify : {false, true})
+    for (const bool more : {false, true}) {
+      const Images z = draw_images(height, width), y = draw_images(height, width), other = draw_images(height, width),
+                   g = draw_images(height, width);
+      l.normalize(z, norm, z.values, more ? other.values : nullptr, rectify, y.values);
+      report("variance", variance, channels);
+      whole("normalized", y);
+      l.unnormalize(z, given, more ? y.values : nullptr, rectify, g.values, z.values, numbers + 64, numbers + 80);
+      whole("to z", z);
+      whole("to what was added", g);
+      report("to gain and bias", numbers + 64, 32);
+    }
+  const Images z = draw_images(height, width);
+  float* const rows = aligned<float>(channels * (chunks | 1) * kLanes);
+  l.average(z, z.values, rows, chunks | 1);
+  report("average", rows, channels * (chunks | 1) * kLanes);
+  l.unaverage(z, rows, chunks | 1, z.values);
+  whole("to what was averaged", z);
+  if (height < 2 || width < 2) return;
+  const Images x = draw_images(height, width), y = draw_images(height / 2, width / 2),
+               g = draw_images(height / 2, width / 2);
+  l.normalize_pooled(x, norm, x.values, y.values);
+  whole("pooled", y);
+  l.unnormalize_pooled(x, given, g.values, x.values, numbers + 64, numbers + 80);
+  whole("to what was pooled", x);
+}
+
 void descent(const Kernels& k, int64_t neurons, int64_t d, int64_t n, int64_t classes, int64_t power) {
   const int64_t columns = n + classes, chunks = (columns + kLanes - 1) / kLanes, length = chunks * kLanes;
   const bool logistic = classes == 1;
@@ -250,6 +297,12 @@ int main(int, char** arguments) {
                     std::to_string(percent) + "%";
           convolutions(*c, side < 5 ? 7 : 2, side, kernel, stride, percent);
         }
+  for (const int64_t batch : {1, 16, 33})
+    for (const auto& [height, width] : {std::pair<int64_t, int64_t>{1, 2}, {2, 2}, {5, 4}, {4, 9}}) {
+      state = uint64_t(batch * 10000 + height * 100 + width);
+      name_of = std::to_string(batch) + " images of " + std::to_string(height) + "x" + std::to_string(width);
+      around(*l, batch, height, width);
+    }
   for (const auto& [classes, power] : {std::pair<int64_t, int64_t>{3, 2}, {1, 1}, {2, 3}, {4, 4}})
     for (const int64_t n : {20, 100, 333}) {
       state = uint64_t(classes * 1000 + n);

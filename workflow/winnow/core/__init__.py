@@ -32,7 +32,7 @@ __all__ += ["masked_conv2d", "masked_linear", "padded", "preactivations"]
 
 OPERATORS = ("descend", "evaluate", "forward", "isa", "coordinate_major", "batch_major", "multiply", "backward")
 OPERATORS += ("dense_multiply", "dense_backward", "expand", "collect", "shift", "unshift", "cross_entropy", "update")
-OPERATORS += ("normalize", "unnormalize", "pool", "unpool", "average", "unaverage", "add_planes")
+OPERATORS += ("normalize", "unnormalize", "average", "unaverage")
 OPERATORS += ("to_planes", "from_planes", "convolve", "convolve_backward")
 LOSSES = {"cross_entropy": 0, "logistic": 1}
 REDUCTIONS = ("mean", "sum")

@@ -167,9 +167,20 @@ def forward(taps: Taps, weights: Tensor, x: Tensor, z: Tensor) -> None:
     torch.ops.winnow.convolve(*taps.ahead, weights, x, z, taps.stride)
 
 
-def backward(taps: Taps, weights: Tensor, x: Tensor, g: Tensor, gradient: Tensor | None, to_x: Tensor | None) -> None:
-    """Of z = the convolution of x, given g = d loss / d z: gradient [kept] and to_x, each where it is wanted."""
-    torch.ops.winnow.convolve_backward(*taps.back, weights, x, g, gradient, to_x, taps.counts, taps.stride)
+def backward(
+    taps: Taps,
+    weights: Tensor,
+    x: Tensor,
+    g: Tensor,
+    gradient: Tensor | None,
+    to_x: Tensor | None,
+    add: bool = False,
+) -> None:
+    """Of z = the convolution of x, given g = d loss / d z: gradient [kept] and to_x, each where it is wanted.
+
+    If `add`, to_x is added to.
+    """
+    torch.ops.winnow.convolve_backward(*taps.back, weights, x, g, gradient, to_x, taps.counts, taps.stride, add)
 
 
 def _lists(pattern: Pattern, planes: Planes, stride: int):

@@ -116,6 +116,20 @@ class Lists {
 
   const Taps* taps() const { return lists_.data(); }
 
+  // From here on the passes add to what is there.
+  void add() {
+    int64_t count = 0;
+    for (const Taps& taps : lists_) count += taps.segments;
+    segments_ = room<Segment>(count);
+    Segment* at = segments_.get();
+    for (Taps& taps : lists_) {
+      const Segment* const end = taps.segment + taps.segments;
+      const Segment* from = taps.segment;
+      taps.segment = at;
+      for (; from < end; ++from) *at++ = {from->row, from->count, 0};
+    }
+  }
+
   // From here on the passes make gradients.
   void want_gradient() {
     gradient_ = zeros<float>(kept_);
@@ -129,6 +143,7 @@ class Lists {
   int64_t kept_;
   const int32_t* order_;
   Buffer<float> values_, gradient_;
+  Buffer<Segment> segments_;
   std::vector<Taps> lists_;
 };
 
@@ -143,10 +158,10 @@ void convolve(Tensor segments, Tensor offsets, Tensor order, Tensor weights, Ten
 
 // Of z = the convolution of x, with g = d loss / d z: gradient [kept], and to_x, laid out as x; either may be left out.
 // The lists read g and sum for x: one, or under a stride of 2 one for the even and odd rows and columns of x each;
-// `counts` says how many segments each has.
+// `counts` says how many segments each has. If `add`, to_x is added to.
 void convolve_backward(Tensor segments, Tensor offsets, Tensor order, Tensor weights, Tensor x, Tensor g,
                        std::optional<Tensor> gradient, std::optional<Tensor> to_x, std::vector<int64_t> counts,
-                       int64_t stride) {
+                       int64_t stride, bool add) {
   const Planes from = planes(g, "g"), inputs = planes(x, "x");
   fits(from, "g", inputs, stride);
   STD_TORCH_CHECK(int64_t(counts.size()) == stride * stride, "winnow: ", counts.size(), " lists under a stride of ",
@@ -160,6 +175,7 @@ void convolve_backward(Tensor segments, Tensor offsets, Tensor order, Tensor wei
   }
   Lists lists(segments, offsets, order, weights, counts, from, inputs);
   if (gradient) lists.want_gradient();
+  if (add) lists.add();
   const FlushSubnormals flush;
   convolution_kernels().backward(lists.taps(), from, inputs, to_x ? pointer<float>(*to_x) : nullptr, stride);
   if (gradient) lists.gradient_to(pointer<float>(*gradient));
@@ -175,7 +191,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(winnow, m) {
       "-> ()");
   m.def(
       "convolve_backward(Tensor segments, Tensor offsets, Tensor order, Tensor weights, Tensor x, Tensor g, "
-      "Tensor(a!)? gradient, Tensor(b!)? to_x, int[] counts, int stride) -> ()");
+      "Tensor(a!)? gradient, Tensor(b!)? to_x, int[] counts, int stride, bool add) -> ()");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(winnow, CPU, m) {

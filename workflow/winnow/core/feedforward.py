@@ -7,7 +7,7 @@ layers they stay as the core lays them out: a row for every feature, or `Planes`
 import itertools
 import weakref
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -137,18 +137,18 @@ class Convolution(Layer):
             self.kept = x, taps
         return z
 
-    def backward(self, g: Tensor, how: Pass, needs_x: bool) -> Tensor | None:
-        """As `Layer.backward`."""
+    def backward(self, g: Tensor, how: Pass, needs_x: bool, more: Tensor | None = None) -> Tensor | None:
+        """As `Layer.backward`; `more` slopes of x are added to, in place."""
         (x, taps), self.kept = self.kept, None
         self.gradients = [torch.empty_like(self.parameters[0])]
-        to_x = how.memory.planes(taps.planes) if needs_x else None
-        convolution.backward(taps, self.parameters[0], x, g, self.gradients[0], to_x)
+        to_x = how.memory.planes(taps.planes) if needs_x and more is None else more
+        convolution.backward(taps, self.parameters[0], x, g, self.gradients[0], to_x, more is not None)
         return to_x
 
 
 @dataclass(eq=False)
 class Norm(Layer):
-    """Batch norm of what a convolution made, perhaps with a ReLU."""
+    """Batch norm of what a convolution made, perhaps with a ReLU, and with the largest of 2 x 2 places of that."""
 
     gain: Tensor  # float32 [channels], as those that follow; all are updated in place
     bias: Tensor
@@ -157,6 +157,7 @@ class Norm(Layer):
     batches: Tensor  # int64, how many were seen
     epsilon: float
     rectify: bool = False
+    pooled: bool = False
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -164,16 +165,19 @@ class Norm(Layer):
         return [self.gain, self.bias]
 
     def forward(self, z: Tensor, how: Pass, other: Tensor | None = None) -> Tensor:
-        """The normalised z, plus `other`, or the ReLU of that."""
+        """The normalised z, plus `other`, and what follows."""
         planes = _planes(z, how)
         if how.statistics is not None:
             if planes.batch * planes.height * planes.width == 1:
                 raise WinnowError(ALONE)
             self.batches.add_(1)
-        y, mean, scale = how.memory.planes(planes), torch.empty_like(self.bias), torch.empty_like(self.bias)
+        mean, scale = torch.empty_like(self.bias), torch.empty_like(self.bias)
+        if self.pooled:
+            planes = replace(planes, height=planes.height // 2, width=planes.width // 2)
+        y, after = how.memory.planes(planes), (self.rectify, self.pooled)
         running = self.running_mean, self.running_variance, self.epsilon
         torch.ops.winnow.normalize(
-            z, how.batch, self.gain, self.bias, *running, how.statistics, other, self.rectify, mean, scale, y
+            z, how.batch, self.gain, self.bias, *running, how.statistics, other, *after, mean, scale, y
         )
         if how.training:
             self.kept = z, mean, scale, y if other is not None and self.rectify else None
@@ -184,29 +188,9 @@ class Norm(Layer):
         (z, mean, scale, y), self.kept = self.kept, None
         self.gradients = [torch.empty_like(self.gain), torch.empty_like(self.bias)]
         torch.ops.winnow.unnormalize(
-            z, how.batch, self.gain, self.bias, mean, scale, y, self.rectify, g, *self.gradients
+            z, how.batch, self.gain, self.bias, mean, scale, y, self.rectify, self.pooled, g, *self.gradients
         )
         return z
-
-
-class Pool(Layer):
-    """The largest of 2 x 2 positions; the first of equals passes the slope."""
-
-    def forward(self, x: Tensor, how: Pass) -> Tensor:
-        """Half as wide and high."""
-        channels, _, height, width, _ = x.shape
-        y = how.memory.planes(Planes(channels, how.batch, height // 2, width // 2))
-        torch.ops.winnow.pool(x, how.batch, y)
-        if how.training:
-            self.kept = x, y
-        return y
-
-    def backward(self, g: Tensor, how: Pass, needs_x: bool) -> Tensor:
-        """As `Layer.backward`."""
-        (x, y), self.kept = self.kept, None
-        to_x = how.memory.planes(_planes(x, how))
-        torch.ops.winnow.unpool(x, how.batch, y, g, to_x)
-        return to_x
 
 
 class Average(Layer):
@@ -227,18 +211,22 @@ class Average(Layer):
 
 
 class Residual(Layer):
-    """relu(body(x) + shortcut(x)); the body ends with a batch norm, which adds the shortcut and takes the ReLU."""
+    """relu(body(x) + shortcut(x)).
+
+    The body begins with a convolution, which adds to the slopes of the shortcut, and ends with a batch norm, which adds
+    the shortcut and takes the ReLU.
+    """
 
     def __init__(self, body: list[Layer], shortcut: list[Layer]):
         """Layers of both; a shortcut without any is the identity."""
-        *self.body, self.last = body
+        self.first, *self.between, self.last = body
         self.last.rectify = True
         self.shortcut = shortcut
 
     @property
     def layers(self) -> list[Layer]:
         """All in the order of their parameters."""
-        return [*self.body, self.last, *self.shortcut]
+        return [self.first, *self.between, self.last, *self.shortcut]
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -252,14 +240,13 @@ class Residual(Layer):
 
     def forward(self, x: Tensor, how: Pass) -> Tensor:
         """Of planes."""
-        z = forward(self.body, x, how)
+        z = forward([self.first, *self.between], x, how)
         return self.last.forward(z, how, forward(self.shortcut, x, how))
 
     def backward(self, g: Tensor, how: Pass, needs_x: bool = True) -> Tensor:
         """As `Layer.backward`."""
-        to_x = backward(self.body, self.last.backward(g, how), how, True)
-        torch.ops.winnow.add_planes(backward(self.shortcut, g, how, True), how.batch, to_x)
-        return to_x
+        between = backward(self.between, self.last.backward(g, how), how, True)
+        return self.first.backward(between, how, True, backward(self.shortcut, g, how, True))
 
 
 class Feedforward:

@@ -143,6 +143,7 @@ struct Images : Planes {
 
   // Numbers of a channel, without borders and what is behind the last image
   int64_t numbers() const { return batch * height * width; }
+  Images halved() const { return {{nullptr, channels, chunks, height / 2, width / 2}, batch}; }
 };
 
 // A batch norm: y = (z - mean) scale gain + bias, by channels.
@@ -163,16 +164,14 @@ struct LayerKernels {
   void (*unshift)(int64_t rows, int64_t columns, const float* active, int64_t active_chunks, float* g,
                   int64_t g_chunks, float* to_bias);
   void (*update)(const Update&, int64_t count, const float* gradient, float* velocity, float* weights);
-  // Of images (planes.inc): batch norm with what follows it, pooling and averages.
+  // Of images (planes.inc): batch norm with what is around it, perhaps with pooling, and the average over a plane.
   void (*normalize)(const Images&, const Norm&, const float* z, const float* other, bool rectify, float* y);
   void (*unnormalize)(const Images&, const Norm&, const float* y, bool rectify, float* g, float* z, float* to_gain,
                       float* to_bias);
-  void (*pool)(const Images& from, const Images& to, const float* x, float* y);
-  void (*unpool)(const Images& from, const Images& to, const float* x, const float* y, const float* g, float* to_x);
+  void (*normalize_pooled)(const Images&, const Norm&, const float* z, float* y);
+  void (*unnormalize_pooled)(const Images&, const Norm&, const float* g, float* z, float* to_gain, float* to_bias);
   void (*average)(const Images&, const float* x, float* y, int64_t y_chunks);
   void (*unaverage)(const Images&, const float* g, int64_t g_chunks, float* to_x);
-  void (*add)(const Images&, const float* more, float* to);
-  void (*close)(const Images&, float* x);  // makes the borders zeros
 };
 
 // Kept weights that sum for one channel and follow each other in the list, by ascending place in the matrix.

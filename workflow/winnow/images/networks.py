@@ -126,13 +126,15 @@ def on_core(network: nn.Module) -> feedforward.Feedforward | None:
 
 
 def _layers(module: nn.Module) -> list[feedforward.Layer]:
-    """What the core makes of a module: a ReLU is part of the layer before it."""
+    """What the core makes of a module: a ReLU and a pooling are part of the layer before them."""
     match module:
         case nn.Sequential():
             found = []
             for part in module:
                 if isinstance(part, nn.ReLU):
                     found[-1].rectify = True
+                elif isinstance(part, nn.MaxPool2d):
+                    found[-1].pooled = True
                 elif not (isinstance(part, nn.Flatten) and found):  # averages are flat
                     found += _layers(part)
             return found
@@ -146,8 +148,6 @@ def _layers(module: nn.Module) -> list[feedforward.Layer]:
         case nn.BatchNorm2d():
             seen = module.running_mean, module.running_var, module.num_batches_tracked
             return [feedforward.Norm(module.weight.detach(), module.bias.detach(), *seen, module.eps)]
-        case nn.MaxPool2d():
-            return [feedforward.Pool()]
         case nn.AdaptiveAvgPool2d():
             return [feedforward.Average()]
         case Residual():
@@ -198,7 +198,12 @@ def compress(network: nn.Module, masks: Tensors) -> None:
             kept = MaskedLinear if isinstance(layer, nn.Linear) else MaskedConv2d
             network.set_submodule(module, kept(layer, mask))
         else:
-            kept = torch.zeros_like(layer.weight, requires_grad=False).copy_(mask)  # of the same device and layout
-            with torch.no_grad():
-                layer.weight.mul_(kept)
-            layer.weight.register_hook(kept.mul)
+            hold_at_zero(layer.weight, mask)
+
+
+def hold_at_zero(weight: torch.Tensor, mask: torch.Tensor) -> None:
+    """Make pruned weights 0, and their gradient."""
+    kept = torch.zeros_like(weight, requires_grad=False).copy_(mask)  # of the same device and layout
+    with torch.no_grad():
+        weight.mul_(kept)
+    weight.register_hook(kept.mul)
