@@ -36,6 +36,7 @@ OPERATORS += ("to_planes", "from_planes", "convolve", "convolve_backward")
 LOSSES = {"cross_entropy": 0, "logistic": 1}
 REDUCTIONS = ("mean", "sum")
 STATUS = ("running", "below", "diverged")
+BESIDE = Path(__file__).with_name("libwinnow.so")  # where the wheel has it
 
 
 @dataclass
@@ -77,15 +78,16 @@ class Trace:
     status: str  # running | below | diverged
 
 
-def load(library: Path) -> None:
+def load(library: Path = BESIDE) -> None:
     """Make the operators of a library that `build.build` wrote available; a second call does nothing.
 
-    Raises WinnowError if it is missing, does not load, or lacks an operator because its sources were older.
+    A wheel brings one along, which is the default. Raises WinnowError if it is missing, does not load, or lacks an
+    operator because its sources were older.
     """
     if all(hasattr(torch.ops.winnow, name) for name in OPERATORS):
         return
     if not Path(library).is_file():
-        raise WinnowError(f"{library}: the compiled core is missing; build it first")
+        raise WinnowError(f"{library}: the compiled core is missing; build it first (python workflow core --out FILE)")
     try:
         torch.ops.load_library(str(Path(used(library)).resolve()))
     except OSError as error:
