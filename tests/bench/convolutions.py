@@ -55,12 +55,11 @@ def with_gradients(forward, x: torch.Tensor, weights: torch.Tensor):
 
 def core(shape: tuple, mask: torch.Tensor):
     """The core's, in buffers that stay, as between the layers of a network."""
-    inputs, outputs, side, stride, _ = shape
+    inputs, _, side, stride, _ = shape
     taps = Taps.of(Pattern.of(mask.flatten(1)), Planes(inputs, BATCH, side, side), stride)
     weights = torch.randn(int(mask.sum()))
-    x = taps.planes.of(torch.randn(BATCH, inputs, side, side))
-    g = taps.output.of(torch.randn(BATCH, outputs, *taps.output.shape[2:4]))
-    z, gradient, to_x = taps.output.empty(), torch.empty_like(weights), taps.planes.empty()
+    x, to_x, gradient = taps.planes.zeros().normal_(), taps.planes.zeros(), torch.empty_like(weights)
+    z, g = taps.output.zeros(), taps.output.zeros().normal_()
 
     def both():
         convolution.forward(taps, weights, x, z)

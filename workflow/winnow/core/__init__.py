@@ -15,7 +15,6 @@ is cut into calls. Environment: WINNOW_ISA = v4 | v3 | plain, WINNOW_TILE = coor
 result. docs/CORE.md says how a step works and how fast it is.
 """
 
-import mmap
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from torch import Tensor
 from ..errors import WinnowError
 from ..files import used
 from .convolution import masked_conv2d
-from .linear import LANES, Pattern, masked_linear
+from .linear import LANES, Pattern, masked_linear, reserved
 
 __all__ = ["Examples", "Network", "Pattern", "Trace", "descend", "evaluate", "isa", "load"]
 __all__ += ["masked_conv2d", "masked_linear", "padded", "preactivations"]
@@ -108,17 +107,7 @@ def padded(d: int, columns: int) -> Tensor:
     on huge pages where the system has them. Memory is taken as rows are written.
     """
     stride = LANES * (-(-max(columns, 1) // LANES) | 1)
-    huge = 1 << 21
-    if d * stride * 4 < huge:
-        flat = torch.zeros(d * stride + LANES)
-        skip = -flat.data_ptr() % 64 // 4
-    else:
-        memory = mmap.mmap(-1, d * stride * 4 + huge)
-        if hasattr(mmap, "MADV_HUGEPAGE"):
-            memory.madvise(mmap.MADV_HUGEPAGE)
-        flat = torch.frombuffer(memory, dtype=torch.float32)
-        skip = -flat.data_ptr() % huge // 4
-    return flat[skip : skip + d * stride].view(d, stride)[:, :columns]
+    return reserved(d * stride).view(d, stride)[:, :columns]
 
 
 def descend(
