@@ -38,10 +38,13 @@ def test_the_example_of_docs_core_md_runs_where_only_the_wheel_is(tmp_path):
     subprocess.run([sys.executable, "-m", "pip", *install], check=True)
     example = re.search(r"```python\n(.*?)```", (CHECKOUT / "docs/CORE.md").read_text(), re.DOTALL)[1]
     assert len(example.splitlines()) <= 20
-    more = "import winnow; print(winnow.__file__); print(network)"
+    more = "torch.save(network, 'network.pt'); import winnow; print(winnow.__file__); print(network)"
     done = subprocess.run([python, "-I", "-c", example + more], cwd=home, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     accuracy, place, *network = done.stdout.splitlines()
     assert float(accuracy) > 0.8
     assert place.startswith(there)
     assert sum("Masked" in line for line in network) == 3
+    again = "import torch; print(torch.load('network.pt', weights_only=False)(torch.zeros(2, 1, 8, 8)).shape)"
+    done = subprocess.run([python, "-I", "-c", again], cwd=home, capture_output=True, text=True)
+    assert done.stdout == "torch.Size([2, 10])\n", done.stderr

@@ -37,6 +37,11 @@ class Masked(nn.Module):
         self.register_buffer("pointers", self.pattern.pointers)
         self.register_buffer("coordinates", self.pattern.coordinates)
 
+    def __setstate__(self, state: dict) -> None:
+        """Of a module that was saved as a whole."""
+        super().__setstate__(state)
+        load()
+
     @property
     def weight(self) -> Tensor:
         """All weights, 0 where they are pruned; a copy."""
