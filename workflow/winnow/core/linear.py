@@ -42,6 +42,10 @@ class Pattern:
         """Itself: a pattern does not change, and copies of a network need its lists only once."""
         return self
 
+    def __reduce__(self) -> tuple:
+        """Without its lists, which are made again where they are needed."""
+        return Pattern, (self.shape, self.pointers, self.coordinates)
+
     @cached_property
     def by_column(self) -> tuple[Tensor, Tensor, Tensor]:
         """The same entries by columns: pointers int64 [columns + 1], rows int32 [kept], place among the kept int32."""

@@ -32,10 +32,11 @@ class Masked(nn.Module):
                 f"{list(self.shape)}, True where a weight is kept"
             )
         self.pattern = Pattern.of(mask.cpu().flatten(1))
-        self.kept = nn.Parameter(layer.weight.detach()[mask])
+        device = layer.weight.device
+        self.kept = nn.Parameter(layer.weight.detach()[mask.to(device)])
         self.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach().clone())
-        self.register_buffer("pointers", self.pattern.pointers)
-        self.register_buffer("coordinates", self.pattern.coordinates)
+        self.register_buffer("pointers", self.pattern.pointers.to(device))
+        self.register_buffer("coordinates", self.pattern.coordinates.to(device))
 
     def __setstate__(self, state: dict) -> None:
         """Of a module that was saved as a whole."""
