@@ -23,7 +23,7 @@ BUILD = ("pybind11==2.13.6", "setuptools==80.9.0", "wheel==0.45.1")
 
 
 def sparseprop(folder: Path):
-    """SparseProp's linear layer from an environment of its own, where it is compiled; or why there is none, as text."""
+    """SparseProp's modules from an environment of its own, where it is compiled; or why there are none, as text."""
     venv.create(folder, with_pip=True)
     # Its build calls the first pip and python3 of PATH.
     environment = os.environ | {"PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}", "VIRTUAL_ENV": str(folder)}
@@ -34,10 +34,10 @@ def sparseprop(folder: Path):
             return f"{' '.join(more)} cannot be installed: {done.stderr.strip().splitlines()[-1]}"
     sys.path.append(str(next(folder.glob("lib/python*/site-packages"))))
     try:
-        from sparseprop.modules import SparseLinear
+        from sparseprop import modules
     except ImportError as error:
         return f"{SPARSEPROP} does not load: {error}"
-    return SparseLinear
+    return modules
 
 
 def measure_layer(rounds: int, seconds, peer) -> list[dict]:
@@ -57,7 +57,7 @@ def measure_layer(rounds: int, seconds, peer) -> list[dict]:
             "torch": lambda: grad(linear(x, dense, bias), (x, dense, bias), push),  # noqa: B023
         }
         if not isinstance(peer, str):
-            other = peer(dense.detach() * mask, torch.nn.Parameter(bias.detach().clone()))
+            other = peer.SparseLinear(dense.detach() * mask, torch.nn.Parameter(bias.detach().clone()))
             ways["sparseprop"] = lambda: grad(other(x), (x, other.W_val, other.bias), push)  # noqa: B023
         timings = [{name: seconds(way, 3) for name, way in ways.items()} for _ in range(3 * rounds + 2)][2:]
         rows.append({"density": density, "core_ms": statistics.median(t["core"] for t in timings) * 1e3})

@@ -1,5 +1,7 @@
 """Convolutions on their kept weights against torch's in float64, their bits, and what the operators refuse."""
 
+import pickle
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
@@ -179,6 +181,8 @@ def test_lists_are_kept_for_the_latest_sizes():
     for width in range(1, 40):
         Taps.of(pattern, Planes(1, 16, 4, width), 1)
     assert len(pattern.taps) == convolution.KEPT_LISTS
+    saved = pickle.loads(pickle.dumps(pattern))
+    assert saved.taps == {} and saved.shape == pattern.shape and torch.equal(saved.coordinates, pattern.coordinates)
 
 
 def test_what_is_no_convolution_is_refused():

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .linear import LANES, Pattern, float32, scattered
+from .linear import LANES, Pattern, float32, reserved, scattered
 
 KEPT_LISTS = 8  # of a pattern, for batches and images of different sizes
 
@@ -112,12 +112,12 @@ class Planes:
         return memory.as_strided(self.shape, self.strides, memory.storage_offset() + self.strides[2] + LANES)
 
     def empty(self) -> Tensor:
-        """Room for what a convolution writes, not filled."""
+        """Room for what a convolution writes, not filled: for a moment."""
         return self.view(torch.empty(self.size))
 
     def zeros(self) -> Tensor:
-        """Room for what a convolution reads: whoever writes the inner part alone leaves the borders 0."""
-        return self.view(torch.zeros(self.size))
+        """Room for long, on huge pages: whoever writes the inner part alone leaves the borders 0, which are read."""
+        return self.view(reserved(self.size))
 
     def of(self, x: Tensor, sums: Tensor | None = None) -> Tensor:
         """A batch [batch, channels, height, width] in this layout; `sums` [channels] become those of its channels."""

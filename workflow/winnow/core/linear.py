@@ -1,6 +1,7 @@
 """A pruned linear layer for minibatches: it stores, multiplies and trains the kept weights only."""
 
 import math
+import mmap
 import time
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -40,6 +41,10 @@ class Pattern:
     def __deepcopy__(self, memo: dict) -> "Pattern":
         """Itself: a pattern does not change, and copies of a network need its lists only once."""
         return self
+
+    def __reduce__(self) -> tuple:
+        """Without its lists, which are made again where they are needed."""
+        return Pattern, (self.shape, self.pointers, self.coordinates)
 
     @cached_property
     def by_column(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -135,6 +140,22 @@ class _Masked(torch.autograd.Function):
 
 
 # ---- On coordinate-major batches, laid out as `core.padded` does -----------------------------------------------------
+
+
+def reserved(floats: int) -> Tensor:
+    """Zeros, float32, for long: aligned for a chunk, and much of it on huge pages where the system has them.
+
+    Memory is taken as it is written. It is private to the process: few systems give huge pages to shared memory.
+    """
+    huge = 1 << 21
+    if floats * 4 < huge:
+        flat = torch.zeros(floats + LANES)
+        return flat[-flat.data_ptr() % 64 // 4 :][:floats]
+    memory = mmap.mmap(-1, floats * 4 + huge, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    flat = torch.frombuffer(memory, dtype=torch.float32)
+    return flat[-flat.data_ptr() % huge // 4 :][:floats]
 
 
 def room(rows: int, batch: int) -> Tensor:

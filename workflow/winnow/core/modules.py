@@ -1,12 +1,13 @@
 """Pruned layers as torch modules, for any network and any optimizer: they have and train their kept weights only.
 
-On a CPU they compute in float32 on the compiled core, the same bits on every processor; `core.load` comes first. On a
-GPU they are dense layers, compiled by torch, with zeros for the pruned weights.
+On a CPU they compute in float32 on the compiled core, the same bits on every processor. On a GPU they are dense layers,
+compiled by torch, with zeros for the pruned weights. The first one loads the core unless a program has loaded its own.
 """
 
 import torch
 from torch import Tensor, nn
 
+from . import load
 from .convolution import masked_conv2d
 from .linear import Pattern, masked_linear
 
@@ -20,9 +21,10 @@ class Masked(nn.Module):
     def __init__(self, layer: nn.Linear | nn.Conv2d, mask: Tensor):
         """Take the kept weights and the bias, if there is one, of a dense layer; `mask` is True where a weight is kept.
 
-        Raises ValueError if the mask is not bool or not of the shape of the weights.
+        Raises ValueError if the mask is not bool or not of the shape of the weights, WinnowError without a core.
         """
         super().__init__()
+        load()
         self.shape = layer.weight.shape
         if mask.dtype != torch.bool or mask.shape != self.shape:
             raise ValueError(
@@ -30,10 +32,16 @@ class Masked(nn.Module):
                 f"{list(self.shape)}, True where a weight is kept"
             )
         self.pattern = Pattern.of(mask.cpu().flatten(1))
-        self.kept = nn.Parameter(layer.weight.detach()[mask])
+        device = layer.weight.device
+        self.kept = nn.Parameter(layer.weight.detach()[mask.to(device)])
         self.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach().clone())
-        self.register_buffer("pointers", self.pattern.pointers)
-        self.register_buffer("coordinates", self.pattern.coordinates)
+        self.register_buffer("pointers", self.pattern.pointers.to(device))
+        self.register_buffer("coordinates", self.pattern.coordinates.to(device))
+
+    def __setstate__(self, state: dict) -> None:
+        """Of a module that was saved as a whole."""
+        super().__setstate__(state)
+        load()
 
     @property
     def weight(self) -> Tensor:
