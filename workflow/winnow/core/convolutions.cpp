@@ -191,7 +191,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(winnow, m) {
       "-> ()");
   m.def(
       "convolve_backward(Tensor segments, Tensor offsets, Tensor order, Tensor weights, Tensor x, Tensor g, "
-      "Tensor(a!)? gradient, Tensor(b!)? to_x, int[] counts, int stride, bool add) -> ()");
+      "Tensor(a!)? gradient, Tensor(b!)? to_x, int[] counts, int stride, bool add=False) -> ()");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(winnow, CPU, m) {

@@ -48,7 +48,8 @@ def train(
 
     `splits` maps train and test to (inputs, labels). A run that diverges ends with the weights and the row of its
     last evaluation. The order of the examples and their augmentation depend on the streams of that name alone, so a
-    resumed run sees what an uninterrupted one sees. On a CPU the core trains the network. On a GPU it is compiled and computes in bfloat16 where that is safe; weights and their updates stay float32.
+    resumed run sees what an uninterrupted one sees. On a CPU the core trains the network. On a GPU it is compiled and
+    computes in bfloat16 where that is safe; weights and their updates stay float32.
     """
     inputs, labels = splits["train"]
     steps = math.ceil(len(inputs) / training.batch_size)
