@@ -31,9 +31,15 @@ LOW_DENSITIES = (0.01, 0.003, 0.001)
 # slow, the bars of a step are those of a prototype on an Intel server (163 GFLOP/s GEMM, 2 MB second level).
 KINDS = {False: "a fast third-level cache (AMD)", True: "a slow third-level cache (Intel, 2 MB second level)"}
 LAYERS = (1.0, 0.9, 0.7, 0.5, 0.3)
+STEPS = (1.0, 0.5, 0.3, 0.1, 0.03)
 CONVOLVED = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03)
+WHOLE = {
+    "vgg_step": dict(zip(STEPS, (1.0, 1.4, 2.0, 3.3, 4.5), strict=True)),
+    "resnet_step": dict(zip(STEPS, (1.0, 1.4, 1.9, 3.0, 3.5), strict=True)),
+}
 BARS = {
-    False: {
+    False: WHOLE
+    | {
         "core_vs_jax": dict(zip(DENSITIES, (0.95, 1.5, 2.5, 6.5, 17, 55, 180, 450), strict=True)),
         "share_of_gemm": dict(zip(DENSITIES, (0.80, 0.70, 0.70, 0.62, 0.48, 0.50, 0.45, 0.40), strict=True)),
         "core_vs_autograd": {1.0: 1.2, 0.1: 8, 0.01: 70, 0.001: 550},
@@ -43,7 +49,8 @@ BARS = {
         "slowest": dict.fromkeys(CONVOLVED[1:], 1.0),
         "vgg16": {0.1: 3.5},
     },
-    True: {
+    True: WHOLE
+    | {
         "core_vs_jax": dict(zip(DENSITIES, (1.1, 1.7, 2.6, 6.9, 19, 41, 86, 186), strict=True)),
         "share_of_gemm": dict(zip(DENSITIES, (0.70, 0.56, 0.49, 0.43, 0.35, 0.25, 0.16, 0.115), strict=True)),
         "vs_masked": dict.fromkeys(LAYERS, 0.9) | {0.1: 3.5, 0.05: 5.5},
@@ -302,6 +309,8 @@ def report(result: dict) -> str:
     layer = {"core_ms": "core ms", "vs_masked": "masked torch / core", "vs_torch": "torch / core"}
     if "vs_sparseprop" in result["layer"][0]:
         layer["vs_sparseprop"] = "SparseProp / core"
+    steps = {"vgg_step_ms": "VGG-16 ms", "vgg_step": "VGG-16, torch dense / core"}
+    steps |= {"resnet_step_ms": "ResNet-20 ms", "resnet_step": "ResNet-20, torch dense / core"}
     convolutions = result["convolutions"]
     networks = {"vgg16": "VGG-16 of width 16", "vgg64": "VGG-16 of width 64", "resnet20": "ResNet-20 of width 16"}
     peers = {f"{n}_sparseprop": f"{title}, SparseProp / core" for n, title in networks.items()}
@@ -347,6 +356,13 @@ Times as fast as the dense layer times its mask, as the dense layer alone, and a
 
 {table(result["epoch"], {"epoch_s": "core s", "torch_s": "torch dense s", "faster": "torch / core"})}
 
+## A whole training step of networks of width 16, batches of 128
+
+With momentum, decay and everything else, as many times as fast as torch's step of the dense network in the faster memory
+format.
+
+{table(result["step"], steps)}
+
 ## The convolutions of whole networks, batches of 128, forward and backward
 
 Times as fast as torch's dense convolutions in the faster memory format, and as SparseProp's ({result["peer"]}).
@@ -388,7 +404,7 @@ def picture(result: dict, path: Path) -> None:
 def processor() -> str:
     """The processor's name, where the system tells it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return "unknown processor"
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown processor")
@@ -422,12 +438,13 @@ def main(arguments: list[str]) -> None:
         result["layer"] = layers.measure_layer(options.rounds, seconds, peer)
         result["convolutions"] = convolutions.measure(options.rounds, seconds, peer)
     result["epoch"] = layers.measure_epoch(options.rounds, seconds)
+    result["step"] = layers.measure_step(options.rounds, seconds)
     result["parts"] = measure_parts(options.rounds)
     rows, rates = measure_core(options.rounds)
     result |= {"rows": rows, **rates}
     write_json(options.out / "core.json", result)
     with atomic(options.out / "core.md") as temporary:
-        temporary.write_text(report(result))
+        temporary.write_text(report(result), encoding="utf-8")
     picture(result, options.out / "core.png")
 
 

@@ -11,27 +11,43 @@ import yaml
 
 from winnow.config.base import RunSettings
 from winnow.config.load import load
+from winnow.errors import WinnowError
 from winnow.files import write_arrays
 from winnow.images import data, memory, networks, sources
 from winnow.images.settings import ImageNetwork, ImageSettings
+from winnow.randomness import Stream
 
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflow"
 PAPER = yaml.safe_load((WORKFLOW.parent / "config/paper.yaml").read_text())
 RESNET, VGG, MLP = ({"architecture": name} for name in ("resnet", "vgg", "mlp"))
 
 
-@pytest.mark.parametrize(
-    "model", [MLP | {"hidden": [7, 5]}, *(VGG | {"depth": d, "width": 3} for d in (11, 19)), RESNET | {"depth": 14}]
-)
+MODELS = [MLP | {"hidden": [7, 5]}, *(VGG | {"depth": d, "width": 3} for d in (11, 19)), RESNET | {"depth": 14}]
+
+
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (1, 28, 28), (2, 9, 13)])
 def test_the_layers_are_those_of_the_networks(model, shape):
-    network = networks.build(ImageNetwork(**model), shape, 10, np.random.default_rng(0))
+    network = networks.build(ImageNetwork(**model), shape, 10, Stream(0))
     found = []
     for module in network.modules():
         if isinstance(module, networks.LAYERS):
             module.register_forward_hook(lambda m, _, output: found.append((m.weight.numel(), output.numel())))
     network.eval()(torch.zeros(1, *shape))
     assert Counter(memory.layers(ImageNetwork(**model), shape)) == Counter(found)
+
+
+def test_every_allowed_architecture_has_its_size():
+    assert set(memory.LAYERS) == set(networks.ARCHITECTURES) == {model["architecture"] for model in MODELS}
+
+
+@pytest.mark.parametrize(("section", "key", "value"), [("data", "source", "stars"), ("model", "architecture", "vit")])
+def test_what_memory_does_not_know_is_one_line(section, key, value):
+    """A source or an architecture that was added to the settings only: no KeyError, and no size of another network."""
+    settings = ImageSettings(kind="images")
+    other = getattr(settings, section).model_copy(update={key: value})
+    with pytest.raises(WinnowError, match=rf"^{section}\.{key} = {value}: memory\.py does not say how large it is"):
+        memory.training_mb(settings.model_copy(update={section: other}))
 
 
 def test_the_images_are_those_of_the_sources():
@@ -109,11 +125,12 @@ def test_a_request_follows_architecture_data_and_attempt():
 
 SCORE = """
 import sys
-import numpy as np, torch
+import torch
 from winnow.images import networks, pruning
 from winnow.images.settings import ImageNetwork, ImagePruning
+from winnow.randomness import Stream
 torch.set_num_threads(1)
-rng, n = np.random.default_rng(0), int(sys.argv[2])
+rng, n = Stream(0), int(sys.argv[2])
 network = networks.build(ImageNetwork(architecture="resnet", depth=8, width=16), (1, 28, 28), 10, rng)
 method = ImagePruning(method=sys.argv[1], score_examples=n)
 pruning.draw(method, network, 0.5, torch.randn(n, 1, 28, 28), torch.arange(n) % 10, rng)
@@ -130,10 +147,11 @@ def test_the_memory_of_scoring_does_not_grow_with_the_examples(tmp_path, monkeyp
 INPUTS = """
 import numpy as np
 from winnow.images import data
+from winnow.randomness import Stream
 rng = np.random.default_rng(0)
 sizes = {"train": 50_000, "test": 10_000}
 arrays = {f"{split}_images": rng.integers(256, size=(n, 3, 32, 32), dtype=np.uint8) for split, n in sizes.items()}
-data.inputs(arrays, 0.0, rng)
+data.inputs(arrays, 0.5, Stream(0))
 """
 
 

@@ -2,7 +2,6 @@ import copy
 import itertools
 from typing import get_args
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -10,12 +9,13 @@ from torch.nn.functional import cross_entropy
 
 from winnow.images import networks, pruning
 from winnow.images.settings import ImageNetwork
+from winnow.randomness import Stream
 
 pytestmark = pytest.mark.usefixtures("library")
 
 
 def rng(seed=0):
-    return np.random.default_rng(seed)
+    return Stream(seed)
 
 
 def test_every_allowed_architecture_is_there():
@@ -145,7 +145,8 @@ def test_a_step_on_the_core_is_that_of_autograd_in_double_precision(model, shape
     exact = copy.deepcopy(network).double()
     networks.apply_masks(exact, masks)
     networks.compress(network, masks)
-    inputs, labels = torch.from_numpy(np.float32(rng(2).normal(size=(n, *shape)))), torch.arange(n) % 10
+    inputs = torch.randn(n, *shape, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(n) % 10
     loss, gradients = networks.on_core(network).gradients(inputs, labels)
     reference = cross_entropy(exact(inputs.double()), labels)
     assert loss == pytest.approx(reference.item(), rel=1e-6)

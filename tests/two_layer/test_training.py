@@ -10,12 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winnow import core
+from winnow import core, randomness
 from winnow.config.base import RunSettings, read
 from winnow.core import reference
 from winnow.errors import WinnowError
 from winnow.files import read_arrays, write_json
-from winnow.randomness import generator
+from winnow.randomness import Stream, generator
 from winnow.two_layer import data, pruning, training
 from winnow.two_layer.data import draw
 from winnow.two_layer.decomposition import Tracker
@@ -33,11 +33,10 @@ SMALL = {
 def jobs(tmp_path, library):
     """Write settings and data, then train by the step's own command: returns a function of settings and seeds."""
 
-    def train(seeds, fractions=("0.5",), name="a", **changes):
+    def train(seeds, fractions=("0.5",), name="a", experiment="demo", streams=None, **changes):
         tree = changes | {section: SMALL[section] | changes.get(section, {}) for section in SMALL}
-        run = RunSettings[TwoLayerSettings](
-            experiment="demo", root_seed=7, settings=TwoLayerSettings(kind="two_layer", **tree)
-        )
+        settings = TwoLayerSettings(kind="two_layer", **tree)
+        run = RunSettings[TwoLayerSettings](experiment=experiment, root_seed=7, streams=streams, settings=settings)
         settings = tmp_path / name / "experiment.json"
         write_json(settings, run.model_dump())
         folder = settings.parent
@@ -101,6 +100,17 @@ def test_a_run_is_a_table_with_every_column(jobs):
     assert all(0 <= error <= 1 for error in table["train_error"] + table["test_error"])
 
 
+def test_a_run_takes_the_streams_that_its_settings_name(jobs, monkeypatch):
+    """Data, test examples, masks, initial weights: all of them, or a pair would be none."""
+    monkeypatch.setattr(randomness, "DRAWN", [])
+    borrowed = {"name": "borrowed", "experiment": "mine", "streams": "demo"}
+    first, second = (pq.read_table(jobs([3], **how)[0]) for how in ({}, borrowed))
+    assert set(randomness.DRAWN) == {f"7/demo/3/{stream}" for stream in ("data", "init", "mask")}
+    assert set(second["experiment"].to_pylist()) == {"mine"}
+    assert first.drop_columns("experiment").equals(second.drop_columns("experiment"))
+    assert not first.equals(pq.read_table(jobs([3], name="own", experiment="mine")[0]))
+
+
 def test_seeds_per_job_never_changes_a_byte(jobs):
     together = [Path(out).read_bytes() for out in jobs([0, 1, 2], name="together")]
     alone = [Path(jobs([seed], name=f"alone-{seed}")[0]).read_bytes() for seed in (0, 1, 2)]
@@ -134,13 +144,13 @@ def test_training_stops_at_the_first_step_below_eps(jobs):
 
 def test_a_diverging_run_is_a_result(jobs, capsys):
     changes = {"training": {"learning_rate": 1e6, "max_steps": 500}, "model": {"power": 3}}
-    table = pq.read_table(jobs([2], **changes)[0]).to_pydict()
+    table = pq.read_table(jobs([3], **changes)[0]).to_pydict()
     assert set(table["status"]) == {"diverged"}
     assert table["step"][-1] < 500
     assert all(math.isfinite(loss) for loss in table["train_loss"])
     warning = capsys.readouterr().err
     assert warning.count("\n") == 1
-    for part in ("demo", "fraction 0.5", "seed 2", f"last finite step {table['step'][-1]}", "learning rate 1000000.0"):
+    for part in ("demo", "fraction 0.5", "seed 3", f"last finite step {table['step'][-1]}", "learning rate 1000000.0"):
         assert part in warning
 
 
@@ -319,7 +329,7 @@ def flat_network(power: int = 3, **data) -> tuple[Tracker, Callable[[bool], np.n
     (unless asked otherwise) the noise of its own examples."""
     model = at(1e-9)["model"] | {"power": power}
     settings = TwoLayerSettings(kind="two_layer", **FLAT | {"data": FLAT["data"] | data, "model": model})
-    rng = np.random.default_rng(0)
+    rng = Stream(0)
     pattern = pruning.draw(settings.pruning, hidden_shape(settings), 0.0, rng, 3)
     network = build(settings, pattern, rng)
     train = examples(settings, draw(settings.data, 50, rng))

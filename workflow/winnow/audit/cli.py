@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..errors import WinnowError
-from . import crate, docs, golden, tolerance
+from . import docs, golden, tolerance
 from .records import CHECKOUT, RESULTS
 from .rederive import rederive, sample
 from .results import Finding
@@ -78,12 +78,9 @@ def main(arguments: list[str]) -> int:
         "publish", help="copy figures, claims and scorecard into the configuration's folder in docs/"
     )
     one.add_argument("--config", type=Path, default=CHECKOUT / "config.yaml", help="the configuration that was run")
-    one = commands.add_parser("export", help="write results, code and history as a Workflow Run RO-Crate")
-    one.add_argument("folder", type=Path, help="a new folder")
-    one.add_argument("--config", type=Path, default=CHECKOUT / "config.yaml", help="the configuration that was run")
     one = commands.add_parser("sample", parents=[shared], help="derive some results again")
     one.add_argument("n", type=_positive)
-    one.add_argument("--seed", type=int, default=0, help="which ones")
+    one.add_argument("--seed", type=_natural, default=0, help="which ones")
     options = parser.parse_args(arguments)
     if "config" in options and not options.config.is_file():
         parser.error(f"{options.config} is no file")
@@ -100,6 +97,10 @@ def _positive(text: str) -> int:
     if int(text) < 1:
         raise ValueError
     return int(text)
+
+
+def _natural(text: str) -> int:
+    return _positive(text) if text != "0" else 0
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -120,6 +121,4 @@ def _run(options: argparse.Namespace) -> int:
         tolerance.update()
     elif options.command == "publish":
         docs.publish(options.config.resolve())
-    elif options.command == "export":
-        crate.export(options.folder, options.config.resolve())
     return 0

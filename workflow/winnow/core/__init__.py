@@ -15,6 +15,7 @@ is cut into calls. Environment: WINNOW_ISA = v4 | v3 | plain, WINNOW_TILE = coor
 result. docs/CORE.md says how a step works and how fast it is.
 """
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,7 +92,9 @@ def load(library: Path = BESIDE) -> None:
     try:
         torch.ops.load_library(str(Path(used(library)).resolve()))
     except OSError as error:
-        raise WinnowError(f"{library}: the compiled core does not load ({error}); build it again") from None
+        noexec = os.statvfs(library).f_flag & os.ST_NOEXEC
+        reason = "its disk lets nothing run (noexec)" if noexec else error.__cause__ or error  # torch hides the cause
+        raise WinnowError(f"{library}: the compiled core does not load: {reason}") from None
     if missing := [name for name in OPERATORS if not hasattr(torch.ops.winnow, name)]:
         raise WinnowError(f"{library}: the compiled core is stale, it lacks {', '.join(missing)}; build it again")
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import WinnowError
-from . import convolution, linear, padded
+from . import convolution, linear
 from .convolution import Planes, Taps
 from .linear import Pattern
 
@@ -36,7 +36,7 @@ class Memory:
         wanted = planes.size
         size = min((size for size, blocks in self.free.items() if size >= wanted and blocks), default=wanted)
         blocks = self.free.setdefault(size, [])
-        block = blocks.pop() if blocks else padded(1, size)[0]
+        block = blocks.pop() if blocks else linear.reserved(size)
         view = planes.view(block)
         weakref.finalize(view, blocks.append, block).atexit = False
         return view

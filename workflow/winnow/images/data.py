@@ -8,14 +8,14 @@ from .. import jobs
 from ..config.base import read
 from ..errors import WinnowError
 from ..files import write_arrays
-from ..randomness import generator
+from ..randomness import Stream, generator
 from .settings import CLASSES, ImageData, ImageSettings
 from .sources import CIFAR10_COUNTS, MNIST_COUNTS, images_of
 
 BLOCK = 1000  # images of which a float64 copy is made at once
 
 
-def stratified(labels: np.ndarray, n_test: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def stratified(labels: np.ndarray, n_test: int, rng: Stream) -> tuple[np.ndarray, np.ndarray]:
     """Indices of a training and a test set, ascending; the test set holds n_test images in the classes' proportions.
 
     Fractions of an image are settled by largest remainder, so that the test set has exactly n_test.
@@ -24,16 +24,17 @@ def stratified(labels: np.ndarray, n_test: int, rng: np.random.Generator) -> tup
     exact = counts * n_test / len(labels)
     quota = np.floor(exact).astype(int)
     quota[np.argsort(quota - exact, kind="stable")[: n_test - quota.sum()]] += 1
-    test = [rng.permutation(np.flatnonzero(labels == c))[: quota[c]] for c in range(CLASSES)]
+    test = [np.flatnonzero(labels == c)[rng.permutation(counts[c])[: quota[c]]] for c in range(CLASSES)]
     held_out = np.zeros(len(labels), bool)
     held_out[np.concatenate(test)] = True
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def draw(data: ImageData, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def draw(data: ImageData, rng: Stream) -> dict[str, np.ndarray]:
     """The training and test set of one seed: {train,test}_{images,labels}.
 
-    Data that comes with a test set of its own keeps it; otherwise n_test images are held out.
+    Data that comes with a test set of its own keeps it; otherwise n_test images are held out. Raises WinnowError where
+    all pixels of the training images are the same: they could not be scaled to a standard deviation of 1.
     """
     splits = images_of(data.source)
     if "all" in splits:
@@ -42,6 +43,9 @@ def draw(data: ImageData, rng: np.random.Generator) -> dict[str, np.ndarray]:
             raise WinnowError(f"data.n_test = {data.n_test}: must be below the {len(labels)} images of {data.source}")
         parts = stratified(labels, data.n_test, rng)
         splits = {s: (images[i], labels[i]) for s, i in zip(("train", "test"), parts, strict=True)}
+    level, brightest = splits["train"][0].min(), splits["train"][0].max()
+    if level == brightest:
+        raise WinnowError(f"data.source = {data.source}: all pixels of the training images are {level}; they must vary")
     return {f"{s}_{k}": a for s, pair in splits.items() for k, a in zip(("images", "labels"), pair, strict=True)}
 
 
@@ -59,7 +63,7 @@ def name(data: ImageData, arrays: dict[str, np.ndarray]) -> str:
     return "cifar10" if counts == CIFAR10_COUNTS else "cifar10-part"
 
 
-def inputs(arrays: dict[str, np.ndarray], sigma: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def inputs(arrays: dict[str, np.ndarray], sigma: float, rng: Stream) -> dict[str, np.ndarray]:
     """What the network sees, `train` and `test`, float32 [n, channels, height, width].
 
     Pixels in 0..1 plus N(0, sigma^2), drawn once (the noise belongs to the example and can be memorized), and then
@@ -70,7 +74,7 @@ def inputs(arrays: dict[str, np.ndarray], sigma: float, rng: np.random.Generator
         for block, stored in zip(_blocks(pixels), _blocks(arrays[f"{split}_images"]), strict=True):
             np.divide(stored, np.float32(255), out=block)
             if sigma > 0:
-                block += np.float32(sigma) * rng.standard_normal(block.shape, dtype=np.float32)
+                block += np.float32(sigma) * rng.normals(*block.shape)
     mean = sum(block.sum(dtype=np.float64) for block in _blocks(seen["train"])) / seen["train"].size
     squares = sum(np.square(block - mean, dtype=np.float64).sum() for block in _blocks(seen["train"]))
     std = np.sqrt(squares / seen["train"].size)
@@ -91,4 +95,4 @@ def main(arguments: list[str]) -> None:
     run = read(options.settings, ImageSettings)
     data = run.settings.at(jobs.point(options)).data
     for seed, path in zip(options.seeds, options.out, strict=True):
-        write_arrays(path, **draw(data, generator(run.root_seed, run.experiment, seed, "data")))
+        write_arrays(path, **draw(data, generator(run.root_seed, run.drawn_as, seed, "data")))
