@@ -99,7 +99,11 @@ def test_a_damaged_record_is_none(folder, suffix, change):
 
 
 def test_a_gpu_is_told_from_the_processor(folder):
-    for path, found in (("results/a.parquet", "cpu"), ("results/b.parquet", "NVIDIA H100"), ("results/c.parquet", "cpu")):
+    for path, found in (
+        ("results/a.parquet", "cpu"),
+        ("results/b.parquet", "NVIDIA H100"),
+        ("results/c.parquet", "cpu"),
+    ):
         make(path)
         file = Path(record_path(path))
         assert json.loads(file.read_text())["device"] == "cpu"

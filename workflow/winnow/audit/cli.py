@@ -72,7 +72,9 @@ def main(arguments: list[str]) -> int:
     one.add_argument("file")
     one = commands.add_parser("golden", parents=[shared], help="compare with what was published of a configuration")
     one.add_argument("--config", type=Path, default=CHECKOUT / "config/ci.yaml", help="the configuration that was run")
-    one = commands.add_parser("publish", help="copy figures, claims and tables into the configuration's folder in docs/")
+    one = commands.add_parser(
+        "publish", help="copy figures, claims and tables into the configuration's folder in docs/"
+    )
     one.add_argument("--config", type=Path, default=CHECKOUT / "config.yaml", help="the configuration that was run")
     one = commands.add_parser("sample", parents=[shared], help="derive some results again")
     one.add_argument("n", type=_positive)

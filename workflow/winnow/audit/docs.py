@@ -87,7 +87,9 @@ def check(
             findings.append(Finding(1, f"{docs}/{name}", "is not what `make publish` copied"))
         elif hashes.get(path, digest) != digest:
             found = verdict(path, copies[name], path, code) if name in copies else Finding(code, path, "differs")
-            findings.append(Finding(found.code, path, f"`{records.get(path)['step']}`: {found.what} (from {docs}/{name})"))
+            findings.append(
+                Finding(found.code, path, f"`{records.get(path)['step']}`: {found.what} (from {docs}/{name})")
+            )
     return findings, len(copies)
 
 
