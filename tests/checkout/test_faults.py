@@ -132,7 +132,7 @@ def test_a_killed_training_job_fails_alone(folder, finished):
     training(process).kill()
     code, output = finish(process)
     assert code == 1
-    assert "Error in rule train_tiny_{seed}" in output
+    assert "Error in rule train_tiny.{seed}" in output
     assert not half_written(folder)
     assert sum((folder / run).exists() for run in RUNS) == 3
     assert not (folder / TABLE).exists()

@@ -18,9 +18,10 @@ RUN = "results/tiny/runs/fraction-0.5/seed-0.parquet"
 NOTHING = "Nothing to be done"
 
 
-def said(command: list, folder: Path) -> tuple[int, str]:
+def said(command: list, folder: Path, **exported: str) -> tuple[int, str]:
     """Exit code of a command, and output and errors together; a `make` above leaves it no options."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    environment |= exported
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "timeout": 600}
     run = subprocess.run(list(map(str, command)), cwd=folder, env=environment, **pipe)
     return run.returncode, run.stdout
@@ -173,6 +174,17 @@ def test_an_empty_variable_is_refused(house, variable):
         assert code != 0
         assert f"{variable} is empty" in output
     assert (house.work / TABLES[0]).is_file()
+
+
+def test_what_a_shell_exports_does_not_reach_make():
+    """A DIR that belongs to something else would be where `make clean` removes results."""
+    variables = ("DIR", "CONFIG", "VENV", "CORES", "PYTHON")
+    for target in ("clean", "figures"):
+        command = ["make", "--dry-run", "--always-make", target]
+        code, output = said(command, ROOT, **dict.fromkeys(variables, "exported"))
+        assert code == 0, output
+        assert "exported" not in output
+        assert output == said(command, ROOT)[1]
 
 
 def test_clean_removes_results_and_nothing_else(house):
