@@ -5,9 +5,9 @@
 # make bench     the compiled core against torch and jax
 # make wheel     the masked layers for networks of one's own: a wheel in build/wheel
 # make audit     checks every result against its record, and derives five of them again
-# make golden    compares a run of config/ci.yaml with the values in git; for both, the tolerance of another machine is fine
+# make golden    compares a run with what was published of its configuration; CI does so with config/ci.yaml
 # make report    one page with all figures, results/report.html
-# make publish   copies figures with their numbers, claims and scorecard to docs/, those of config/<name>.yaml to docs/<name>/
+# make publish   copies figures with their numbers, claims, scorecard and tables to docs/, those of config/<name>.yaml to docs/<name>/
 # make clean     removes results; make env only installs
 # CONFIG=config/ci.yaml selects a configuration, DIR=build/ci a working directory for its results. They are given on the
 # command line: a DIR that a shell exports for something else must not reach `make clean`.
@@ -42,11 +42,11 @@ figures: env
 	$(SNAKEMAKE)
 
 audit: env
-	$(INSIDE) "$$python" "$$checkout/workflow" audit verify --config "$$config" || [ $$? -eq 3 ]
-	$(INSIDE) "$$python" "$$checkout/workflow" audit sample 5 || [ $$? -eq 3 ]
+	$(INSIDE) "$$python" "$$checkout/workflow" audit verify --config "$$config"
+	$(INSIDE) "$$python" "$$checkout/workflow" audit sample 5
 
 golden: env
-	$(INSIDE) "$$python" "$$checkout/workflow" audit golden || [ $$? -eq 3 ]
+	$(INSIDE) "$$python" "$$checkout/workflow" audit golden --config "$$config"
 
 report: env
 	$(SNAKEMAKE) --report results/report.html

@@ -166,13 +166,15 @@ def descend(
     return Trace(losses[: taken + 1], errors[: taken + 1], taken, STATUS[status])
 
 
-def evaluate(network: Network, examples: Examples, *, loss: str) -> tuple[float, float, Tensor]:
-    """(mean loss in nats, error, logits float64 [K, n]) of a network; errors count as in `descend`.
+def evaluate(network: Network, examples: Examples, *, loss: str) -> tuple[float, float, Tensor, Tensor]:
+    """Of a network (mean loss in nats, error, logits float64 [K, n], loss of every example float64 [n]).
 
+    Errors count as in `descend`.
     Columns are taken in blocks, so test sets of any size need no more memory than their inputs.
     """
     _known("loss", loss, LOSSES)
     logits = torch.empty(len(network.output), len(examples.labels), dtype=torch.float64)
+    losses = torch.empty(len(examples.labels), dtype=torch.float64)
     value, error = torch.ops.winnow.evaluate(
         network.pointers,
         network.coordinates,
@@ -184,8 +186,9 @@ def evaluate(network: Network, examples: Examples, *, loss: str) -> tuple[float,
         examples.labels,
         LOSSES[loss],
         logits,
+        losses,
     )
-    return value, error, logits
+    return value, error, logits, losses
 
 
 def preactivations(network: Network, inputs: Tensor) -> Tensor:

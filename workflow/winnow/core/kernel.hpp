@@ -82,7 +82,7 @@ struct Examples {
 struct Score {
   double* logits;            // [classes, count]
   double* slopes;            // [classes, count], d loss_i / d logit
-  double* example;           // [2, count], largest logit and what the others weigh
+  double* example;           // [2, count], of an example its loss, in the end, and what is needed for it
   double* column;            // [chunks * 16]
   double loss, error;        // means over the examples
 };
