@@ -201,6 +201,17 @@ def test_one_core_and_another_folder_give_the_same_bytes(tree, tmp_path):
     assert [name for name in theirs if theirs[name] != ours[name]] == []
 
 
+def test_no_job_takes_more_memory_than_the_profile_for_slurm_asks_for(tree):
+    """Jobs on real images ask for themselves: tests/images/test_memory.py."""
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    asked = int(profile["default-resources"]["mem_mb"].removesuffix(" * attempt"))
+    records = [path for path in (tree / "results/provenance").rglob("*.json") if not path.match("*.run.json")]
+    others = [path for path in records if json.loads(path.read_text())["step"] != "train-images"]
+    taken = [json.loads(path.with_suffix(".run.json").read_text())["peak_memory_mb"] for path in others]
+    assert len(taken) > 200
+    assert max(taken) < asked
+
+
 def test_the_default_configuration_and_those_of_the_papers_scale_plan_every_figure(tmp_path):
     planned_figures = set()
     names = ("calibration-1", "mnist", "mnist-variants", "scaling", "literal", "paper")
