@@ -14,6 +14,7 @@ from winnow.config.base import RunSettings
 from winnow.errors import WinnowError
 from winnow.images import data, sources
 from winnow.images.settings import ImageData, ImageSettings
+from winnow.randomness import Stream
 
 
 def write_idx(path, array, compress=False, magic=None):
@@ -60,7 +61,7 @@ def test_a_missing_package_says_what_to_install(monkeypatch):
 
 
 def test_idx_files_are_read_gzipped_or_not(folder):
-    arrays = data.draw(ImageData(source=f"idx:{folder}"), np.random.default_rng(0))
+    arrays = data.draw(ImageData(source=f"idx:{folder}"), Stream(0))
     assert arrays["train_images"].shape == (30, 1, 5, 4)
     assert arrays["test_images"].shape == (20, 1, 5, 4)
     assert arrays["train_labels"].dtype == np.int64
@@ -70,10 +71,10 @@ def test_idx_files_are_read_gzipped_or_not(folder):
 
 def test_a_missing_folder_or_file_is_one_clear_line(folder):
     with pytest.raises(WinnowError, match="no such folder; it must hold train-images-idx3-ubyte"):
-        data.draw(ImageData(source="idx:/no/such/folder"), np.random.default_rng(0))
+        data.draw(ImageData(source="idx:/no/such/folder"), Stream(0))
     (folder / "t10k-images-idx3-ubyte").unlink()
     with pytest.raises(WinnowError, match=r"t10k-images-idx3-ubyte: cannot be read"):
-        data.draw(ImageData(source=f"idx:{folder}"), np.random.default_rng(0))
+        data.draw(ImageData(source=f"idx:{folder}"), Stream(0))
 
 
 def test_broken_idx_files_are_refused(folder):
@@ -108,10 +109,10 @@ def test_a_download_is_checked_by_sha256(folder, monkeypatch):
     files = {f"{sources.MNIST_URL}/{p.stem if p.suffix else p.name}.gz": p.read_bytes() for p in folder.iterdir()}
     monkeypatch.setattr(sources.urllib.request, "urlopen", lambda url, timeout: io.BytesIO(files[url]))
     with pytest.raises(WinnowError, match=r"ubyte\.gz: not the known file"):
-        data.draw(ImageData(source="mnist"), np.random.default_rng(0))
+        data.draw(ImageData(source="mnist"), Stream(0))
     sums = {url.rpartition("/")[2]: hashlib.sha256(content).hexdigest() for url, content in files.items()}
     monkeypatch.setattr(sources, "MNIST_SHA256", sums)
-    assert len(data.draw(ImageData(source="mnist"), np.random.default_rng(0))["train_labels"]) == 30
+    assert len(data.draw(ImageData(source="mnist"), Stream(0))["train_labels"]) == 30
 
 
 def test_without_a_network_the_message_names_the_way_out(monkeypatch):
@@ -120,7 +121,7 @@ def test_without_a_network_the_message_names_the_way_out(monkeypatch):
 
     monkeypatch.setattr(sources.urllib.request, "urlopen", refuse)
     with pytest.raises(WinnowError, match=r"cannot be downloaded .*no route.*; or use data.source = idx:<folder>"):
-        data.draw(ImageData(source="mnist"), np.random.default_rng(0))
+        data.draw(ImageData(source="mnist"), Stream(0))
 
 
 @pytest.fixture
@@ -134,7 +135,7 @@ def records(tmp_path):
 
 
 def test_cifar10_is_read_from_its_binary_files(records):
-    arrays = data.draw(ImageData(source=f"cifar10:{records}"), np.random.default_rng(0))
+    arrays = data.draw(ImageData(source=f"cifar10:{records}"), Stream(0))
     assert arrays["train_images"].shape == (35, 3, 32, 32)
     assert arrays["test_images"].shape == (7, 3, 32, 32)
     second = (records / "data_batch_2.bin").read_bytes()[:3073]
@@ -153,12 +154,12 @@ def test_broken_cifar10_files_are_refused(records):
     ]:
         path.write_bytes(content)
         with pytest.raises(WinnowError, match=message):
-            data.draw(source, np.random.default_rng(0))
+            data.draw(source, Stream(0))
     path.unlink()
     with pytest.raises(WinnowError, match=r"data_batch_3.bin: cannot be read"):
-        data.draw(source, np.random.default_rng(0))
+        data.draw(source, Stream(0))
     with pytest.raises(WinnowError, match=r"no such folder; it must hold data_batch_1\.bin"):
-        data.draw(ImageData(source="cifar10:/no/such/folder"), np.random.default_rng(0))
+        data.draw(ImageData(source="cifar10:/no/such/folder"), Stream(0))
 
 
 def test_the_archive_of_cifar10_is_checked_and_read(records, monkeypatch):
@@ -168,10 +169,10 @@ def test_the_archive_of_cifar10_is_checked_and_read(records, monkeypatch):
     monkeypatch.setattr(sources.urllib.request, "urlopen", lambda url, timeout: io.BytesIO(packed.getvalue()))
     sources._cifar10_archive.cache_clear()
     with pytest.raises(WinnowError, match=r"cifar-10-binary\.tar\.gz: not the known file .* cifar10:<folder>"):
-        data.draw(ImageData(source="cifar10"), np.random.default_rng(0))
+        data.draw(ImageData(source="cifar10"), Stream(0))
     monkeypatch.setattr(sources, "CIFAR10_SHA256", hashlib.sha256(packed.getvalue()).hexdigest())
-    found = data.draw(ImageData(source="cifar10"), np.random.default_rng(0))
-    wanted = data.draw(ImageData(source=f"cifar10:{records}"), np.random.default_rng(0))
+    found = data.draw(ImageData(source="cifar10"), Stream(0))
+    wanted = data.draw(ImageData(source=f"cifar10:{records}"), Stream(0))
     assert all(np.array_equal(found[key], wanted[key]) for key in wanted)
     sources._cifar10_archive.cache_clear()
 
@@ -183,36 +184,36 @@ def test_cifar10_is_known_by_its_counts():
 
 def test_the_split_is_stratified_seeded_and_complete():
     labels = np.repeat(np.arange(10), [17, 23, 10, 10, 11, 12, 13, 14, 15, 16])
-    train, test = data.stratified(labels, 30, np.random.default_rng(1))
+    train, test = data.stratified(labels, 30, Stream(1))
     assert len(test) == 30
     assert sorted([*train, *test]) == list(range(len(labels)))
     share = np.bincount(labels[test]) - np.bincount(labels) * 30 / len(labels)
     assert np.abs(share).max() < 1
-    again = data.stratified(labels, 30, np.random.default_rng(1))
-    other = data.stratified(labels, 30, np.random.default_rng(2))
+    again = data.stratified(labels, 30, Stream(1))
+    other = data.stratified(labels, 30, Stream(2))
     assert np.array_equal(test, again[1])
     assert not np.array_equal(test, other[1])
 
 
 def test_mnist_5k_is_split_into_400_and_100_a_class():
-    arrays = data.draw(ImageData(), np.random.default_rng(0))
+    arrays = data.draw(ImageData(), Stream(0))
     assert set(np.bincount(arrays["train_labels"])) == {400}
     assert set(np.bincount(arrays["test_labels"])) == {100}
     with pytest.raises(WinnowError, match=r"data.n_test = 5000: must be below the 5000"):
-        data.draw(ImageData(n_test=5000), np.random.default_rng(0))
+        data.draw(ImageData(n_test=5000), Stream(0))
 
 
 def test_inputs_are_standardized_and_noise_scales():
     rng = np.random.default_rng(0)
     arrays = {f"{split}_images": rng.integers(256, size=(50, 1, 8, 8), dtype=np.uint8) for split in ("train", "test")}
     for sigma in (0, 0.5, 2):
-        seen = data.inputs(arrays, sigma, np.random.default_rng(3))
+        seen = data.inputs(arrays, sigma, Stream(3))
         assert seen["train"].dtype == np.float32
         assert abs(seen["train"].mean()) < 1e-5
         assert abs(seen["train"].std() - 1) < 1e-5
         assert abs(seen["test"].std() - 1) < 0.1
     clean = arrays["train_images"] / 255
-    noisy = data.inputs(arrays, 0.5, np.random.default_rng(3))["train"]
+    noisy = data.inputs(arrays, 0.5, Stream(3))["train"]
     slope, start = np.polyfit(clean.ravel(), noisy.ravel(), 1)
     noise = (noisy - start) / slope - clean
     assert abs(noise.std() - 0.5) < 0.05

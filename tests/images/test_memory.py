@@ -14,6 +14,7 @@ from winnow.config.load import load
 from winnow.files import write_arrays
 from winnow.images import data, memory, networks, sources
 from winnow.images.settings import ImageNetwork, ImageSettings
+from winnow.randomness import Stream
 
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflow"
 PAPER = yaml.safe_load((WORKFLOW.parent / "config/paper.yaml").read_text())
@@ -25,7 +26,7 @@ RESNET, VGG, MLP = ({"architecture": name} for name in ("resnet", "vgg", "mlp"))
 )
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (1, 28, 28), (2, 9, 13)])
 def test_the_layers_are_those_of_the_networks(model, shape):
-    network = networks.build(ImageNetwork(**model), shape, 10, np.random.default_rng(0))
+    network = networks.build(ImageNetwork(**model), shape, 10, Stream(0))
     found = []
     for module in network.modules():
         if isinstance(module, networks.LAYERS):
@@ -111,11 +112,12 @@ def test_a_request_follows_architecture_data_and_attempt():
 
 SCORE = """
 import sys
-import numpy as np, torch
+import torch
 from winnow.images import networks, pruning
 from winnow.images.settings import ImageNetwork, ImagePruning
+from winnow.randomness import Stream
 torch.set_num_threads(1)
-rng, n = np.random.default_rng(0), int(sys.argv[2])
+rng, n = Stream(0), int(sys.argv[2])
 network = networks.build(ImageNetwork(architecture="resnet", depth=8, width=16), (1, 28, 28), 10, rng)
 method = ImagePruning(method=sys.argv[1], score_examples=n)
 pruning.draw(method, network, 0.5, torch.randn(n, 1, 28, 28), torch.arange(n) % 10, rng)
@@ -132,10 +134,11 @@ def test_the_memory_of_scoring_does_not_grow_with_the_examples(tmp_path, monkeyp
 INPUTS = """
 import numpy as np
 from winnow.images import data
+from winnow.randomness import Stream
 rng = np.random.default_rng(0)
 sizes = {"train": 50_000, "test": 10_000}
 arrays = {f"{split}_images": rng.integers(256, size=(n, 3, 32, 32), dtype=np.uint8) for split, n in sizes.items()}
-data.inputs(arrays, 0.0, rng)
+data.inputs(arrays, 0.5, Stream(0))
 """
 
 

@@ -2,7 +2,6 @@ import copy
 import itertools
 from typing import get_args
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -10,12 +9,13 @@ from torch.nn.functional import cross_entropy
 
 from winnow.images import networks, pruning
 from winnow.images.settings import ImageNetwork
+from winnow.randomness import Stream
 
 pytestmark = pytest.mark.usefixtures("library")
 
 
 def rng(seed=0):
-    return np.random.default_rng(seed)
+    return Stream(seed)
 
 
 def test_every_allowed_architecture_is_there():

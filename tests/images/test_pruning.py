@@ -15,6 +15,7 @@ from winnow.errors import WinnowError
 from winnow.figures import real, style
 from winnow.images import networks, pruning
 from winnow.images.settings import ImageNetwork, ImagePruning
+from winnow.randomness import Stream
 
 pytestmark = pytest.mark.usefixtures("library")
 
@@ -35,15 +36,15 @@ def test_every_allowed_method_is_there():
 
 
 def rng(seed=0):
-    return np.random.default_rng(seed)
+    return Stream(seed)
 
 
 @pytest.fixture
 def small():
     """A 6-5-4-3 network, 12 examples of it."""
     network = networks.build(ImageNetwork(hidden=[5, 4]), (1, 2, 3), 3, rng())
-    inputs = torch.from_numpy(rng(1).standard_normal((12, 1, 2, 3), dtype=np.float32))
-    return network, inputs, torch.from_numpy(rng(2).integers(3, size=12))
+    inputs = torch.from_numpy(rng(1).normals(12, 1, 2, 3))
+    return network, inputs, torch.from_numpy(rng(2).integers(3, 12))
 
 
 def total(masks):
@@ -58,7 +59,7 @@ def test_only_the_weights_of_layers_can_be_pruned(small):
 
 @given(st.integers(0, 40), st.integers(0, 3))
 def test_exactly_as_many_are_kept_with_ties_by_index(kept, values):
-    flat = rng(kept).integers(values + 1, size=40).astype(np.float32)
+    flat = rng(kept).integers(values + 1, 40).astype(np.float32)
     tensors = {"a": torch.from_numpy(flat[:24].reshape(4, 6)), "b": torch.from_numpy(flat[24:])}
     mask = pruning.keep_highest(tensors, kept)
     got = np.concatenate([mask["a"].numpy().ravel(), mask["b"].numpy()])
@@ -178,7 +179,7 @@ def test_what_processors_round_differently_in_double_decides_no_rank():
 
 
 def test_snip_on_the_core_is_that_of_autograd():
-    network = networks.build(ImageNetwork(hidden=[12, 9]), (1, 4, 4), 10, np.random.default_rng(0))
+    network = networks.build(ImageNetwork(hidden=[12, 9]), (1, 4, 4), 10, rng())
     inputs, labels = torch.randn(50, 1, 4, 4), torch.arange(50) % 10
     for output in (True, False):
         computed = pruning.snip(network, networks.prunable(network, output), inputs, labels)

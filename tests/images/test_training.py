@@ -18,6 +18,7 @@ from winnow.files import write_arrays
 from winnow.images import checkpoint, data, networks, pruning, sources, training
 from winnow.images.checkpoint import Progress
 from winnow.images.settings import ImageData, ImageNetwork, ImagePruning, ImageSettings, Minibatch
+from winnow.randomness import Stream
 
 pytestmark = pytest.mark.usefixtures("library")
 
@@ -27,12 +28,12 @@ TABLE_1 = {"momentum": 0.9, "weight_decay": 1e-4, "rate_drops": [5], "augment": 
 
 
 def rng(seed=0):
-    return np.random.default_rng(seed)
+    return Stream(seed)
 
 
 def problem(n=70, seed=0):
     """Learnable images of 4 x 4 pixels: {train,test}_{images,labels} as a data file holds them."""
-    generator, arrays = rng(seed), {}
+    generator, arrays = np.random.default_rng(seed), {}
     prototypes = generator.integers(40, 216, size=(10, 1, 4, 4))
     for split in ("train", "test"):
         labels = np.arange(n) % 10
@@ -322,7 +323,7 @@ def test_a_convolutional_run_learns_and_keeps_pruned_weights_at_zero(method):
 def test_one_step_of_the_full_size_networks_on_files_of_cifar10(tmp_path, model):
     """The recipe of figures 3b and 4 from files to masks, for one batch of eight images."""
     for i, name in enumerate(itertools.chain(*sources.CIFAR10_FILES.values())):
-        records = rng(i).integers(256, size=(4 if i == 0 else 1, 3073), dtype=np.uint8)
+        records = np.random.default_rng(i).integers(256, size=(4 if i == 0 else 1, 3073), dtype=np.uint8)
         records[:, 0] %= 10
         (tmp_path / name).write_bytes(records.tobytes())
     settings = image_settings("bernoulli", model, **TABLE_1 | {"epochs": 1, "batch_size": 16})

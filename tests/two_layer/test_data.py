@@ -4,7 +4,7 @@ from scipy import stats
 
 from winnow.config.base import RunSettings
 from winnow.files import read_arrays, write_json
-from winnow.randomness import generator
+from winnow.randomness import Stream, generator
 from winnow.two_layer import data
 from winnow.two_layer.settings import TwoLayerSettings, TwoPatchData
 
@@ -14,7 +14,7 @@ CLASSES = TwoPatchData(distribution="classes", classes=4, dimension=50, noise_or
 
 @pytest.mark.parametrize("distribution", [BINARY, CLASSES], ids=["binary", "classes"])
 def test_moments(distribution):
-    arrays = data.draw(distribution, 4000, np.random.default_rng(0))
+    arrays = data.draw(distribution, 4000, Stream(0))
     noise = arrays["noise"][:, distribution.signal_coordinates :]
     assert stats.kstest(noise.ravel(), "norm").pvalue > 1e-3
     covariance = noise.T @ noise / len(noise) - np.eye(noise.shape[1])
@@ -25,10 +25,10 @@ def test_moments(distribution):
 
 
 def test_orthogonal_noise_is_zero_on_the_signal_alone():
-    noise = data.draw(BINARY, 100, np.random.default_rng(0))["noise"]
+    noise = data.draw(BINARY, 100, Stream(0))["noise"]
     assert not noise[:, 0].any()
     assert noise[:, 1:].all()
-    assert data.draw(CLASSES, 100, np.random.default_rng(0))["noise"].all()
+    assert data.draw(CLASSES, 100, Stream(0))["noise"].all()
 
 
 def test_signals():
@@ -40,9 +40,9 @@ def test_signals():
 
 
 def test_patch_order_is_a_fair_coin_for_classes_and_fixed_for_binary():
-    flips = data.draw(CLASSES, 4000, np.random.default_rng(1))["signal_first"]
+    flips = data.draw(CLASSES, 4000, Stream(1))["signal_first"]
     assert stats.binomtest(int(flips.sum()), 4000).pvalue > 1e-3
-    assert data.draw(BINARY, 100, np.random.default_rng(1))["signal_first"].all()
+    assert data.draw(BINARY, 100, Stream(1))["signal_first"].all()
 
 
 def test_step_writes_the_training_examples_of_a_seed_to_its_file(tmp_path):
@@ -74,11 +74,11 @@ def test_test_examples_follow_the_training_examples_on_whatever_coordinates(orth
     assert not np.array_equal(whole["labels"][:7], train["labels"])
 
 
-def test_row_by_row_is_what_numpy_draws_at_once():
-    noise = data.draw(CLASSES, 30, np.random.default_rng(3))["noise"]
-    rng = np.random.default_rng(3)
-    rng.integers(4, size=30)
-    assert np.array_equal(noise, rng.standard_normal((30, 50), dtype=np.float32))
+def test_row_by_row_is_what_the_stream_gives_at_once():
+    noise = data.draw(CLASSES, 30, Stream(3))["noise"]
+    rng = Stream(3)
+    rng.integers(4, 30)
+    assert np.array_equal(noise, rng.normals(30, 50))
 
 
 def test_dense_signals_are_orthogonal_and_as_long_as_coordinate_ones():
@@ -93,7 +93,7 @@ def test_dense_signals_are_orthogonal_and_as_long_as_coordinate_ones():
 def test_the_k_class_variant_has_its_moments():
     """y uniform over K classes, patch order a fair coin, noise N(0, I) and independent of both."""
     settings = TwoPatchData(distribution="classes", classes=4, dimension=6, noise_orthogonal=False)
-    drawn = data.draw(settings, 40_000, np.random.default_rng(0))
+    drawn = data.draw(settings, 40_000, Stream(0))
     assert np.bincount(drawn["labels"]) / 40_000 == pytest.approx([0.25] * 4, abs=0.01)
     assert drawn["signal_first"].mean() == pytest.approx(0.5, abs=0.01)
     noise = drawn["noise"].astype(float)

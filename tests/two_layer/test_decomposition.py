@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from winnow import core
+from winnow.randomness import Stream
 from winnow.two_layer import data, decomposition, pruning
 from winnow.two_layer.network import build, examples, hidden_shape
 from winnow.two_layer.settings import TwoLayerSettings
@@ -27,7 +28,7 @@ STEPS = 30
 @pytest.fixture
 def run(library):
     """A pruned network before and after training, and its tracker."""
-    rng = np.random.default_rng(0)
+    rng = Stream(0)
     drawn = [data.draw(SETTINGS.data, n, rng) for n in (12, 40)]
     pattern = pruning.bernoulli(hidden_shape(SETTINGS), 0.4, rng)
     network = build(SETTINGS, pattern, rng)
@@ -157,8 +158,8 @@ def test_neurons_without_weights_or_signal_are_counted(library):
     rows = [np.array([], int), np.array([0, 5]), np.array([1]), np.array([2, 3]), np.array([4]), np.array([0])]
     pattern = pruning.from_rows([np.asarray(row) for row in rows], 8)
     settings = SETTINGS.at({"dimension": "8", "width": "2"})
-    network = build(settings, pattern, np.random.default_rng(1))
-    arrays = data.draw(settings.data, 4, np.random.default_rng(2))
+    network = build(settings, pattern, Stream(1))
+    arrays = data.draw(settings.data, 4, Stream(2))
     seen = examples(settings, arrays)
     found = decomposition.initial_features(network, seen, decomposition.columns(network, seen, 2))
     assert found["empty_neurons"] == 1

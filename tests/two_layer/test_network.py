@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from winnow import core
+from winnow.randomness import Stream
 from winnow.two_layer import data, pruning
 from winnow.two_layer.network import build, examples, hidden_shape, output_weights, read_coordinates
 from winnow.two_layer.settings import TwoLayerSettings
@@ -14,13 +15,13 @@ def settings(**sections) -> TwoLayerSettings:
 
 
 def arrays(of: TwoLayerSettings) -> dict[str, np.ndarray]:
-    return data.draw(of.data, of.data.n_train, np.random.default_rng(0))
+    return data.draw(of.data, of.data.n_train, Stream(0))
 
 
 def test_kept_weights_are_the_same_at_every_fraction():
     shape = (6, 50)
-    dense, sparse = (pruning.bernoulli(shape, f, np.random.default_rng(1)) for f in (0, 0.6))
-    networks = [build(settings(), p, np.random.default_rng(2)) for p in (dense, sparse)]
+    dense, sparse = (pruning.bernoulli(shape, f, Stream(1)) for f in (0, 0.6))
+    networks = [build(settings(), p, Stream(2)) for p in (dense, sparse)]
     matrix = networks[0].weights.reshape(shape)
     for r in range(shape[0]):
         row = networks[1].weights[sparse.pointers[r] : sparse.pointers[r + 1]]
@@ -30,7 +31,7 @@ def test_kept_weights_are_the_same_at_every_fraction():
 
 def test_weights_have_the_configured_standard_deviation():
     of = settings(model={"width": 40, "init_std": 0.3})
-    network = build(of, pruning.bernoulli((40, 1000), 0, np.random.default_rng(0)), np.random.default_rng(1))
+    network = build(of, pruning.bernoulli((40, 1000), 0, Stream(0)), Stream(1))
     assert network.weights.std().item() == pytest.approx(0.3, rel=0.02)
     assert abs(network.weights.mean().item()) < 0.01
 
@@ -41,7 +42,7 @@ def test_weights_have_the_configured_standard_deviation():
 )
 def test_output_weights(init, scale, std, largest):
     of = settings(model={"width": 10_000, "output_init": init, "output_scale": scale})
-    output = output_weights(of, np.random.default_rng(0))
+    output = output_weights(of, Stream(0))
     assert output.shape == (1, 10_000)
     assert output.std() == pytest.approx(std, rel=0.03)
     assert np.abs(output).max() <= np.float32(largest)
@@ -54,7 +55,7 @@ def test_class_sums_give_every_class_its_own_neurons():
         training={"loss": "cross_entropy"},
     )
     assert hidden_shape(of) == (6, 5)
-    output = output_weights(of, np.random.default_rng(0))
+    output = output_weights(of, Stream(0))
     assert output.tolist() == [[1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1]]
 
 
@@ -88,14 +89,14 @@ def test_on_the_coordinates_that_weights_read_a_network_is_the_same(architecture
     of = settings(
         data=sections, model={"architecture": architecture, "width": 5, "power": 3}, training={"loss": "cross_entropy"}
     )
-    mask = pruning.bernoulli(hidden_shape(of), 0.9, np.random.default_rng(1))
+    mask = pruning.bernoulli(hidden_shape(of), 0.9, Stream(1))
     some, drawn = read_coordinates(of, mask), arrays(of)
     read = np.unique(mask.coordinates % 200)
     assert some.tolist() == sorted({0, 1, 2, *read.tolist()})
     assert len(some) < 200
     traces = []
     for coordinates, noise in ((None, drawn["noise"]), (some, drawn["noise"][:, some])):
-        network = build(of, mask, np.random.default_rng(2), coordinates)
+        network = build(of, mask, Stream(2), coordinates)
         seen = examples(of, drawn | {"noise": noise}, coordinates)
         trace = core.descend(network, seen, steps=5, learning_rate=0.5, loss="cross_entropy", reduction="mean")
         traces.append((trace.losses.tolist(), network.weights.tolist()))
@@ -107,6 +108,6 @@ def test_labels_of_two_signs_have_an_output_each_under_cross_entropy():
     seen, drawn = examples(of, arrays(of)), arrays(of)
     assert seen.labels.tolist() == [0 if label > 0 else 1 for label in drawn["labels"]]
     assert seen.labels.dtype == torch.int64
-    output = output_weights(of, np.random.default_rng(0))
+    output = output_weights(of, Stream(0))
     assert output.shape == (2, 150)
     assert not (output[0] == output[1]).any()

@@ -83,7 +83,7 @@ def main(arguments: list[str]) -> int:
     one.add_argument("--config", type=Path, default=CHECKOUT / "config.yaml", help="the configuration that was run")
     one = commands.add_parser("sample", parents=[shared], help="derive some results again")
     one.add_argument("n", type=_positive)
-    one.add_argument("--seed", type=int, default=0, help="which ones")
+    one.add_argument("--seed", type=_natural, default=0, help="which ones")
     options = parser.parse_args(arguments)
     if "config" in options and not options.config.is_file():
         parser.error(f"{options.config} is no file")
@@ -100,6 +100,10 @@ def _positive(text: str) -> int:
     if int(text) < 1:
         raise ValueError
     return int(text)
+
+
+def _natural(text: str) -> int:
+    return _positive(text) if text != "0" else 0
 
 
 def _run(options: argparse.Namespace) -> int:

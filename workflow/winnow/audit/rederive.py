@@ -2,12 +2,12 @@
 
 import json
 import os
-import random
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from ..randomness import Stream
 from .compare import allowed, verdicts
 from .records import CHECKOUT, RESULTS, record_path, sha256
 from .results import Finding, Records, environment, has_hash, made_with, results, seen
@@ -69,4 +69,4 @@ def compare(record: dict, folder: Path, records: Records) -> list[Finding]:
 def sample(n: int, seed: int) -> tuple[list[Finding], dict[str, int]]:
     """Derive n results again, drawn from all of them with a seed."""
     files = results()
-    return rederive(random.Random(seed).sample(files, min(n, len(files))))
+    return rederive([files[i] for i in Stream(seed).permutation(len(files))[:n]])

@@ -8,14 +8,14 @@ from .. import jobs
 from ..config.base import read
 from ..errors import WinnowError
 from ..files import write_arrays
-from ..randomness import generator
+from ..randomness import Stream, generator
 from .settings import CLASSES, ImageData, ImageSettings
 from .sources import CIFAR10_COUNTS, MNIST_COUNTS, images_of
 
 BLOCK = 1000  # images of which a float64 copy is made at once
 
 
-def stratified(labels: np.ndarray, n_test: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def stratified(labels: np.ndarray, n_test: int, rng: Stream) -> tuple[np.ndarray, np.ndarray]:
     """Indices of a training and a test set, ascending; the test set holds n_test images in the classes' proportions.
 
     Fractions of an image are settled by largest remainder, so that the test set has exactly n_test.
@@ -24,13 +24,13 @@ def stratified(labels: np.ndarray, n_test: int, rng: np.random.Generator) -> tup
     exact = counts * n_test / len(labels)
     quota = np.floor(exact).astype(int)
     quota[np.argsort(quota - exact, kind="stable")[: n_test - quota.sum()]] += 1
-    test = [rng.permutation(np.flatnonzero(labels == c))[: quota[c]] for c in range(CLASSES)]
+    test = [np.flatnonzero(labels == c)[rng.permutation(counts[c])[: quota[c]]] for c in range(CLASSES)]
     held_out = np.zeros(len(labels), bool)
     held_out[np.concatenate(test)] = True
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def draw(data: ImageData, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def draw(data: ImageData, rng: Stream) -> dict[str, np.ndarray]:
     """The training and test set of one seed: {train,test}_{images,labels}.
 
     Data that comes with a test set of its own keeps it; otherwise n_test images are held out.
@@ -59,7 +59,7 @@ def name(data: ImageData, arrays: dict[str, np.ndarray]) -> str:
     return "cifar10" if counts == CIFAR10_COUNTS else "cifar10-part"
 
 
-def inputs(arrays: dict[str, np.ndarray], sigma: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def inputs(arrays: dict[str, np.ndarray], sigma: float, rng: Stream) -> dict[str, np.ndarray]:
     """What the network sees, `train` and `test`, float32 [n, channels, height, width].
 
     Pixels in 0..1 plus N(0, sigma^2), drawn once (the noise belongs to the example and can be memorized), and then
@@ -70,7 +70,7 @@ def inputs(arrays: dict[str, np.ndarray], sigma: float, rng: np.random.Generator
         for block, stored in zip(_blocks(pixels), _blocks(arrays[f"{split}_images"]), strict=True):
             np.divide(stored, np.float32(255), out=block)
             if sigma > 0:
-                block += np.float32(sigma) * rng.standard_normal(block.shape, dtype=np.float32)
+                block += np.float32(sigma) * rng.normals(*block.shape)
     mean = sum(block.sum(dtype=np.float64) for block in _blocks(seen["train"])) / seen["train"].size
     squares = sum(np.square(block - mean, dtype=np.float64).sum() for block in _blocks(seen["train"]))
     std = np.sqrt(squares / seen["train"].size)

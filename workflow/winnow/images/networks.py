@@ -4,6 +4,7 @@ What the rest needs to know of a network is only `prunable`: the weights that ma
 """
 
 import itertools
+import math
 from functools import cache
 
 import numpy as np
@@ -13,13 +14,14 @@ from torch import nn
 from ..core import Pattern, masked_linear
 from ..core.perceptron import Layer, Perceptron
 from ..errors import WinnowError
+from ..randomness import Stream
 from .settings import VGG_CONVOLUTIONS, ImageNetwork
 
 Tensors = dict[str, torch.Tensor]
 LAYERS = (nn.Linear, nn.Conv2d)  # the layers whose weights can be pruned
 
 
-def build(model: ImageNetwork, input_shape: tuple[int, ...], classes: int, rng: np.random.Generator) -> nn.Module:
+def build(model: ImageNetwork, input_shape: tuple[int, ...], classes: int, rng: Stream) -> nn.Module:
     """The dense network at initialization: weights N(0, 2 / fan_in), biases 0, batch norm the identity.
 
     All weights are drawn, pruned or not, so that a seed's kept weights are the same at every fraction.
@@ -29,7 +31,7 @@ def build(model: ImageNetwork, input_shape: tuple[int, ...], classes: int, rng: 
         for module in network.modules():
             if isinstance(module, LAYERS):
                 fan_in = module.weight[0].numel()
-                values = rng.standard_normal(module.weight.shape, dtype=np.float32) * np.float32((2 / fan_in) ** 0.5)
+                values = rng.normals(*module.weight.shape) * np.float32(math.sqrt(2 / fan_in))
                 module.weight.copy_(torch.from_numpy(values))
                 if module.bias is not None:
                     module.bias.zero_()

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from ..core.perceptron import Perceptron
 from ..errors import WinnowError
+from ..randomness import Stream
 from .networks import LAYERS, Tensors, apply_masks, perceptron, prunable
 from .settings import SCORED, ImagePruning
 
@@ -58,17 +58,17 @@ def keep_highest_per_layer(scores: Tensors, kept: dict[str, int]) -> Tensors:
     return {name: keep_highest({name: score}, kept[name])[name] for name, score in scores.items()}
 
 
-def uniforms(weights: Tensors, rng: np.random.Generator) -> Tensors:
+def uniforms(weights: Tensors, rng: Stream) -> Tensors:
     """One uniform number in [0, 1) per weight."""
-    return {name: torch.from_numpy(rng.random(weight.shape, dtype=np.float32)) for name, weight in weights.items()}
+    return {name: torch.from_numpy(rng.uniforms(*weight.shape)) for name, weight in weights.items()}
 
 
-def bernoulli(weights: Tensors, fraction: float, rng: np.random.Generator) -> Tensors:
+def bernoulli(weights: Tensors, fraction: float, rng: Stream) -> Tensors:
     """Keep every weight independently with probability 1 - fraction (paper, section 2)."""
     return {name: numbers >= fraction for name, numbers in uniforms(weights, rng).items()}
 
 
-def exact(weights: Tensors, fraction: float, rng: np.random.Generator) -> Tensors:
+def exact(weights: Tensors, fraction: float, rng: Stream) -> Tensors:
     """Keep exactly the share 1 - fraction of all weights, chosen uniformly over the whole network."""
     numbers = uniforms(weights, rng)
     return keep_highest(numbers, kept_count(sum(weight.numel() for weight in weights.values()), fraction))
@@ -92,7 +92,7 @@ def erk_densities(shapes: dict[str, tuple[int, ...]], density: float) -> dict[st
         dense.add(max(over, key=raw.get))
 
 
-def erk(weights: Tensors, fraction: float, rng: np.random.Generator) -> Tensors:
+def erk(weights: Tensors, fraction: float, rng: Stream) -> Tensors:
     """A random mask with exactly the Erdos-Renyi-Kernel number of weights in each layer."""
     densities = erk_densities({name: tuple(weight.shape) for name, weight in weights.items()}, 1 - fraction)
     total = sum(weight.numel() for weight in weights.values())
@@ -104,7 +104,7 @@ def erk(weights: Tensors, fraction: float, rng: np.random.Generator) -> Tensors:
     return keep_highest_per_layer(uniforms(weights, rng), kept)
 
 
-def layerwise(weights: Tensors, fraction: float, rng: np.random.Generator) -> Tensors:
+def layerwise(weights: Tensors, fraction: float, rng: Stream) -> Tensors:
     """A random mask of exact size with the same share of every layer, to within two weights.
 
     A weight's score is its place by its uniform number within its layer, as a share of the layer. This one order of
@@ -117,7 +117,7 @@ def layerwise(weights: Tensors, fraction: float, rng: np.random.Generator) -> Te
     return keep_highest(scores, kept_count(sum(weight.numel() for weight in weights.values()), fraction))
 
 
-def shuffled(mask: Tensors, rng: np.random.Generator) -> Tensors:
+def shuffled(mask: Tensors, rng: Stream) -> Tensors:
     """A random mask with as many weights in each layer as the given one: its entries, shuffled within the layer."""
     kept = {name: int(m.sum()) for name, m in mask.items()}
     return keep_highest_per_layer(uniforms(mask, rng), kept)
@@ -250,7 +250,7 @@ class Problem:
     fraction: float
     inputs: torch.Tensor
     labels: torch.Tensor
-    rng: np.random.Generator
+    rng: Stream
     prune_output: bool
     score_examples: int
     imp_mask: Tensors | None
@@ -267,7 +267,7 @@ class Problem:
         return kept_count(sum(weight.numel() for weight in self.weights.values()), self.fraction)
 
 
-def _at_random(mask: Callable[[Tensors, float, np.random.Generator], Tensors]) -> Callable[[Problem], Tensors]:
+def _at_random(mask: Callable[[Tensors, float, Stream], Tensors]) -> Callable[[Problem], Tensors]:
     return lambda problem: mask(problem.weights, problem.fraction, problem.rng)
 
 
@@ -317,7 +317,7 @@ def draw(
     fraction: float,
     inputs: torch.Tensor,
     labels: torch.Tensor,
-    rng: np.random.Generator,
+    rng: Stream,
     imp_mask: Tensors | None = None,
 ) -> Tensors:
     """The mask of a network at initialization by the configured method; at fraction 0 every method keeps all.

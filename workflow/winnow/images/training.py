@@ -19,7 +19,7 @@ from ..config.base import RunSettings, read
 from ..errors import WinnowError
 from ..files import atomic, read_arrays, used, write_table
 from ..jobs import METRICS
-from ..randomness import generator
+from ..randomness import Stream, generator
 from . import data, networks, pruning
 from .checkpoint import Checkpoint, Progress, identity
 from .networks import Tensors
@@ -27,6 +27,7 @@ from .settings import CLASSES, EVALUATED, ImageSettings, Minibatch
 
 STREAMS = ("noise", "init", "mask", "order", "augmentation")
 SHIFT = 4  # pixels, the most that augmentation moves an image either way
+MOVES = (2 * SHIFT + 1, 2 * SHIFT + 1, 2)  # how many rows and columns there are to start from, mirrored or not
 Splits = dict[str, tuple[torch.Tensor, torch.Tensor]]
 Attach = Callable[[Tensors, Progress], Callable[[Progress], None]]  # as Checkpoint.attach
 
@@ -40,7 +41,7 @@ def train(
     network: nn.Module,
     training: Minibatch,
     splits: Splits,
-    streams: dict[str, np.random.Generator],
+    streams: dict[str, Stream],
     progress: Progress,
     checkpoint: Attach = nothing_to_resume,
 ) -> None:
@@ -67,7 +68,7 @@ def train(
             progress.rows.append((0, 0, *measure(with_batch_statistics(network, inputs), splits)))
     good = copy.deepcopy(network.state_dict())
     while progress.epoch < training.epochs:
-        rate = training.learning_rate * 0.1 ** sum(progress.epoch >= drop for drop in training.rate_drops)
+        rate = training.learning_rate / 10 ** sum(progress.epoch >= drop for drop in training.rate_drops)
         total = 0.0
         for batch, moves in next(epochs):
             seen = inputs[batch] if moves is None else augmented(inputs[batch], moves)
@@ -117,13 +118,13 @@ def descend(
 
 
 def examples(
-    streams: dict[str, np.random.Generator], n: int, training: Minibatch, device: torch.device
+    streams: dict[str, Stream], n: int, training: Minibatch, device: torch.device
 ) -> Iterator[Iterator[tuple[torch.Tensor, torch.Tensor | None]]]:
     """For every epoch its batches: the indices of the examples, and how `augmented` moves them if they are to be."""
     while True:
         order = torch.from_numpy(streams["order"].permutation(n)).to(device).split(training.batch_size)
         if training.augment:
-            draws = streams["augmentation"].integers([2 * SHIFT + 1, 2 * SHIFT + 1, 2], size=(n, 3))
+            draws = np.stack([streams["augmentation"].integers(high, n) for high in MOVES], axis=1)
             yield zip(order, torch.from_numpy(draws).to(device).split(training.batch_size), strict=True)
         else:
             yield ((batch, None) for batch in order)
@@ -194,7 +195,7 @@ def run(
     settings: ImageSettings,
     arrays: dict[str, np.ndarray],
     fraction: float,
-    streams: dict[str, np.random.Generator],
+    streams: dict[str, Stream],
     imp_mask: Tensors | None = None,
     checkpoint: Attach = nothing_to_resume,
 ) -> tuple[dict, nn.Module, Tensors]:

@@ -10,7 +10,7 @@ import numpy as np
 from .. import jobs
 from ..config.base import RunSettings, read
 from ..files import write_arrays
-from ..randomness import generator
+from ..randomness import Stream, generator
 from .settings import TwoLayerSettings, TwoPatchData
 
 
@@ -35,9 +35,7 @@ def signal_index(data: TwoPatchData, labels: np.ndarray) -> np.ndarray:
     return np.where(labels > 0, 0, 1) if data.distribution == "binary" else labels
 
 
-def draw(
-    data: TwoPatchData, n: int, rng: np.random.Generator, coordinates: np.ndarray | None = None
-) -> dict[str, np.ndarray]:
+def draw(data: TwoPatchData, n: int, rng: Stream, coordinates: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Draw n examples: labels int64 [n], unit noise float32 [n, d], whether the signal is the first patch bool [n].
 
     Labels are uniform over +-1 or 0..K-1; noise is N(0, I), and 0 on the signal's coordinates if `noise_orthogonal`.
@@ -45,11 +43,9 @@ def draw(
     wanted, noise is [n, coordinates], the same numbers as among all of them.
     """
     coordinates = np.arange(data.dimension) if coordinates is None else coordinates
-    labels = rng.integers(data.classes, size=n)
-    noise = np.empty((n, len(coordinates)), np.float32)
-    for row in noise:
-        row[:] = rng.standard_normal(data.dimension, dtype=np.float32)[coordinates]
-    signal_first = rng.random(n) < 0.5
+    labels = rng.integers(data.classes, n)
+    noise = rng.normals_at([coordinates] * n, data.dimension).reshape(n, len(coordinates))
+    signal_first = rng.signs(n) > 0
     if data.distribution == "binary":
         labels = 1 - 2 * labels
         signal_first[:] = True

@@ -1,9 +1,12 @@
 """From settings to what the core works on: the initial masked network and the examples as columns."""
 
+import math
+
 import numpy as np
 import torch
 
 from ..core import Examples, Network, padded
+from ..randomness import Stream
 from .data import signal_index, signals
 from .pruning import Mask
 from .settings import TwoLayerSettings
@@ -25,9 +28,7 @@ def read_coordinates(settings: TwoLayerSettings, mask: Mask) -> np.ndarray:
     return np.flatnonzero(read)
 
 
-def build(
-    settings: TwoLayerSettings, mask: Mask, rng: np.random.Generator, coordinates: np.ndarray | None = None
-) -> Network:
+def build(settings: TwoLayerSettings, mask: Mask, rng: Stream, coordinates: np.ndarray | None = None) -> Network:
     """The masked network at initialization: w ~ N(0, init_std^2) on the kept entries.
 
     Pruned weights are drawn too and dropped, so that a seed's kept weights are the same at every fraction. If its
@@ -35,8 +36,7 @@ def build(
     """
     output = output_weights(settings, rng)
     rows, columns = mask.shape
-    kept = [rng.standard_normal(columns, dtype=np.float32)[mask.row(r)] for r in range(rows)]
-    weights = np.concatenate(kept) * np.float32(settings.model.init_std)
+    weights = rng.normals_at([mask.row(r) for r in range(rows)], columns) * np.float32(settings.model.init_std)
     read = mask.coordinates
     if coordinates is not None and len(coordinates) < settings.data.dimension:
         read = _places(columns, settings, coordinates)[read]
@@ -56,19 +56,15 @@ def _places(columns: int, settings: TwoLayerSettings, coordinates: np.ndarray) -
     return np.tile(there, columns // len(there)).cumsum(dtype=np.int32) - 1
 
 
-def output_weights(settings: TwoLayerSettings, rng: np.random.Generator) -> np.ndarray:
+def output_weights(settings: TwoLayerSettings, rng: Stream) -> np.ndarray:
     """Output weights, float32 [1 (logistic loss) or K, neurons]; 0 marks a connection that does not exist."""
     model, data = settings.model, settings.data
     if model.output_layer == "class_sums":
         return np.repeat(np.eye(data.classes, dtype=np.float32), model.width, axis=1)
     outputs = 1 if settings.training.loss == "logistic" else data.classes
-    scale = model.output_scale or model.width**-0.5
-    laws = {"normal": rng.standard_normal, "uniform": lambda size: rng.uniform(-1, 1, size)}
-    if model.output_init == "sign":
-        values = rng.choice([-1.0, 1.0], size=(outputs, model.width))
-    else:
-        values = laws[model.output_init]((outputs, model.width))
-    return (scale * values).astype(np.float32)
+    scale = model.output_scale or 1 / math.sqrt(model.width)
+    laws = {"normal": rng.normals, "uniform": lambda *shape: 2 * rng.uniforms(*shape) - 1, "sign": rng.signs}
+    return np.float32(scale) * laws[model.output_init](outputs, model.width)
 
 
 def examples(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..randomness import Stream
 from .settings import Pruning
 
 
@@ -37,20 +38,20 @@ def from_rows(rows: list[np.ndarray], columns: int) -> Mask:
     return Mask((len(rows), columns), pointers, np.concatenate(rows).astype(np.int32, copy=False))
 
 
-def bernoulli(shape: tuple[int, int], fraction: float, rng: np.random.Generator, target: slice = slice(None)) -> Mask:
+def bernoulli(shape: tuple[int, int], fraction: float, rng: Stream, target: slice = slice(None)) -> Mask:
     """Keep every entry independently with probability 1 - fraction (paper, section 2); columns outside `target` stay.
 
     Drawn row by row, so that no dense mask is ever in memory.
     """
     thresholds = np.zeros(shape[1], np.float32)
     thresholds[target] = fraction
-    kept = (rng.random(shape[1], dtype=np.float32) >= thresholds for _ in range(shape[0]))
+    kept = (rng.uniforms(shape[1]) >= thresholds for _ in range(shape[0]))
     return from_rows([np.flatnonzero(row).astype(np.int32) for row in kept], shape[1])
 
 
-def exact(shape: tuple[int, int], fraction: float, rng: np.random.Generator) -> Mask:
+def exact(shape: tuple[int, int], fraction: float, rng: Stream) -> Mask:
     """Keep exactly round((1 - fraction) rows x columns) entries, chosen uniformly; ties are kept by index."""
-    scores = rng.random(shape[0] * shape[1], dtype=np.float32)
+    scores = rng.uniforms(shape[0] * shape[1])
     kept = np.argsort(-scores, kind="stable")[: round((1 - fraction) * len(scores))]
     mask = np.zeros(len(scores), bool)
     mask[kept] = True
@@ -65,9 +66,7 @@ def whole_rows(kept: Mask, columns: int) -> Mask:
 METHODS = {"bernoulli": bernoulli, "exact": exact}
 
 
-def draw(
-    pruning: Pruning, shape: tuple[int, int], fraction: float, rng: np.random.Generator, signal_coordinates: int = 0
-) -> Mask:
+def draw(pruning: Pruning, shape: tuple[int, int], fraction: float, rng: Stream, signal_coordinates: int = 0) -> Mask:
     """Draw the mask of a [rows, columns] matrix by the configured method; the first columns carry the signal.
 
     A row is a hidden neuron. One that keeps no weight puts out 0 and is not trained, so it is gone with its output.
