@@ -9,12 +9,13 @@
 # make report    one page with all figures, results/report.html
 # make publish   copies figures with their numbers, claims and scorecard to docs/, those of config/<name>.yaml to docs/<name>/
 # make clean     removes results; make env only installs
-# CONFIG=config/ci.yaml selects a configuration, DIR=build/ci a working directory for its results.
-CONFIG ?= config.yaml
-DIR ?= .
-CORES ?= all
-PYTHON ?= python3
-VENV ?= .venv
+# CONFIG=config/ci.yaml selects a configuration, DIR=build/ci a working directory for its results. They are given on the
+# command line: a DIR that a shell exports for something else must not reach `make clean`.
+CONFIG = config.yaml
+DIR = .
+CORES = all
+PYTHON = python3
+VENV = .venv
 $(foreach name,CONFIG DIR CORES PYTHON VENV,$(if $(strip $($(name))),,$(error $(name) is empty; it must have a value)))
 
 # A space or a quote in a path is a character like any other.

@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 import torch
 
-from winnow import core, paths
+from winnow import core, files, inputs, paths
 from winnow.audit.records import CHECKOUT
 
 hypothesis.settings.register_profile("any speed", deadline=None)  # no test is timed
@@ -29,3 +29,10 @@ def subnormals():
     """A step that runs inside a test may flush subnormal numbers, which hypothesis refuses to work with."""
     yield
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture(autouse=True)
+def nothing_read(monkeypatch):
+    """Each test is a process of its own: what others read may have changed, and is no input of its results."""
+    monkeypatch.setattr(inputs, "READ", {})
+    monkeypatch.setattr(files, "WRITTEN", [])

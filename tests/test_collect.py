@@ -43,6 +43,12 @@ def test_tables_hold_every_run_in_the_order_of_the_grid(folder, monkeypatch):
     assert keys == [(sigma, f, s) for sigma in (0.5, 1) for f in (0, 0.9) for s in (0, 4)]
 
 
+def test_seeds_are_said_as_ranges():
+    said = {"sigma_n": ["0.5"], "fraction": ["0"], "seed": ["0-2", "7", "5-6", "9223372036854775807"]}
+    seeds = ["0", "1", "2", "7", "5", "6", "9223372036854775807"]
+    assert collect.grid(json.dumps(said)) == said | {"seed": seeds}
+
+
 def test_diverged_runs_are_counted_not_dropped(folder, capsys):
     write_run("results/a/runs/sigma_n-1/fraction-0/seed-0.parquet", 0.0, 0, 1.0, status="diverged")
     run()

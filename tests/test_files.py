@@ -77,3 +77,37 @@ print("pandas" in sys.modules)
 def test_json_has_no_numbers_that_readers_refuse(tmp_path):
     write_json(tmp_path / "a.json", {"a": float("nan"), "b": [float("inf"), 1.5], "c": (np.float64("-inf"), "NaN")})
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": None, "b": [None, 1.5], "c": [None, "NaN"]}
+
+
+def dead_process() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_what_a_dead_process_left_of_a_file_is_swept_by_the_next_that_writes_it(tmp_path):
+    """Nothing else is: not another file's, not that of a process that lives, nor of one on another machine."""
+    dead = dead_process()
+    swept = tmp_path / f".x.json.{files.HOST}.{dead}.tmp"
+    kept = [f".y.json.{files.HOST}.{dead}.tmp", f".x.json.{files.HOST}.1.tmp", f".x.json.elsewhere.{dead}.tmp"]
+    for name in (swept.name, *kept):
+        (tmp_path / name).write_text("half")
+    write_json(tmp_path / "x.json", 1)
+    assert {path.name for path in tmp_path.iterdir()} == {"x.json", *kept}
+    assert all(files.UNFINISHED.fullmatch(name) for name in (swept.name, *kept))
+
+
+def test_the_temporary_file_of_a_killed_process_is_swept(tmp_path):
+    code = """
+import os, signal
+from winnow.files import atomic
+with atomic("x.json") as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    package = Path(files.__file__).parents[1]
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(package)})
+    (left,) = tmp_path.iterdir()
+    assert files.UNFINISHED.fullmatch(left.name)
+    write_json(tmp_path / "x.json", 1)
+    assert list(tmp_path.iterdir()) == [tmp_path / "x.json"]

@@ -14,6 +14,7 @@ def main() -> int:
         print(f"usage: python workflow <step> …; steps: {', '.join(STEPS)}", file=sys.stderr)
         return 2
     step, arguments = sys.argv[1], sys.argv[2:]
+    sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that has no … is no reason to fail
     recorder = Recorder(step, arguments)
     module = importlib.import_module(f"winnow.{STEPS[step]}")
     sys.argv[0] = f"python workflow {step}"

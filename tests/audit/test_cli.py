@@ -48,7 +48,6 @@ def test_who_looked_at_nothing_does_not_say_identical(capsys):
         (["tolerance"], 6, "error: nothing to measure"),
         (["publish", "--config", CHECKOUT / "config/ci.yaml"], 6, "error: results/"),
         (["publish", "--config", "empty.yaml"], 6, "empty.yaml is not published: only config.yaml and"),
-        (["export", "crate", "--config", "empty.yaml"], 6, "error: nothing to export"),
     ],
 )
 def test_in_an_empty_folder_no_command_says_that_all_is_well(tmp_path, arguments, code, says):
@@ -58,4 +57,3 @@ def test_in_an_empty_folder_no_command_says_that_all_is_well(tmp_path, arguments
     assert run.returncode == code, run.stdout + run.stderr
     assert says in run.stdout + run.stderr
     assert "Traceback" not in run.stderr
-    assert not (tmp_path / "crate").exists()

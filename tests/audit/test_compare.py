@@ -137,8 +137,6 @@ def test_words_are_what_no_class_may_change(tmp_path):
 def results(tmp_path, monkeypatch):
     """A folder with the settings of three experiments and a table that is made from two of them."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(files, "READ", [])
-    monkeypatch.setattr(files, "WRITTEN", [])
     for name, kind, architecture in (
         ("a", "two_layer", "shared"),
         ("b", "images", "mlp"),
@@ -149,6 +147,8 @@ def results(tmp_path, monkeypatch):
     files.WRITTEN.clear()
     settings = ["results/a/experiment.json", "results/b/experiment.json"]
     recorder = Recorder("claims", ["--settings", *settings, "--json", "results/claims.json"])
+    for path in settings:
+        files.used(path)
     files.write_json("results/claims.json", [1])
     recorder.finish()
     return Records()

@@ -20,12 +20,10 @@ RUN = "results/a/runs/fraction-0/seed-0.parquet"
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty folder to work in, where nothing was read or written yet."""
+    """An empty folder to work in."""
     place = tmp_path / "work"
     place.mkdir()
     monkeypatch.chdir(place)
-    monkeypatch.setattr(files, "READ", [])
-    monkeypatch.setattr(files, "WRITTEN", [])
     return place
 
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from winnow import files
+from winnow import files, inputs
 from winnow.audit.records import Recorder
 from winnow.audit.trace import trace
 
@@ -19,9 +19,11 @@ def test_a_point_whose_run_is_not_in_the_chain_is_broken(tmp_path, monkeypatch, 
     Path("results/figures").mkdir(parents=True)
     points = [{"y": 1.0, "runs": [f"results/a/runs/{named}.parquet"]}, {"y": 2.0, "runs": None}]
     pq.write_table(pa.Table.from_pylist(points), drawn)
-    for path, inputs in ((run, []), (drawn, [run])):
-        monkeypatch.setattr(files, "READ", inputs)
+    for path, read in ((run, []), (drawn, [run])):
+        monkeypatch.setattr(inputs, "READ", {})
         monkeypatch.setattr(files, "WRITTEN", [path])
+        for name in read:
+            inputs.used(name)
         Recorder("s", []).finish()
     found = trace(drawn)
     assert found["broken"] == broken

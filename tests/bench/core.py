@@ -371,7 +371,7 @@ def picture(result: dict, path: Path) -> None:
 def processor() -> str:
     """The processor's name, where the system tells it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return "unknown processor"
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown processor")
@@ -408,7 +408,7 @@ def main(arguments: list[str]) -> None:
     result |= {"rows": rows, **rates}
     write_json(options.out / "core.json", result)
     with atomic(options.out / "core.md") as temporary:
-        temporary.write_text(report(result))
+        temporary.write_text(report(result), encoding="utf-8")
     picture(result, options.out / "core.png")
 
 

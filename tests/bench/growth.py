@@ -67,7 +67,7 @@ def main() -> None:
     grid = load(CONFIG).experiments["sweep"].grid
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        Path("sweep.yaml").write_text(yaml.safe_dump(CONFIG))
+        Path("sweep.yaml").write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
         measured("plan 10,000 runs (--dry-run)", *snakemake("--dry-run", TABLE))
         measured("one batch of 10 runs, with the core and data", *snakemake(FIRST))
         multiply(grid)
@@ -75,7 +75,7 @@ def main() -> None:
         measured("collect", f"{ROOT}/workflow", *command, "--summary", paths.table("sweep", "summary"))
         measured("take the files as made (--touch)", *snakemake("--touch", TABLE))
         measured("nothing to do", *snakemake(TABLE))
-        assert "Nothing to be done" in Path("growth.log").read_text()
+        assert "Nothing to be done" in Path("growth.log").read_text(encoding="utf-8")
         size = sum(file.stat().st_size for file in Path(TABLE).parent.joinpath("runs").rglob("*.parquet"))
         print(f"{size / 10_000 / 1024:.1f} KB a run's file")
 

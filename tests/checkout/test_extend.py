@@ -1,4 +1,4 @@
-"""docs/EXTEND.md: its first recipe is done as it stands there, and what it names is there."""
+"""docs/EXTEND.md: its first two recipes are done as they stand there, and what it names is there."""
 
 import re
 import shutil
@@ -20,18 +20,19 @@ TESTS = (
     "tests/images",
 )
 METHODS = {"method": ["bernoulli", "leading"]}
+IMAGES = {
+    "kind": "images",
+    "data": {"source": "digits", "n_test": 100},
+    "training": {"epochs": 1},
+    "axes": METHODS,
+    "fractions": [0.5],
+    "seeds": 1,
+}
 CONFIG = {
     "experiments": {
         "theory": TINY | {"axes": METHODS},
-        "images": {
-            "kind": "images",
-            "data": {"source": "digits", "n_test": 100},
-            "model": {"hidden": [8]},
-            "training": {"epochs": 1},
-            "axes": METHODS,
-            "fractions": [0.5],
-            "seeds": 1,
-        },
+        "images": IMAGES | {"model": {"hidden": [8]}},
+        "network": IMAGES | {"model": {"architecture": "shallow", "width": 4}},
     },
     "figures": [],
 }
@@ -39,7 +40,7 @@ CONFIG = {
 
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory, library):
-    """A copy of the tree with the method `leading`, as the recipe adds it; the core is the one that all tests share."""
+    """A copy of the tree with `leading` and `shallow`, as the recipes add them; the core is the one of all tests."""
     tree = tmp_path_factory.mktemp("extended")
     for name in (*KEPT, *TESTS):
         source, target = ROOT / name, tree / name
@@ -56,10 +57,16 @@ def extended(tmp_path_factory, library):
     edit(tree, f"{package}/images/pruning.py", registry, added)
     edit(tree, f"{package}/figures/real.py", "METHODS = {", 'METHODS = {"leading": "leading", ')
     edit(tree, f"{package}/figures/style.py", 'MARKERS = "', 'MARKERS = "H')
+    network, layers = re.findall(r"```python\n(def _?shallow.*?)```", PAGE, re.DOTALL)
+    registry = "ARCHITECTURES = {"
+    edit(tree, f"{package}/images/networks.py", registry, f'{network}\n\n{registry}"shallow": shallow, ')
+    edit(tree, f"{package}/images/memory.py", "LAYERS = {", f'{layers}\n\nLAYERS = {{"shallow": _shallow, ')
+    edit(tree, f"{package}/images/settings.py", 'architecture: Literal["mlp"', 'architecture: Literal["mlp", "shallow"')
+    edit(tree, "tests/images/test_memory.py", "MODELS = [", 'MODELS = [{"architecture": "shallow", "width": 3}, ')
     for domain in ("two_layer", "images"):
         edit(tree, f"{package}/{domain}/settings.py", r'method: Literal\[\s*"bernoulli"', r'\g<0>, "leading"')
     edit(tree, "tests/images/test_pruning.py", r"ALL_AT_START = \(", r'\g<0>"leading", ')
-    edit(tree, "config/README.md", r"\| `bernoulli` \| each weight", r"| `leading` | the first weights |\n\g<0>")
+    edit(tree, "config/README.md", r"\| `bernoulli` \| each weight", r"| `leading` | of `shallow`, too |\n\g<0>")
     command = re.search(r"`python (workflow schema .*?)`", PAGE)[1]
     subprocess.run([sys.executable, *command.split()], cwd=tree, check=True)
     (tree / "tiny.yaml").write_text(yaml.safe_dump(CONFIG))
@@ -77,7 +84,7 @@ def edit(tree, path, old, new):
     (tree / path).write_text(text)
 
 
-def test_the_recipe_of_a_pruning_method_is_complete(extended):
+def test_the_recipes_of_a_pruning_method_and_of_a_network_are_complete(extended):
     tables = {name: f"results/{name}/summary.parquet" for name in CONFIG["experiments"]}
     command = [sys.executable, "-m", "snakemake", *tables.values(), "--cores", "1", "--configfile", "tiny.yaml"]
     run = subprocess.run(command, cwd=extended, capture_output=True, text=True, timeout=600)
@@ -89,7 +96,8 @@ def test_the_recipe_of_a_pruning_method_is_complete(extended):
 
 
 def test_the_tests_that_the_recipe_names_pass_after_it(extended):
-    named = ["-k", "every_allowed_method_is_there or nested or exact_size", "tests/two_layer", "tests/images"]
+    which = "every_allowed or nested or exact_size or layers_are_those"
+    named = ["-k", which, "tests/two_layer", "tests/images"]
     for tests in (["tests/config"], named):
         command = [sys.executable, "-m", "pytest", "-q", *tests]
         run = subprocess.run(command, cwd=extended, capture_output=True, text=True, timeout=600)

@@ -132,7 +132,7 @@ def test_a_killed_training_job_fails_alone(folder, finished):
     training(process).kill()
     code, output = finish(process)
     assert code == 1
-    assert "Error in rule train_tiny_{seed}" in output
+    assert "Error in rule train_tiny.{seed}" in output
     assert not half_written(folder)
     assert sum((folder / run).exists() for run in RUNS) == 3
     assert not (folder / TABLE).exists()
@@ -243,3 +243,61 @@ def test_root_is_not_needed(folder, finished):
     code, output = finish(start(folder, user=NOBODY, env=os.environ | {"HOME": str(folder)}))
     assert code == 0, output
     assert results(folder) == results(finished)
+
+
+LONG = 20_000  # steps: long enough to be stopped in
+
+
+def one_run(folder: Path, steps: int) -> None:
+    """Configure one run of so many steps."""
+    tiny = TINY | {"training": {"max_steps": steps, "learning_rate": 1e-4}}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump({"experiments": {"tiny": tiny}, "figures": []}))
+
+
+def stopped_in_training(process: subprocess.Popen) -> psutil.Process:
+    """A training job that stands still after it has loaded the core, the last thing before its steps."""
+    job = training(process)
+    while not any(region.path.endswith("libwinnow.so") for region in job.memory_maps()):
+        time.sleep(0.01)
+    job.suspend()
+    return job
+
+
+def test_a_job_whose_code_is_edited_while_it_trains_writes_nothing(folder):
+    tree = folder / "tree"
+    tree.mkdir()
+    for name in ("Snakefile", "config.yaml", "envs", "profiles", "workflow"):
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tree / name)
+    one_run(folder, LONG)
+    process = start(folder, "--snakefile", f"{tree}/Snakefile")
+    job = stopped_in_training(process)
+    module = tree / "workflow/winnow/two_layer/pruning.py"
+    module.write_text(module.read_text() + "# edited")
+    job.resume()
+    code, output = finish(process)
+    assert code == 1
+    assert "error: tree/workflow/winnow/two_layer/pruning.py changed while this step ran: run it again\n" in output
+    assert "Traceback" not in output
+    assert not results(folder).keys() & {RUNS[2], TABLE}
+    assert not half_written(folder)
+
+
+def test_an_orphan_does_not_replace_the_result_of_a_newer_run(folder):
+    """Snakemake is killed, the number of steps changed and the run made; then the first run's job ends."""
+    one_run(folder, LONG)
+    process = start(folder)
+    orphan = stopped_in_training(process)
+    process.kill()
+    process.stdout.close()
+    process.wait()
+    one_run(folder, 20)
+    assert finish(start(folder, "--unlock"))[0] == 0
+    code, output = finish(start(folder))
+    assert code == 0, output
+    made = {path: path.read_bytes() for path in (folder / "results").rglob("*") if path.is_file()}
+    orphan.resume()
+    psutil.wait_procs([orphan], timeout=120)
+    assert pq.read_table(folder / RUNS[2])["step"].to_pylist()[-1] == 20
+    logs = folder / "results/logs"
+    assert not [path for path, was in made.items() if path.read_bytes() != was and not path.is_relative_to(logs)]
+    assert not half_written(folder)

@@ -44,7 +44,7 @@ def run_at(fraction: float, method: str = "imp") -> str:
 
 def trained(output: str) -> set[str]:
     """The stages whose jobs a run of Snakemake counted."""
-    return set(re.findall(r"^train_tiny_(\w+)_(?:\{seed\}|0) +\d+$", output, re.MULTILINE))
+    return set(re.findall(r"^train_tiny\.(\w+)\.(?:\{seed\}|0) +\d+$", output, re.MULTILINE))
 
 
 def new(folder: Path, library: Path, fractions: list[float]) -> Path:

@@ -18,9 +18,10 @@ RUN = "results/tiny/runs/fraction-0.5/seed-0.parquet"
 NOTHING = "Nothing to be done"
 
 
-def said(command: list, folder: Path) -> tuple[int, str]:
+def said(command: list, folder: Path, **exported: str) -> tuple[int, str]:
     """Exit code of a command, and output and errors together; a `make` above leaves it no options."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    environment |= exported
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "timeout": 600}
     run = subprocess.run(list(map(str, command)), cwd=folder, env=environment, **pipe)
     return run.returncode, run.stdout
@@ -175,6 +176,17 @@ def test_an_empty_variable_is_refused(house, variable):
     assert (house.work / TABLES[0]).is_file()
 
 
+def test_what_a_shell_exports_does_not_reach_make():
+    """A DIR that belongs to something else would be where `make clean` removes results."""
+    variables = ("DIR", "CONFIG", "VENV", "CORES", "PYTHON")
+    for target in ("clean", "figures"):
+        command = ["make", "--dry-run", "--always-make", target]
+        code, output = said(command, ROOT, **dict.fromkeys(variables, "exported"))
+        assert code == 0, output
+        assert "exported" not in output
+        assert output == said(command, ROOT)[1]
+
+
 def test_clean_removes_results_and_nothing_else(house):
     other = house.work / "other"
     other.mkdir()
@@ -183,3 +195,19 @@ def test_clean_removes_results_and_nothing_else(house):
     assert code == 0, output
     assert {path.name for path in house.work.iterdir()} == {"other", "results"}
     assert {path.name for path in (house.work / "results").iterdir()} == {"README.md"}
+
+
+def test_a_clone_where_git_changes_line_ends_has_the_bytes_of_this_checkout(tmp_path):
+    """Records hash them."""
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    for name in (*KEPT, ".gitattributes"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+        (origin / name).parent.mkdir(parents=True, exist_ok=True)
+        copy(ROOT / name, origin / name)
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@x", "-c", "core.autocrlf=true"]
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "x"], ["clone", "-q", origin, clone]):
+        code, told = said([*git, *command], origin)
+        assert code == 0, told
+    names = said(["git", "ls-files"], origin)[1].split()
+    assert "workflow/winnow/core/op.cpp" in names
+    assert not [name for name in names if (clone / name).read_bytes() != (origin / name).read_bytes()]

@@ -1,4 +1,5 @@
 import copy
+import json
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from winnow import collect
 from winnow.config.base import Strict
 from winnow.config.load import Config, load, schema
 from winnow.errors import WinnowError
@@ -138,22 +140,171 @@ def test_a_key_given_twice_is_one_line_with_its_places(tmp_path, text, says):
         load(SMALL, [file])
 
 
+def dry_run(folder: Path, *configurations: str) -> subprocess.CompletedProcess:
+    """What Snakemake plans in a folder, for configurations there; output and errors together."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--dry-run"]
+    command += ["--configfile", *configurations]
+    return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
 def test_snakemake_stops_at_a_key_given_twice(tmp_path):
     """Snakemake reads the files itself; the Snakefile checks those that were given."""
     (tmp_path / "good.yaml").write_text(yaml.safe_dump(SMALL))
     (tmp_path / "twice.yaml").write_text("root_seed: 1\nroot_seed: 2\n")
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--dry-run"]
-    command += ["--configfile", "good.yaml", "twice.yaml"]
-    run = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    run = dry_run(tmp_path, "good.yaml", "twice.yaml")
     assert run.returncode == 1
     assert f"{tmp_path}/twice.yaml: root_seed stands twice, in lines 1 and 2; keep one" in run.stdout
     assert "Traceback" not in run.stdout
+
+
+def test_names_that_go_on_with_an_underscore_are_other_rules(tmp_path):
+    """`pics` has a stage `start` and batches; `pics_start`, `pics_start_0` and `pics_0` are experiments beside it."""
+    images = {"kind": "images", "data": {"source": "digits"}, "fractions": [0.5], "seeds": 1}
+    two_layer = SMALL["experiments"]["toy"]
+    names = {"pics": images, "pics_start": two_layer, "pics_start_0": two_layer | {"seeds_per_job": 2}}
+    tree = {"experiments": names | {"pics_0": images | {"seeds_per_job": 2}}, "figures": []}
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(tree))
+    run = dry_run(tmp_path, "a.yaml")
+    assert run.returncode == 0, run.stdout
+    assert "train_pics.start.{seed}" in run.stdout and "train_pics_start.{seed}" in run.stdout
+
+
+def written(file: Path, text: str) -> Config:
+    """What a configuration file is read as: by Snakemake, which reads YAML, and with the checks of its text."""
+    file.write_text(text)
+    return load(yaml.safe_load(text), [file])
+
+
+EXPERIMENT = "root_seed: 1\nfigures: []\nexperiments: {a: {kind: two_layer, fractions: [0.5], %s}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("seeds: 010", r"seeds = 010: YAML takes this for 8; write 8 or 10"),
+        ("seeds: 1:20", r"seeds = 1:20: YAML takes this for 80; write 80"),
+        ("seeds: [001, 008, 012]", r"seeds\[2\] = 012: YAML takes this for 10; write 10 or 12"),
+        ("seeds: 0b11", r"seeds = 0b11: YAML takes this for 3; write 3"),
+        ("seeds: 0x1F", r"seeds = 0x1F: YAML takes this for 31; write 31"),
+        ("seeds: 1, data: {dimension: 0100}", r"data\.dimension = 0100: YAML takes this for 64; write 64 or 100"),
+        ("seeds: 1, training: {learning_rate: 1:30.5}", r"_rate = 1:30\.5: YAML takes this for 90\.5; write 90\.5"),
+        ("seeds: 1, on: 2", r"experiments\.a\.on: a key must be text, and YAML takes this for True; quote it"),
+        ("seeds: 1, axes: {010: [1]}", r"axes\.010: a key must be text, and YAML takes this for 8; quote it"),
+        ("seeds: 0o17", r"a\.seeds = \"0o17\": .* valid integer"),
+        ("seeds: 1e3", r"a\.seeds = \"1e3\": .* valid integer"),
+        ("seeds: yes", r"a\.seeds = true: must be a number"),
+        ("seeds: .inf", r"a\.seeds = Infinity: .* finite number"),
+    ],
+)
+def test_a_number_that_is_another_one_to_yaml_is_one_line(tmp_path, text, says):
+    with pytest.raises(WinnowError, match=says) as error:
+        written(tmp_path / "a.yaml", EXPERIMENT % text)
+    assert len(str(error.value).splitlines()) == 1
+    with pytest.raises(WinnowError, match="root_seed = 010: YAML takes this for 8"):
+        written(tmp_path / "a.yaml", (EXPERIMENT % "seeds: 1").replace("root_seed: 1", "root_seed: 010"))
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("1_000", 1000), ("+3", 3), ("'010'", 10), ("[001, 008]", [1, 8])])
+def test_a_number_that_reads_as_it_is_stays(tmp_path, text, seeds):
+    assert written(tmp_path / "a.yaml", EXPERIMENT % f"seeds: {text}").experiments["a"].seeds == seeds
+    one = written(tmp_path / "a.yaml", EXPERIMENT % "seeds: 1, training: {learning_rate: 1.5e-3, eps: 1e-2}")
+    assert (one.experiments["a"].training.learning_rate, one.experiments["a"].training.eps) == (0.0015, 0.01)
+
+
+def test_numbers_and_keys_of_another_workflow_are_its_own_matter(tmp_path):
+    file = tmp_path / "theirs.yaml"
+    file.write_text("samples: {1: 010, on: 1:20}\nwinnow:\n  experiments: {a: {seeds: 10}}\n")
+    load(SMALL, [file])
+    file.write_text("winnow:\n  experiments: {a: {seeds: 010}}\n")
+    with pytest.raises(WinnowError, match=r"winnow\.experiments\.a\.seeds = 010: YAML takes this for 8"):
+        load(SMALL, [file])
+
+
+MERGED = """
+figures: []
+experiments:
+  a: &a
+    kind: two_layer
+    model: {width: 9}
+    pruning: {method: exact, target: neurons}
+    training: &t {loss: logistic, reduction: sum, learning_rate: 0.01}
+    axes: {sigma_n: [1, 2], power: [1]}
+    fractions: [0.5]
+    seeds: 1
+  b: &b
+    <<: *a
+    %s
+  c: {<<: *b, seeds: 2}
+"""
+
+
+@pytest.mark.parametrize(
+    ("section", "lost"),
+    [
+        ("training: {max_steps: 20}", "loss, reduction, learning_rate"),
+        ("training: {loss: logistic, learning_rate: 1e-1}", "reduction"),
+        ("model: {init_std: 1}", "width"),
+        ("model: {}", "width"),
+    ],
+)
+def test_a_section_that_loses_what_was_merged_is_one_line(tmp_path, section, lost):
+    """`<<` gives whole sections, and what one that stands anew leaves out would silently have its default."""
+    name = section.split(":")[0]
+    says = rf"experiments\.b\.{name}: stands anew in line 14, and what << gave it is lost: {lost}; write them as"
+    with pytest.raises(WinnowError, match=says):
+        written(tmp_path / "a.yaml", MERGED % section)
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "training: {<<: *t, max_steps: 20}",
+        "training: {loss: cross_entropy}",  # another word: another thing
+        "pruning: {method: bernoulli}",
+        "axes: {width: [3]}",
+        "seeds: 2",
+        "data: {sigma_n: 2}",
+        "training: {loss: logistic, reduction: mean, learning_rate: 0.1, max_steps: 3}",
+    ],
+)
+def test_a_section_that_loses_nothing_or_is_another_thing_is_taken(tmp_path, section):
+    written(tmp_path / "a.yaml", MERGED % section)
 
 
 def test_a_merged_key_may_be_overridden(tmp_path):
     file = tmp_path / "a.yaml"
     file.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: *a\n")
     load(SMALL, [file])
+
+
+@pytest.mark.parametrize("seeds", [1, 3, 250_000, [4], [3, 1, 2, 9], [9, 8, 2**63 - 2, 2**63 - 1]])
+def test_a_grid_of_many_seeds_is_a_short_command(seeds):
+    """Linux takes at most 131,072 bytes as one argument, and a run has a thousand times as many seeds."""
+    toy = load(changed("experiments.toy.seeds", seeds)).experiments["toy"]
+    said = json.dumps(toy.collected)
+    assert len(said) < 200
+    assert collect.grid(said) == toy.grid
+
+
+def test_a_command_that_no_system_takes_is_refused():
+    """Before anything is trained, not after all of it."""
+    tree = changed("experiments.toy", SMALL["experiments"]["toy"] | {"axes": {}, "fractions": [0.5]})
+    toy = tree["experiments"]["toy"]
+    toy["seeds"] = list(range(0, 40_000, 2))
+    says = (
+        r"^config: experiments\.toy\.seeds: .* a command of [\d,]+ characters; at most 100,000 .*, as consecutive seeds"
+    )
+    with pytest.raises(WinnowError, match=says):
+        load(tree)
+    toy |= {"seeds": 100_000, "seeds_per_job": 20_000}
+    says = r"^config: experiments\.toy\.seeds_per_job: 20000 .* make a command of [\d,]+ characters; at most 1,000,000"
+    with pytest.raises(WinnowError, match=says):
+        load(tree)
+    toy |= {"fractions": [i / 1000 for i in range(1000)], "seeds": 100, "seeds_per_job": 100, "fractions_per_job": 1000}
+    with pytest.raises(WinnowError, match=says.replace("20000", "100")):
+        load(tree)
+    toy |= {"seeds_per_job": 5, "fractions_per_job": 1000}
+    load(tree)
 
 
 def test_the_grid_is_spelled_canonically():
@@ -187,6 +338,56 @@ def test_the_settings_of_a_run_hold_no_grid():
     assert settings == more_seeds
     grid = {"fractions", "seeds", "axes", "seeds_per_job", "fractions_per_job"}
     assert not grid & set(settings.model_dump()["settings"])
+
+
+def paired(**changes) -> dict:
+    """SMALL with a second experiment that takes the streams of the first."""
+    toy = SMALL["experiments"]["toy"]
+    return {"experiments": {"toy": toy, "wide": toy | {"streams": "toy"} | changes}, "figures": []}
+
+
+def test_an_experiment_can_take_the_streams_of_another():
+    tree = paired(model={"width": 300}, axes={"signal_norm": [2]}, fractions=[0.3], seeds=[7])
+    wide, toy = map(load(tree).run_settings, ("wide", "toy"))
+    assert (wide.drawn_as, toy.drawn_as) == ("toy", "toy")
+    assert json.loads(wide.model_dump_json())["streams"] == "toy"
+    assert set(json.loads(toy.model_dump_json())) == {"experiment", "root_seed", "settings"}  # the bytes of before
+    assert load(SMALL).root_seed == yaml.safe_load((ROOT / "config.yaml").read_text())["root_seed"]
+
+
+def test_streams_may_be_those_of_one_of_many_data_sets():
+    toy = SMALL["experiments"]["toy"] | {"axes": {"n_train": [10, 100]}}
+    tree = {"experiments": {"toy": toy, "few": toy | {"streams": "toy", "axes": {}, "data": {"n_train": 10}}}}
+    load(tree | {"figures": []})
+    tree["experiments"]["few"]["data"] = {"n_train": 11}
+    with pytest.raises(WinnowError, match=r"few\.streams: toy has other data"):
+        load(tree | {"figures": []})
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"streams": "fig2a"}, "fig2a is no other experiment with streams of its own; allowed: toy"),
+        ({"streams": "wide"}, "wide is no other experiment with streams of its own; allowed: toy"),
+        (
+            {"data": {"n_train": 99}},
+            "toy has other data; pairs need the same in all keys of data but sigma_n and signal_",
+        ),
+        ({"data": {"n_test": 99}}, "toy has other data"),
+        ({"axes": {"dimension": [400, 800]}}, "toy has other data"),
+        ({"kind": "images", "axes": {}}, "toy is of kind two_layer; pairs need the same kind, images"),
+    ],
+)
+def test_streams_that_make_no_pairs_are_refused(changes, says):
+    with pytest.raises(WinnowError, match=rf"^config: experiments\.wide\.streams: {says}"):
+        load(paired(**changes))
+
+
+def test_streams_are_those_of_an_experiment_with_its_own():
+    tree = paired()
+    tree["experiments"]["wider"] = tree["experiments"]["wide"] | {"streams": "wide"}
+    with pytest.raises(WinnowError, match=r"wider\.streams: wide is no other experiment .*; allowed: toy$"):
+        load(tree)
 
 
 def test_claims_are_judged_from_what_is_configured():

@@ -32,11 +32,24 @@ def test_a_compiler_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
 def test_a_missing_or_broken_library_is_one_line(tmp_path):
     (tmp_path / "broken.so").write_text("not a library")
     code = "import sys; from winnow import core; core.load(sys.argv[1])"
-    for name, message in (("none.so", "missing"), ("broken.so", "does not load")):
+    for name, message in (("none.so", "missing"), ("broken.so", "file too short")):
         path = tmp_path / name
         command = [sys.executable, "-c", code, path]
         done = subprocess.run(command, capture_output=True, text=True, cwd=Path(core.__file__).parents[2])
         assert f"WinnowError: {path}: the compiled core" in done.stderr and message in done.stderr
+
+
+def test_a_disk_that_lets_nothing_run_is_named(library, tmp_path):
+    # The shell stands in the folder below what it mounts, and goes into it anew.
+    mount = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o noexec none . && cd "$PWD" && "$@"', "sh"]
+    if (tried := subprocess.run([*mount, "true"], cwd=tmp_path, capture_output=True, text=True)).returncode:
+        pytest.skip(f"no disk can be mounted here: {tried.stderr.strip()}")
+    code = "import shutil, sys; shutil.copy(sys.argv[1], 'op.so'); from winnow import core; core.load('op.so')"
+    environment = os.environ | {"PYTHONPATH": str(Path(core.__file__).parents[2])}
+    done = subprocess.run(
+        [*mount, sys.executable, "-c", code, library], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert "op.so: the compiled core does not load: its disk lets nothing run (noexec)" in done.stderr, done.stderr
 
 
 def test_loading_twice_does_nothing(library):

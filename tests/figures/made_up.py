@@ -9,6 +9,7 @@ from winnow.config.base import Settings
 from winnow.figures import FIGURES
 from winnow.images.settings import ImageSettings
 from winnow.judge import race
+from winnow.judge.selection import with_examples
 from winnow.two_layer.decomposition import Tracker
 from winnow.two_layer.settings import TwoLayerSettings
 
@@ -58,7 +59,7 @@ def _table(name: str, points: list[tuple[dict, list[dict]]], settings: Settings)
         rows += [
             {"experiment": name, "run": run, "status": "max_steps"} | point | evaluation for evaluation in evaluations
         ]
-    table = pd.DataFrame(rows)
+    table = with_examples(pd.DataFrame(rows), settings)
     table.attrs["settings"] = settings
     return table
 

@@ -13,7 +13,7 @@ import pytest
 from winnow.config.base import RunSettings
 from winnow.errors import WinnowError
 from winnow.images import data, sources
-from winnow.images.settings import ImageData, ImageSettings
+from winnow.images.settings import FILES, ImageData, ImageSettings
 from winnow.randomness import Stream
 
 
@@ -28,10 +28,18 @@ def folder(tmp_path):
     """A folder with four small IDX files, two of them gzipped."""
     rng = np.random.default_rng(0)
     for split, n in (("train", 30), ("test", 20)):
-        names = sources.IDX_FILES[split]
+        names = FILES["idx"][split]
         write_idx(tmp_path / names[0], rng.integers(256, size=(n, 5, 4)))
         write_idx(tmp_path / (names[1] + ".gz"), rng.integers(10, size=n), compress=True)
     return tmp_path
+
+
+def test_images_of_one_grey_level_are_refused(folder):
+    """They would be divided by their standard deviation, 0."""
+    write_idx(folder / FILES["idx"]["train"][0], np.full((30, 5, 4), 7))
+    source = f"idx:{folder}"
+    with pytest.raises(WinnowError, match=rf"^data\.source = {source}: all pixels of the training images are 7; they"):
+        data.draw(ImageData(source=source), np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(("source", "n", "side", "per_class"), [("mnist-5k", 5000, 28, 500), ("digits", 1797, 8, None)])
@@ -128,7 +136,7 @@ def test_without_a_network_the_message_names_the_way_out(monkeypatch):
 def records(tmp_path):
     """A folder with six small files in CIFAR-10's binary format, and their labels and images in file order."""
     rng = np.random.default_rng(0)
-    for name in itertools.chain(*sources.CIFAR10_FILES.values()):
+    for name in itertools.chain(*FILES["cifar10"].values()):
         labels, pixels = rng.integers(10, size=(7, 1)), rng.integers(256, size=(7, 3072))
         (tmp_path / name).write_bytes(np.hstack([labels, pixels]).astype(np.uint8).tobytes())
     return tmp_path
@@ -236,6 +244,19 @@ def test_the_step_writes_one_file_a_seed_or_none(tmp_path, folder):
     with pytest.raises(WinnowError):
         data.main(["--settings", str(tmp_path / "experiment.json"), "--seeds", "0", "--out", str(broken)])
     assert not list(tmp_path.glob("*broken*"))
+
+
+def test_the_split_is_that_of_the_streams_that_the_settings_name(tmp_path):
+    files = []
+    for name, streams in (("a", None), ("b", "a"), ("b", None)):
+        settings = ImageSettings(kind="images", data=ImageData(source="digits"))
+        run = RunSettings[ImageSettings](experiment=name, root_seed=1, streams=streams, settings=settings)
+        settings_file = tmp_path / f"{len(files)}.json"
+        settings_file.write_text(run.model_dump_json())
+        files.append(tmp_path / f"{len(files)}.npz")
+        data.main(["--settings", str(settings_file), "--seeds", "0", "--out", str(files[-1])])
+    first, same, own = (path.read_bytes() for path in files)
+    assert first == same != own
 
 
 def test_full_mnist_is_known_by_its_counts():

@@ -11,6 +11,7 @@ import yaml
 
 from winnow.config.base import RunSettings
 from winnow.config.load import load
+from winnow.errors import WinnowError
 from winnow.files import write_arrays
 from winnow.images import data, memory, networks, sources
 from winnow.images.settings import ImageNetwork, ImageSettings
@@ -21,9 +22,10 @@ PAPER = yaml.safe_load((WORKFLOW.parent / "config/paper.yaml").read_text())
 RESNET, VGG, MLP = ({"architecture": name} for name in ("resnet", "vgg", "mlp"))
 
 
-@pytest.mark.parametrize(
-    "model", [MLP | {"hidden": [7, 5]}, *(VGG | {"depth": d, "width": 3} for d in (11, 19)), RESNET | {"depth": 14}]
-)
+MODELS = [MLP | {"hidden": [7, 5]}, *(VGG | {"depth": d, "width": 3} for d in (11, 19)), RESNET | {"depth": 14}]
+
+
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (1, 28, 28), (2, 9, 13)])
 def test_the_layers_are_those_of_the_networks(model, shape):
     network = networks.build(ImageNetwork(**model), shape, 10, Stream(0))
@@ -33,6 +35,19 @@ def test_the_layers_are_those_of_the_networks(model, shape):
             module.register_forward_hook(lambda m, _, output: found.append((m.weight.numel(), output.numel())))
     network.eval()(torch.zeros(1, *shape))
     assert Counter(memory.layers(ImageNetwork(**model), shape)) == Counter(found)
+
+
+def test_every_allowed_architecture_has_its_size():
+    assert set(memory.LAYERS) == set(networks.ARCHITECTURES) == {model["architecture"] for model in MODELS}
+
+
+@pytest.mark.parametrize(("section", "key", "value"), [("data", "source", "stars"), ("model", "architecture", "vit")])
+def test_what_memory_does_not_know_is_one_line(section, key, value):
+    """A source or an architecture that was added to the settings only: no KeyError, and no size of another network."""
+    settings = ImageSettings(kind="images")
+    other = getattr(settings, section).model_copy(update={key: value})
+    with pytest.raises(WinnowError, match=rf"^{section}\.{key} = {value}: memory\.py does not say how large it is"):
+        memory.training_mb(settings.model_copy(update={section: other}))
 
 
 def test_the_images_are_those_of_the_sources():

@@ -1,10 +1,23 @@
+import hashlib
+import itertools
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+import torch
+import yaml
 
 from winnow import paths
 from winnow.config.load import load
 from winnow.errors import WinnowError
+from winnow.images import stages
+from winnow.images.settings import FILES
+
+ROOT = Path(__file__).resolve().parents[2]
+IDX = list(itertools.chain(*FILES["idx"].values()))
 
 
 def experiment(**changes):
@@ -84,18 +97,62 @@ def test_every_run_of_the_grid_is_made_by_exactly_one_stage():
             assert len(makers) + copied == 1, wanted
 
 
-@pytest.mark.parametrize(
-    ("device", "tool", "asked"),
-    [
-        ("cpu", "/bin/nvidia-smi", None),
-        ("auto", None, None),
-        ("auto", "/bin/nvidia-smi", 1),
-        ("cuda", None, 1),
-    ],
-)
-def test_a_job_asks_for_a_gpu_only_if_it_will_use_one(monkeypatch, device, tool, asked):
-    monkeypatch.setattr(shutil, "which", lambda name: tool)
-    assert experiment(training={"device": device}).resources.get("gpu") == asked
+def test_the_files_of_a_folder_are_inputs_as_far_as_they_are_there(tmp_path):
+    for source, names in (("idx", IDX), ("cifar10", list(itertools.chain(*FILES["cifar10"].values())))):
+        chosen = experiment(data={"source": f"{source}:{tmp_path}"})
+        assert chosen.data_files == {}
+        (tmp_path / names[0]).write_text("a")
+        (tmp_path / f"{names[1]}.gz").write_text("b")
+        known = {names[0]: "a", f"{names[1]}.gz": "b"}
+        assert chosen.data_files == {
+            f"{tmp_path}/{name}": hashlib.sha256(text.encode()).hexdigest() for name, text in known.items()
+        }
+    assert experiment(data={"source": "mnist"}).data_files == experiment().data_files == {}
+
+
+def test_images_that_are_replaced_make_the_data_anew(tmp_path):
+    """By older files, too, as they come out of an archive. Missing ones are told by the job."""
+    folder, target = tmp_path / "my images", "results/x/data/seed-0.npz"
+    folder.mkdir()
+    tree = {"kind": "images", "data": {"source": "idx:my images"}, "fractions": [0.5], "seeds": 1}
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump({"experiments": {"x": tree}, "figures": []}))
+
+    def said() -> str:
+        command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "1", target]
+        command += ["--configfile", "a.yaml"]
+        return subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+
+    def write(label: int) -> None:
+        for name in IDX:
+            images = b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (2, 1, 2)) + bytes([9, 1, 2, label])
+            labels = b"\0\0\x08\x01" + (2).to_bytes(4, "big") + bytes([1, label])
+            (folder / name).write_bytes(images if "images" in name else labels)
+            os.utime(folder / name, (1e9, 1e9))
+
+    assert f"my images/{IDX[0]}: cannot be read (No such file or directory)" in (output := said())
+    assert "Traceback" not in output
+    write(3)
+    assert "100%" in said()
+    before = (tmp_path / target).read_bytes()
+    assert "Nothing to be done" in said()
+    write(4)
+    assert "100%" in said()
+    assert (tmp_path / target).read_bytes() != before
+
+
+@pytest.mark.parametrize("device", ["cpu", "auto", "cuda"])
+@pytest.mark.parametrize("tool", [False, True])
+def test_a_job_asks_for_a_gpu_only_if_it_will_use_one(monkeypatch, tmp_path, device, tool):
+    """A tool of the driver is no GPU: torch says what it finds, as in the job."""
+    if tool:
+        (tmp_path / "nvidia-smi").write_text("#!/bin/sh\n")
+        (tmp_path / "nvidia-smi").chmod(0o755)
+    else:
+        monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    stages.torch_finds_a_gpu.cache_clear()
+    used = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    assert experiment(training={"device": device}).resources.get("gpu") == (1 if used else None)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +169,9 @@ def test_a_job_asks_for_a_gpu_only_if_it_will_use_one(monkeypatch, device, tool,
             "experiments.x.training.nesterov = true: unknown key; allowed: learning_rate",
         ),
         ({"training": {"momentum": 1}}, "experiments.x.training.momentum = 1: .* less than 1"),
+        ({"training": {"epochs": 4, "rate_drops": [2, 4]}}, "rate_drops: 4 never comes in 4 epochs; .* below epochs"),
+        ({"training": {"rate_drops": [10, 10]}}, "training.rate_drops = .*: 10 is listed twice"),
+        ({"axes": {"epochs": [9, 20]}, "training": {"rate_drops": [9]}}, "rate_drops: 9 never comes in 9 epochs"),
         ({"training": {"device": "gpu"}}, "experiments.x.training.device = .*'cpu', 'auto' or 'cuda'"),
         ({"model": {"architecture": "vgg", "depth": 12}}, "depth: 12 is no vgg; allowed: 11, 13, 16, 19"),
         ({"model": {"architecture": "resnet"}}, "depth: 16 is no resnet; allowed: 6 n \\+ 2"),

@@ -12,12 +12,14 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from winnow import inputs as given
+from winnow import randomness
 from winnow.config.base import RunSettings
 from winnow.errors import WinnowError
 from winnow.files import write_arrays
-from winnow.images import checkpoint, data, networks, pruning, sources, training
+from winnow.images import checkpoint, data, networks, pruning, training
 from winnow.images.checkpoint import Progress
-from winnow.images.settings import ImageData, ImageNetwork, ImagePruning, ImageSettings, Minibatch
+from winnow.images.settings import FILES, ImageData, ImageNetwork, ImagePruning, ImageSettings, Minibatch
 from winnow.randomness import Stream
 
 pytestmark = pytest.mark.usefixtures("library")
@@ -322,11 +324,11 @@ def test_a_convolutional_run_learns_and_keeps_pruned_weights_at_zero(method):
 )
 def test_one_step_of_the_full_size_networks_on_files_of_cifar10(tmp_path, model):
     """The recipe of figures 3b and 4 from files to masks, for one batch of eight images."""
-    for i, name in enumerate(itertools.chain(*sources.CIFAR10_FILES.values())):
+    for i, name in enumerate(itertools.chain(*FILES["cifar10"].values())):
         records = np.random.default_rng(i).integers(256, size=(4 if i == 0 else 1, 3073), dtype=np.uint8)
         records[:, 0] %= 10
         (tmp_path / name).write_bytes(records.tobytes())
-    settings = image_settings("bernoulli", model, **TABLE_1 | {"epochs": 1, "batch_size": 16})
+    settings = image_settings("bernoulli", model, **TABLE_1 | {"rate_drops": [], "epochs": 1, "batch_size": 16})
     settings = settings.model_copy(update={"data": ImageData(source=f"cifar10:{tmp_path}")})
     result, network, masks = training.run(settings, data.draw(settings.data, rng()), 0.36, streams())
     assert result["step"] == (0, 1)
@@ -374,6 +376,7 @@ def step(folder, *arguments, method="imp", seeds=("0", "1"), out=("a", "b")):
     data = [str(folder / f"{seed}.npz") for seed in seeds]
     fixed = ["--settings", str(folder / "experiment.json"), "--core", str(folder / "libwinnow.so")]
     fixed += ["--set", f"method={method}", "--seeds", *seeds]
+    given.READ.clear()  # as in a process of its own
     training.main([*fixed, "--data", *data, "--out", *outs, *map(str, arguments)])
     return [pq.read_table(path).to_pydict() for path in outs]
 
@@ -393,6 +396,22 @@ def test_levels_of_iterative_magnitude_pruning_hand_on_their_masks(experiment):
     mixed = step(experiment, "--fraction", 0.36, "--masks", *level_1, method="shuffled_imp")
     assert mixed[0]["density"] == runs[0]["density"]
     assert mixed[0]["train_loss"] != runs[0]["train_loss"]
+
+
+def test_a_run_takes_the_streams_that_its_settings_name(experiment, monkeypatch, capsys):
+    monkeypatch.setattr(randomness, "DRAWN", [])
+    (first,) = step(experiment, "--fraction", 0.5, method="bernoulli", **ONE)
+    settings = RunSettings[ImageSettings](
+        experiment="y", root_seed=1, streams="x", settings=image_settings(device="auto", augment=True)
+    )
+    (experiment / "experiment.json").write_text(settings.model_dump_json())
+    (second,) = step(experiment, "--fraction", 0.5, method="bernoulli", **ONE)
+    assert set(randomness.DRAWN) == {f"1/x/0/{stream}" for stream in training.STREAMS}
+    assert (first.pop("experiment")[0], second.pop("experiment")[0]) == ("x", "y")
+    assert [first[key][0] for key in ("train_loss", "density")] == [second[key][0] for key in ("train_loss", "density")]
+    said = capsys.readouterr().err
+    assert said.count("training.device = auto: training on the ") == 1
+    assert f"training on the {'cuda' if torch.cuda.is_available() else 'cpu'}\n" in said
 
 
 ONE = {"seeds": ("0",), "out": ("a",)}
@@ -467,9 +486,12 @@ def test_the_code_is_part_of_a_runs_identity(experiment, monkeypatch):
     module = experiment / "extra.py"
     module.write_text("a = 1")
     monkeypatch.setitem(sys.modules, "winnow.extra", types.SimpleNamespace(__file__=str(module)))
+    given.note_modules()
     first = checkpoint.identity([], {}, torch.device("cpu"))
     assert checkpoint.identity([], {}, torch.device("cpu")) == first
     module.write_text("a = 2")
+    given.READ.clear()
+    given.note_modules()
     second = checkpoint.identity([], {}, torch.device("cpu"))
     assert {key for key in first if first[key] != second[key]} == {"code"}
 

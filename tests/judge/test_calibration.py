@@ -3,12 +3,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from winnow.config.base import RunSettings
-from winnow.config.load import load
-from winnow.errors import WinnowError
-from winnow.judge import calibration, choose
+from winnow.judge import calibration
 from winnow.paper.published import published
 from winnow.two_layer.settings import TwoLayerSettings
 
@@ -95,31 +92,3 @@ def test_an_experiment_that_sweeps_no_factor_is_one_reading():
     (entry,) = ranked(metrics(0.0))
     assert entry["settings"]["pruning"] == {"target": "all"}
     assert entry["reading"]["init_std"] == "0.01"
-
-
-def test_the_next_stage_is_a_configuration_of_the_nearest_of_either_kind(tmp_path):
-    stds = np.arange(1, 13) / 1000
-    found = ranked(*(metrics(s, target=t, init_std=s) for s in stds for t in ("all", "neurons")))
-    ranking = tmp_path / "calibration.json"
-    ranking.write_text(json.dumps({"readings": found}))
-    for stage, kept in ((2, stds[:2]), (3, stds[:3])):
-        out = tmp_path / f"calibration-{stage}.yaml"
-        choose.main([str(ranking), "--stage", str(stage), "--out", str(out)])
-        experiments = load(yaml.safe_load(out.read_text()), [out]).experiments
-        assert len(experiments) == 2 * len(kept)
-        for pruned, target in (("weights", "all"), ("neurons", "neurons")):
-            ours = [experiments[f"calibration-{pruned}-{rank}"] for rank in range(1, len(kept) + 1)]
-            assert [e.model.init_std for e in ours] == kept.tolist()
-            assert {e.pruning.target for e in ours} == {target}
-            assert {tuple(e.seed_list) for e in ours} == {tuple(choose.STAGES[stage].seeds)}
-            assert {e.axes["sigma_n"][0] for e in ours} == {0.5}
-
-
-def test_stages_share_no_seed():
-    stages = [set(range(4)), *(set(stage.seeds) for stage in choose.STAGES.values())]
-    assert sum(map(len, stages)) == len(set.union(*stages))
-
-
-def test_a_ranking_that_is_none_is_named(tmp_path):
-    with pytest.raises(WinnowError, match=r"nowhere\.json: cannot be read as a ranking"):
-        choose.main([str(tmp_path / "nowhere.json"), "--stage", "2", "--out", str(tmp_path / "x.yaml")])

@@ -50,7 +50,25 @@ def test_one_seed_has_a_number_and_neither_interval_nor_verdict():
     assert math.isnan(one.low) and math.isnan(one.high)
     found = [one, evidence.relevant_evidence([9.0], 1.0), evidence.best_evidence(np.array([[3.0, 1.0]]))]
     assert verdicts([claim(each) for each in found]) == ["not judged"] * 3
-    assert verdicts([claim(evidence.mean_evidence([9.0, 9.0]))]) == ["supported"]
+
+
+def test_seeds_that_all_agree_say_nothing_of_their_spread():
+    """Two equal values were certainty, p < 1e-300. Where they are shares of examples, their least spread is known."""
+    alike = [9.0, 9.0]
+    rows_of_two = pd.DataFrame({"fraction": [0.0, 0.0, 0.5, 0.5]})
+    found = [
+        evidence.mean_evidence(alike),
+        evidence.relevant_evidence(alike, 1.0),
+        evidence.equivalence_evidence(alike, 9.0, 1.0),
+        evidence.difference_evidence(alike, [0.0, 0.1, 0.2]),
+        evidence.nearer_evidence(alike, [0.0, 0.0]),
+        evidence.best_evidence(np.array([alike, [0.1, 0.2]]).T),
+        evidence.every_mean_evidence(rows_of_two, pd.Series([*alike, 8.9, 9.1]), 0.0),
+    ]
+    assert verdicts([claim(each) for each in found]) == ["not judged"] * 7
+    assert all(each.n == 2 and not math.isnan(each.estimate) for each in found)
+    known = evidence.mean_evidence(alike, floor=0.01)
+    assert known.low < 9 < known.high and verdicts([claim(known)]) == ["supported"]
 
 
 def test_noise_alone_is_inconclusive():

@@ -28,6 +28,8 @@ def metrics(curves: dict, seeds=8, spread=0.1, **constants) -> pd.DataFrame:
                         "step": step,
                         "data": "mnist-5k",
                         "status": "converged",
+                        "train_examples": 4000,
+                        "test_examples": 100_000,
                     }
                     rows.append(run | {"test_error": errors[0], "train_error": errors[1]} | constants)
     return pd.DataFrame(rows)
@@ -162,12 +164,12 @@ def test_pruning_after_training_is_no_pruning_at_initialization():
 def test_the_noise_claim_follows_the_data():
     rising = [95.0, 96.0, 96.0, 96.0, 96.0]
     table = pd.concat(
-        [metrics({"bernoulli": (FLAT, FLAT)}, sigma=0.0), metrics({"bernoulli": (rising, FLAT)}, sigma=1.0)]
+        [metrics({"bernoulli": (FLAT, FLAT)}, sigma=0.0), metrics({"bernoulli": (rising, FLAT)}, sigma=1.0, spread=0.2)]
     )
     found = judged({"noisy": table})
     claim = found["practice-noise"]
     clean = {name: verdict(found[f"practice-{name}"]) for name in ("random", "knee")}
-    assert clean == {"random": "supported", "knee": "inconclusive"}
+    assert clean == {"random": "supported", "knee": "not judged"}  # no seed ever drops
     assert found["practice-random"].regime == "noisy (mnist-5k)"
     assert claim.found.estimate == pytest.approx(1, abs=0.2)
     assert verdict(claim) == "supported"
@@ -250,6 +252,20 @@ def test_claims_on_cifar10_are_not_run_until_they_are():
     assert list(found) == ["practice-random-vgg", "practice-knee-vgg", "practice-knee-resnet"]
     assert "up to 36% sparsity" in found["practice-random-vgg"].statement
     assert "at fraction 0.5" in found["practice-random-vgg"].statistic
+
+
+@pytest.mark.parametrize(
+    ("examples", "wanted"), [(20, "inconclusive"), (np.nan, "not judged"), (10**7, "contradicted")]
+)
+def test_two_networks_that_lose_as_many_images_are_no_certainty(examples, wanted):
+    """Both gains are two images of 20. p was below 1e-300; of a folder of images nothing is known."""
+    table = metrics({"bernoulli": (FLAT, FLAT)}, seeds=2, spread=0).assign(test_examples=examples)
+    table["test_error"] = np.where(table.fraction == 0.79, 0.3, 0.2)
+    claim = judged({"fig3a": table})["practice-random"]
+    assert claim.found.estimate == pytest.approx(-10)
+    assert verdict(claim) == wanted
+    boost = judged({"methods": table.assign(test_error=1 - table.test_error)})["practice-boost"]
+    assert verdict(boost) == wanted.replace("contradicted", "supported")
 
 
 PAPER = pd.DataFrame({"x": [0.0, *np.linspace(0.1, 0.9, 16)]}).assign(y=lambda paper: 98 - paper.x)

@@ -3,16 +3,24 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from winnow.config.load import load
+from winnow.figures import FIGURES
 from winnow.judge import scorecard
+from winnow.paths import CHECKOUT
 
 
 def numbers(ours: list[float], paper: list[float], bar: float = 0.02, n: int = 10, sd: float = 0.004) -> pd.DataFrame:
     """The numbers of a figure: test errors at fractions 0, 0.1, …, ours of 4 seeds with a standard deviation."""
     x = np.arange(len(ours)) / 10
     # Our interval is nonsense: z must not come from it.
-    ours = pd.DataFrame({"x": x, "y": ours, "low": np.array(ours) - 9, "high": np.array(ours) + 9, "sd": sd, "n": 4})
-    paper = pd.DataFrame({"x": x, "y": paper, "low": np.array(paper) - bar, "high": np.array(paper) + bar, "n": n})
+    ours = pd.DataFrame(
+        {"x": x, "y": ours, "low": np.array(ours) - 9, "high": np.array(ours) + 9, "sd": sd, "n": 4}
+    ).assign(se=sd / 2)
+    paper = pd.DataFrame(
+        {"x": x, "y": paper, "bar_low": np.array(paper) - bar, "bar_high": np.array(paper) + bar, "n": n}
+    )
     data = pd.concat([ours.assign(source="winnow"), paper.assign(source="paper")])
     return data.assign(series="test_error")
 
@@ -93,7 +101,7 @@ def test_a_point_without_a_run_that_ended_is_left_out():
     data = numbers([0.1, 0.2, 0.3], [0.1, 0.2, 0.3])
     ours = data.source == "winnow"
     lost, fewer = ours & np.isclose(data.x, 0.2), ours & np.isclose(data.x, 0.1)
-    data.loc[lost, ["y", "low", "high", "sd"]] = np.nan
+    data.loc[lost, ["y", "low", "high", "sd", "se"]] = np.nan
     data.loc[fewer, "n"] = 3
     assert [(p["x"], p["ours_n"]) for p in scorecard.score("2a", data)] == [(0, 4), (pytest.approx(0.1), 3)]
 
@@ -101,7 +109,9 @@ def test_a_point_without_a_run_that_ended_is_left_out():
 def test_a_point_of_one_run_is_shown_and_not_judged(tmp_path):
     """Nothing is known of our scatter: without it the same curve would agree, or differ, with certainty."""
     paper = [0.1, 0.2, 0.3, 0.4]
-    data = numbers(paper, paper, sd=np.nan).assign(n=lambda t: np.where(t.source == "winnow", 1, t.n))
+    data = numbers(paper, paper, sd=np.nan).assign(
+        low=np.nan, high=np.nan, n=lambda t: np.where(t.source == "winnow", 1, t.n)
+    )
     points = scorecard.score("2a", data)
     assert [(point["ours"], point["ours_n"], point["z"], point["agrees"]) for point in points] == [
         (value, 1, None, None) for value in paper
@@ -109,9 +119,9 @@ def test_a_point_of_one_run_is_shown_and_not_judged(tmp_path):
     found = scorecard.summarize("2a", points)
     assert (found["verdict"], found["points"], found["agree"], found["curves"]) == ("n = 1, not judged", 0, 0, {})
     assert "| 2a | test_error | 0.1 | 0.2000 (1) | 0.2000 ± 0.02 (10) | 0.013 | n = 1, not judged |" in (
-        scorecard.markdown([found], points)
+        scorecard.markdown([found | {"differs": []}], points)
     )
-    two = data.assign(sd=np.where(data.x == 0, np.nan, 0.004), n=np.where(data.x == 0, 1, 4))
+    two = data.assign(se=np.where(data.x == 0, np.nan, 0.002), n=np.where(data.x == 0, 1, 4))
     found = scorecard.summarize("2a", scorecard.score("2a", two))
     assert (found["points"], found["agree"]) == (3, 3)
 
@@ -131,14 +141,71 @@ def test_figures_are_summarized_in_words():
 
 def test_every_published_figure_has_a_row(tmp_path):
     numbers([0.1, 0.2, 0.3], [0.1, 0.2, 0.3]).to_parquet(tmp_path / "a.parquet")
-    arguments = ["--figures", "fig2a", "--data", str(tmp_path / "a.parquet")]
+    settings = read_settings("fig2a")
+    settings["model"]["width"] = 300
+    (tmp_path / "e.json").write_text(json.dumps({"settings": settings}))
+    arguments = ["--figures", "fig2a", "--data", str(tmp_path / "a.parquet"), "--settings", str(tmp_path / "e.json")]
     scorecard.main([*arguments, "--json", str(tmp_path / "s.json"), "--markdown", str(tmp_path / "s.md")])
     card = json.loads((tmp_path / "s.json").read_text())
     assert {row["figure"]: row["verdict"] for row in card["figures"]} == {"2a": "agrees"} | dict.fromkeys(
         ["2b", "2c", "3a", "3b", "4", "5a", "5b"], "not run"
     )
     assert len(card["points"]) == 3
+    assert {row["figure"]: row["differs"] for row in card["figures"] if row["differs"]} == {
+        "2a": ["width 300 (paper: 150)"]
+    }
+    said = "Figure 2a: **not the paper's settings**: width 300 (paper: 150)."
+    assert said in (tmp_path / "s.md").read_text().splitlines()
     assert "| 2a | agrees | 3 of 3 | test_error | 3 of 3 | 1.00 | 0, 0 |" in (tmp_path / "s.md").read_text()
     lines = [line for line in (tmp_path / "s.md").read_text().splitlines() if line.startswith("|")]
     heads = [i for i, line in enumerate(lines) if line.startswith("|---")]
     assert [{line.count("|") for line in part} for part in (lines[: heads[1] - 1], lines[heads[1] - 1 :])] == [{8}, {8}]
+
+
+def read_settings(figure: str) -> dict:
+    """The settings of a figure's experiment in config.yaml or config/paper.yaml, as experiment.json holds them."""
+    name = FIGURES[figure].experiments[0]
+    for file in ("config.yaml", "config/paper.yaml"):
+        found = load(yaml.safe_load((CHECKOUT / file).read_text())).experiments
+        if name in found:
+            return {
+                section: getattr(found[name], section).model_dump(mode="json") for section in found[name].sections()
+            }
+    raise KeyError(name)
+
+
+@pytest.mark.parametrize("figure", scorecard.PUBLISHED)
+def test_the_committed_configurations_have_the_papers_settings(figure):
+    """Every stated setting is one of the experiment's; one that is changed is told."""
+    number, settings = figure.removeprefix("fig"), read_settings(figure)
+    assert not [said for said in scorecard.differences(number, settings) if not said.startswith(("eps", "epochs"))]
+    settings["training"]["learning_rate"] = 7
+    assert [said for said in scorecard.differences(number, settings) if said.startswith("learning_rate 7 (paper: 0.")]
+
+
+def test_fractions_that_were_not_run_are_no_points():
+    """Ours at 0, 0.3 and 0.5; 0.1, 0.2 and 0.4 had a value, an interval and an n of their own."""
+    data = numbers([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    data = data[(data.source == "paper") | np.isclose(data.x.to_numpy()[:, None], (0, 0.3, 0.5)).any(axis=1)]
+    points = scorecard.score("2a", data)
+    assert [round(point["x"], 9) for point in points] == [0, 0.3, 0.5]
+    assert not any(point["interpolated"] for point in points)
+    assert scorecard.summarize("2a", points)["points"] == 3
+
+
+def test_steps_between_evaluations_are_marked_and_not_counted():
+    paper = [0.5, 0.4, 0.3, 0.2, 0.1, 0.05]
+    data = numbers(paper, paper).assign(x=lambda table: 1000 * table.x)
+    data = data[(data.source == "paper") | data.x.isin([0, 200, 400])]
+    points = scorecard.score("2c", data)
+    assert [(point["x"], point["interpolated"]) for point in points] == [
+        (0, False),
+        (100, True),
+        (200, False),
+        (300, True),
+        (400, False),
+    ]
+    found = scorecard.summarize("2c", points)
+    assert (found["points"], found["agree"]) == (3, 3)
+    page = scorecard.markdown([found | {"differs": []}], points)
+    assert "| 2c | test_error | 100 (i) |" in page and "| 2c | test_error | 200 |" in page

@@ -50,9 +50,10 @@ def test_step_writes_the_training_examples_of_a_seed_to_its_file(tmp_path):
     for n_test in (10, 20):
         tree = {"kind": "two_layer", "data": {"dimension": 6, "n_train": 5, "n_test": n_test}}
         run = RunSettings[TwoLayerSettings](experiment="a", root_seed=1, settings=TwoLayerSettings(**tree))
-        write_json(tmp_path / "experiment.json", run.model_dump())
+        settings = str(tmp_path / f"{n_test}.json")
+        write_json(settings, run.model_dump())
         outs = [str(tmp_path / f"{n_test}-{seed}.npz") for seed in (3, 8)]
-        data.main(["--settings", str(tmp_path / "experiment.json"), "--seeds", "3", "8", "--out", *outs])
+        data.main(["--settings", settings, "--seeds", "3", "8", "--out", *outs])
         files[n_test] = [read_arrays(out) for out in outs]
     assert files[10][0]["noise"].shape == (5, 6)
     assert np.array_equal(files[10][0]["noise"], files[20][0]["noise"])

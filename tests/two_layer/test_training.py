@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winnow import core
+from winnow import core, randomness
 from winnow.config.base import RunSettings, read
 from winnow.core import reference
 from winnow.errors import WinnowError
@@ -33,11 +33,10 @@ SMALL = {
 def jobs(tmp_path, library):
     """Write settings and data, then train by the step's own command: returns a function of settings and seeds."""
 
-    def train(seeds, fractions=("0.5",), name="a", **changes):
+    def train(seeds, fractions=("0.5",), name="a", experiment="demo", streams=None, **changes):
         tree = changes | {section: SMALL[section] | changes.get(section, {}) for section in SMALL}
-        run = RunSettings[TwoLayerSettings](
-            experiment="demo", root_seed=7, settings=TwoLayerSettings(kind="two_layer", **tree)
-        )
+        settings = TwoLayerSettings(kind="two_layer", **tree)
+        run = RunSettings[TwoLayerSettings](experiment=experiment, root_seed=7, streams=streams, settings=settings)
         settings = tmp_path / name / "experiment.json"
         write_json(settings, run.model_dump())
         folder = settings.parent
@@ -99,6 +98,17 @@ def test_a_run_is_a_table_with_every_column(jobs):
     assert 0.3 < table["density"][0] < 0.7
     assert table["train_loss"][0] > table["train_loss"][-1]
     assert all(0 <= error <= 1 for error in table["train_error"] + table["test_error"])
+
+
+def test_a_run_takes_the_streams_that_its_settings_name(jobs, monkeypatch):
+    """Data, test examples, masks, initial weights: all of them, or a pair would be none."""
+    monkeypatch.setattr(randomness, "DRAWN", [])
+    borrowed = {"name": "borrowed", "experiment": "mine", "streams": "demo"}
+    first, second = (pq.read_table(jobs([3], **how)[0]) for how in ({}, borrowed))
+    assert set(randomness.DRAWN) == {f"7/demo/3/{stream}" for stream in ("data", "init", "mask")}
+    assert set(second["experiment"].to_pylist()) == {"mine"}
+    assert first.drop_columns("experiment").equals(second.drop_columns("experiment"))
+    assert not first.equals(pq.read_table(jobs([3], name="own", experiment="mine")[0]))
 
 
 def test_seeds_per_job_never_changes_a_byte(jobs):

@@ -331,7 +331,7 @@ def test_tables_are_readable(tree):
 
 
 def test_every_recorded_input_is_declared_by_its_rule(tree):
-    """What a step reads and Snakemake does not know of would not be rerun."""
+    """What a step reads and Snakemake does not know of would not be rerun; what it is told to read, it notes."""
     declared = {}
     lines = snakemake(tree, "--forceall", "--dry-run").stdout.splitlines()
     for before, after in itertools.pairwise(map(str.strip, lines)):  # the jobs of a group are indented
@@ -344,6 +344,8 @@ def test_every_recorded_input_is_declared_by_its_rule(tree):
         # Data that a package ships lies outside: the lock and its sha256 answer for it.
         own = {name for name in value["inputs"] if not name.startswith("package:")}
         assert own | set(value["code"]) <= inputs, path
+        named = {argument for argument in value["command"] if argument.startswith("results/")}
+        assert named <= value["inputs"].keys() | value["outputs"].keys(), path
 
 
 def test_recording_costs_little(tree):

@@ -27,14 +27,13 @@ def planned(tree: Path, *arguments: str) -> dict[str, int]:
     """How many jobs of which rule a dry run plans."""
     out = snakemake(tree, "--dry-run", *arguments)
     assert out.returncode == 0, out.stdout
-    counts = re.findall(r"^([\w-]+) +(\d+)$", out.stdout, re.MULTILINE)
+    counts = re.findall(r"^([\w.-]+) +(\d+)$", out.stdout, re.MULTILINE)
     return {rule: int(count) for rule, count in counts if rule != "total"}
 
 
 def stages(tree: Path) -> set[str]:
-    """The stages and experiments that a dry run plans, without batch numbers."""
-    batch = r"(_(start|dense|imp_\d+|shuffled_\d+))?_([\d-]+|seed)$"
-    return {re.sub(batch, "", rule) for rule in planned(tree)} - {"all"}
+    """The stages and experiments that a dry run plans, without what stands after a dot: their parts and batches."""
+    return {rule.split(".")[0] for rule in planned(tree)} - {"all"}
 
 
 def produced(tree: Path) -> dict[str, bytes]:
@@ -134,7 +133,7 @@ def test_an_edited_module_reruns_its_jobs_and_what_follows(tree, edited, module,
 def test_one_more_seed_adds_its_own_jobs_only(tree, edited):
     edited("config/ci.yaml", "seeds: 6\n    seeds_per_job: 6\n  fig3a", "seeds: 7\n    seeds_per_job: 6\n  fig3a")
     jobs = planned(tree)
-    assert jobs == {"data_fig5_1": 1, "train_fig5_1": 3} | dict.fromkeys(
+    assert jobs == {"data_fig5.1": 1, "train_fig5.1": 3} | dict.fromkeys(
         ["collect_fig5", "fig5a", "fig5b", "all", *SCORED], 1
     )
 
@@ -221,6 +220,6 @@ def test_the_default_configuration_and_those_of_the_papers_scale_plan_every_figu
         assert run.returncode == 0, run.stdout
         planned_figures |= set(re.findall(r"results/figures/([\w-]+)\.svg", run.stdout))
     assert planned_figures == set(FIGURES)
-    jobs = {rule: int(n) for rule, n in re.findall(r"^train_([\w-]+)_{seed} +(\d+)$", run.stdout, re.MULTILINE)}
-    assert (jobs["fig3b_start"], jobs["fig3b_imp_0"], jobs["fig3b_imp_16"]) == (16 * 3, 3, 3)
-    assert (jobs["fig4_start"], jobs["fig4_imp_9"]) == (9 * 2, 2)
+    jobs = {rule: int(n) for rule, n in re.findall(r"^train_([\w.-]+)\.{seed} +(\d+)$", run.stdout, re.MULTILINE)}
+    assert (jobs["fig3b.start"], jobs["fig3b.imp_0"], jobs["fig3b.imp_16"]) == (16 * 3, 3, 3)
+    assert (jobs["fig4.start"], jobs["fig4.imp_9"]) == (9 * 2, 2)

@@ -20,7 +20,7 @@ for name, experiment in CONFIG.experiments.items():
             "../../envs/winnow.yaml"
         params:
             code=paths.code,
-            grid=json.dumps(experiment.grid),
+            grid=json.dumps(experiment.collected),
             name=name,
         shell:
             "python {params.code:q} collect --experiment {params.name:q} --grid {params.grid:q}"

@@ -1,4 +1,4 @@
-# in:  the configuration
+# in:  the configuration, and the files that it names (folders of images)
 # out: results/<experiment>/experiment.json, results/<experiment>/data/[<axis>-<v>/…]seed-<s>.npz
 
 
@@ -28,9 +28,10 @@ for name, experiment in CONFIG.experiments.items():
         rule:
             """Draw, or split into, the training and test examples of a batch of seeds."""
             name:
-                f"data_{name}_{batch}"
+                f"data_{name}.{batch}"
             input:
                 paths.sources(STEPS[experiment.data_step]),
+                list(experiment.data_files),
                 settings=paths.settings(name),
             output:
                 expand(paths.data(name, experiment.data_axes), seed=seeds, allow_missing=True),
@@ -44,6 +45,7 @@ for name, experiment in CONFIG.experiments.items():
                 "../../envs/winnow.yaml"
             params:
                 code=paths.code,
+                files=experiment.data_files,
                 point=[f"{axis}={{{axis}}}" for axis in experiment.data_axes],
                 seeds=seeds,
                 step=experiment.data_step,

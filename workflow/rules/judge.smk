@@ -30,6 +30,7 @@ rule scorecard:
     input:
         paths.sources(STEPS["scorecard"]),
         data=[paths.figure(name, "data.parquet") for name in CONFIG.figures if name in PUBLISHED],
+        settings=[paths.settings(FIGURES[name].experiments[0]) for name in CONFIG.figures if name in PUBLISHED],
     output:
         json=paths.scorecard("json"),
         markdown=paths.scorecard("md"),
@@ -42,7 +43,7 @@ rule scorecard:
         code=paths.code,
         names=[name for name in CONFIG.figures if name in PUBLISHED],
     shell:
-        "python {params.code:q} scorecard --figures {params.names:q} --data {input.data:q}"
+        "python {params.code:q} scorecard --figures {params.names:q} --data {input.data:q} --settings {input.settings:q}"
         " --json {output.json:q} --markdown {output.markdown:q} 2> {log:q}"
 
 

@@ -16,7 +16,7 @@ for name, experiment in CONFIG.of_kind("two_layer").items():
         rule:
             """Train the runs of a part of the fractions and a batch of seeds, each to a file of its own."""
             name:
-                f"train_{name}_{batch}" if experiment.fractions_per_job == 1 else f"train_{name}_{part}-{batch}"
+                f"train_{name}.{batch}" if experiment.fractions_per_job == 1 else f"train_{name}.{part}-{batch}"
             input:
                 paths.sources(STEPS["train"]),
                 core=paths.CORE,
@@ -51,7 +51,7 @@ for name, experiment in CONFIG.of_kind("images").items():
             rule:
                 """Prune and train networks on images: one fraction, a batch of seeds, each to a file of its own."""
                 name:
-                    f"train_{name}_{stage.name}_{batch}"
+                    f"train_{name}.{stage.name}.{batch}"
                 input:
                     paths.sources(STEPS["train-images"]),
                     core=paths.CORE,
@@ -90,7 +90,7 @@ for name, experiment in CONFIG.of_kind("images").items():
         rule:
             """The dense network is the same for all methods: trained as one of them, it is the run of each other."""
             name:
-                f"dense_{name}_{batch}"
+                f"dense_{name}.{batch}"
             input:
                 paths.sources(STEPS["dense-run"]),
                 runs=expand(experiment.dense_run(name, experiment.shared[0]), seed=seeds, allow_missing=True),

@@ -17,8 +17,15 @@ from .files import atomic, used
 FILES_AT_ONCE = 1000  # bounds the memory, whatever the number of runs
 
 
+def grid(text: str) -> dict[str, list[str]]:
+    """A grid from its JSON, `{swept key: values, …, fraction: values, seed: values}`; the seeds `0-2` are 0, 1, 2."""
+    values = json.loads(text)
+    ends = [seed.split("-") for seed in values["seed"]]
+    return values | {"seed": [str(seed) for end in ends for seed in range(int(end[0]), int(end[-1]) + 1)]}
+
+
 def runs(experiment: str, grid: dict) -> Iterator[tuple[str, dict]]:
-    """The file of every run of a grid `{swept key: values, …, fraction: values, seed: values}`, what it must hold."""
+    """The file of every run of a grid, and what it must hold."""
     axes = [key for key in grid if key not in ("fraction", "seed")]
     pattern = paths.run(experiment, axes)
     for values in itertools.product(*grid.values()):
@@ -61,7 +68,9 @@ def main(arguments: list[str]) -> None:
     """Collect the runs of an experiment into metrics.parquet and summary.parquet."""
     parser = argparse.ArgumentParser(prog="python workflow collect", description=main.__doc__)
     parser.add_argument("--experiment", required=True, help="name of the experiment")
-    parser.add_argument("--grid", required=True, type=json.loads, help="the grid as JSON: the values of every wildcard")
+    parser.add_argument(
+        "--grid", required=True, type=grid, help="the grid as JSON: the values of every wildcard; seeds as 0-9"
+    )
     parser.add_argument("--metrics", required=True, help="every evaluation of every run")
     parser.add_argument("--summary", required=True, help="the last evaluation of every run")
     options = parser.parse_args(arguments)

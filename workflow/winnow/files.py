@@ -1,39 +1,54 @@
 """Reading and writing of every file: complete under its final name or not there at all."""
 
 import contextlib
+import functools
 import json
 import math
 import os
+import platform
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from .errors import WinnowError
+from .inputs import check_unchanged, used
 
-READ, WRITTEN = [], []  # what this process has read and written: audit/records.py records it
-
-
-def used(path: str | Path) -> str | Path:
-    """Note that a file is read, and return it: `load(used(path))`."""
-    READ.append(os.fspath(path))
-    return path
+WRITTEN = []  # the results that this process has written: audit/records.py records them
+HOST = re.sub(r"[^\w-]", "-", platform.node())
+UNFINISHED = re.compile(r"\..+\.(tmp|checkpoint)")  # the names that files have until they are complete
 
 
 @contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it when the block succeeds, remove it when it fails.
+    """Yield a temporary path beside a result; rename it when the block succeeds, remove it when it fails.
 
-    The name carries the process id, because a job that outlives a killed workflow may still be writing. Raises
-    WinnowError where the system cannot write: a full or read-only disk, a folder of somebody else.
+    Raises WinnowError, and puts nothing in place, if what the process has read or imported changed since: the result
+    would be credited to what did not make it, or replace that of a newer run. What is checked in a moment is renamed in
+    the next, so an edit in between leaves the record of the old code beside the result of the old code.
+    """
+    with complete(path) as temporary:
+        yield temporary
+        check_unchanged()
+    WRITTEN.append(os.fspath(path))
+
+
+@contextlib.contextmanager
+def complete(path: str | Path) -> Iterator[Path]:
+    """As `atomic`, for what is no result of a step.
+
+    The temporary name carries host and process, because a job that outlives a killed workflow may still be writing;
+    what a dead process left of the same file is removed. Raises WinnowError where the system cannot write: a full or
+    read-only disk, a folder of somebody else.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{HOST}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
         yield temporary
         os.replace(temporary, path)
-        WRITTEN.append(os.fspath(path))
     except OSError as error:
         raise WinnowError(f"{path}: cannot be written ({error.strerror or error})") from None
     finally:
@@ -41,10 +56,36 @@ def atomic(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def _sweep(path: Path) -> None:
+    """Remove what processes of this host, killed while they wrote a file, left of it."""
+    for name, process in _left(path.parent):
+        if name == path.name and not _alive(process):
+            path.with_name(f".{name}.{HOST}.{process}.tmp").unlink(missing_ok=True)
+
+
+@functools.cache  # a folder of ten thousand runs is listed once a process
+def _left(folder: Path) -> list[tuple[str, int]]:
+    """The temporary files in a folder that this host's processes made: of which file, by which process."""
+    matches = (re.fullmatch(rf"\.(.+)\.{HOST}\.(\d+)\.tmp", name) for name in os.listdir(folder))
+    return [(match[1], int(match[2])) for match in matches if match]
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
 def write_json(path: str | Path, value: object) -> None:
     """Write JSON with sorted keys, so that equal values are equal files; a number that is not finite becomes null."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(_finite(value), indent=2, sort_keys=True, allow_nan=False) + "\n")
+        temporary.write_text(
+            json.dumps(_finite(value), indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
 def _finite(value: object) -> object:

@@ -27,4 +27,4 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--out", required=True)
     options = parser.parse_args(arguments)
     with atomic(options.out) as temporary:
-        Path(temporary).write_text(html(Path(used(options.markdown)).read_text()))
+        Path(temporary).write_text(html(Path(used(options.markdown)).read_text(encoding="utf-8")), encoding="utf-8")

@@ -136,7 +136,7 @@ def _module_file(base: Path, parts: list[str]) -> Path | None:
 def _imports(file: Path) -> list[Path | None]:
     """The package's files that a file imports with `from . import x` or `from .x import y`."""
     found = []
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.ImportFrom) and node.level:
             base = file.parents[node.level - 1]
             parts = node.module.split(".") if node.module else []

@@ -14,7 +14,6 @@ STEPS = {
     "claims": "judge.claims",
     "scorecard": "judge.scorecard",
     "calibrate": "judge.calibration",
-    "choose": "judge.choose",
     "page": "page",
     "audit": "audit.cli",
     "schema": "config.load",

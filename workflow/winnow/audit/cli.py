@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..errors import WinnowError
-from . import crate, docs, golden, tolerance
+from . import docs, golden, tolerance
 from .records import CHECKOUT, RESULTS
 from .rederive import rederive, sample
 from .results import Finding
@@ -78,9 +78,6 @@ def main(arguments: list[str]) -> int:
         "publish", help="copy figures, claims and scorecard into the configuration's folder in docs/"
     )
     one.add_argument("--config", type=Path, default=CHECKOUT / "config.yaml", help="the configuration that was run")
-    one = commands.add_parser("export", help="write results, code and history as a Workflow Run RO-Crate")
-    one.add_argument("folder", type=Path, help="a new folder")
-    one.add_argument("--config", type=Path, default=CHECKOUT / "config.yaml", help="the configuration that was run")
     one = commands.add_parser("sample", parents=[shared], help="derive some results again")
     one.add_argument("n", type=_positive)
     one.add_argument("--seed", type=_natural, default=0, help="which ones")
@@ -124,6 +121,4 @@ def _run(options: argparse.Namespace) -> int:
         tolerance.update()
     elif options.command == "publish":
         docs.publish(options.config.resolve())
-    elif options.command == "export":
-        crate.export(options.folder, options.config.resolve())
     return 0

@@ -45,7 +45,7 @@ class Allowed:
 
 def allowed(path: str, record: dict, records: Records) -> Allowed:
     """What another numerics class may move in a result: what it moves in those of more exact networks, too."""
-    measured = json.loads(TOLERANCE.read_text())["networks"]
+    measured = json.loads(TOLERANCE.read_text(encoding="utf-8"))["networks"]
     columns, trained = {}, set()
     for name in NETWORKS[: NETWORKS.index(network(path, records)) + 1]:
         steps = measured.get(name, {})
@@ -59,7 +59,7 @@ def network(path: str, records: Records) -> str:
     """The least exact network that a result was made with."""
     settings = Path(RESULTS, path.split("/")[1], "experiment.json")
     if settings.is_file():
-        settings = json.loads(settings.read_text())["settings"]
+        settings = json.loads(settings.read_text(encoding="utf-8"))["settings"]
         if settings["kind"] == "two_layer":
             return "two_layer"
         return "mlp" if settings["model"]["architecture"] == "mlp" else "convolutional"
@@ -103,9 +103,9 @@ def words(path: str | Path) -> object:
     """What no numerics class may change: a JSON file, text or mask without its numbers. None for other files."""
     path = Path(path)
     if path.suffix == ".json":
-        return _stripped(json.loads(path.read_text()))
+        return _stripped(json.loads(path.read_text(encoding="utf-8")))
     if path.suffix in TEXTS:
-        return _stripped(path.read_text())
+        return _stripped(path.read_text(encoding="utf-8"))
     if path.suffix == ".safetensors":
         from safetensors.numpy import load_file
 
@@ -148,7 +148,7 @@ def rows(path: str | Path) -> list[dict]:
         import pyarrow.parquet as pq
 
         return pq.read_table(path, partitioning=None).to_pylist()
-    return list(_objects(json.loads(Path(path).read_text())))
+    return list(_objects(json.loads(Path(path).read_text(encoding="utf-8"))))
 
 
 def _objects(value: object):

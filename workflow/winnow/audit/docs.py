@@ -107,7 +107,7 @@ def _copies(docs: str) -> dict[str, Path]:
 
 def _published(docs: str) -> dict:
     try:
-        return {} | json.loads((CHECKOUT / docs / PUBLISHED).read_text())
+        return {} | json.loads((CHECKOUT / docs / PUBLISHED).read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):  # whatever stands in a damaged file
         return {}
 

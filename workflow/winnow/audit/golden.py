@@ -81,7 +81,7 @@ def check() -> tuple[list[Finding], dict[str, int]]:
     Returns what was found, and how much was looked at.
     """
     records = Records()
-    golden, now = json.loads(GOLDEN.read_text()), values(records)
+    golden, now = json.loads(GOLDEN.read_text(encoding="utf-8")), values(records)
     same_class = golden["numerics"] == now["numerics"]
     findings = []
     for path in sorted(golden["files"].keys() | now["files"].keys()):

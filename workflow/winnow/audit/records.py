@@ -20,25 +20,16 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from .. import inputs as given
+from ..inputs import sha256
+
 CHECKOUT = Path(__file__).resolve().parents[3]
 PACKAGES = Path(sysconfig.get_path("purelib")).resolve()
 REQUIREMENTS = "envs/requirements.txt"
 RESULTS = "results"
 FOLDER = f"{RESULTS}/provenance"
-APART = (
-    "winnow.audit",
-    "winnow.audit.records",
-    "winnow.audit.numerics",
-    "winnow.steps",
-)  # they describe results and decide none
 RAW = ("double", "float", "int64", "int32", "int16", "int8")
 CPU_FEATURES = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "amx_tile")
-
-
-def sha256(path: str | Path) -> str:
-    """The sha256 of a file."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def content(path: str | Path) -> str | None:
@@ -109,30 +100,25 @@ def wildcards(path: str) -> dict[str, str]:
 
 
 class Recorder:
-    """Looks at the clock and at the files that a command line names before a step, and writes the records after it."""
+    """Looks at the clock and at the code before a step, and writes the records of what it wrote after it."""
 
     def __init__(self, step: str, arguments: list[str]):
-        """Start, before the step runs."""
+        """Start, before the step is imported."""
         self.step, self.arguments = step, arguments
         self.start, self.clock = datetime.now(UTC), time.perf_counter()
-        self.named = {
-            argument: _identity(argument) for argument in arguments if not argument.startswith(("-", "{", "["))
-        }
+        self.requirements = sha256(CHECKOUT / REQUIREMENTS)
+        given.note_modules()
 
     def finish(self) -> None:
-        """Write the record pair of every result that the step wrote."""
+        """Write the record pair of every result that the step wrote; the hashes are those of what it was given."""
         wall = time.perf_counter() - self.clock
-        code = {m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "winnow" and n not in APART}
-        from ..files import READ, WRITTEN, atomic
+        from ..files import WRITTEN, complete
 
-        now = {path: _identity(path) for path in self.named}
-        changed = [path for path in self.named if now[path] and now[path] != self.named[path]]
-        written = {path for path in map(_place, WRITTEN + changed) if path and path.startswith(f"{RESULTS}/")}
-        outputs = sorted(path for path in written if os.path.isfile(path))
+        outputs = sorted({path for path in map(_place, WRITTEN) if path and path.startswith(f"{RESULTS}/")})
         if not outputs:
             return
-        read = {path for path in map(_place, READ + [path for path in now if now[path]]) if path}
-        inputs = sorted(path for path in read - written if path.startswith("code:") or located(path).is_file())
+        read = {place: digest for path, (_, digest) in given.READ.items() if (place := _place(path))}
+        inputs = sorted(path for path in read if not path.startswith("code:") and path not in outputs)
         randomness = sys.modules.get("winnow.randomness")
         record = {
             "step": self.step,
@@ -140,20 +126,18 @@ class Recorder:
             "parameters": self._parameters(set(outputs) | set(inputs)),
             "wildcards": {path: wildcards(path) for path in outputs if wildcards(path)},
             "streams": sorted(set(randomness.DRAWN)) if randomness else [],
-            "inputs": {path: _input_hashes(path) for path in inputs if not path.startswith("code:")},
+            "inputs": {path: _input_hashes(path, read[path]) for path in inputs},
             "outputs": {path: _hashes(path) for path in outputs},
-            "code": code_hashes(
-                [*code, *(CHECKOUT / p.removeprefix("code:") for p in inputs if p.startswith("code:"))]
-            ),
-            "requirements": sha256(CHECKOUT / REQUIREMENTS),
+            "code": {p.removeprefix("code:"): read[p] for p in read if p.startswith("code:")},
+            "requirements": self.requirements,
             "numerics": _numerics(),
         }
         text = json.dumps(record, indent=1, sort_keys=True) + "\n"
         run = json.dumps(self._run(wall) | {"record": hashlib.sha256(text.encode()).hexdigest()}, indent=1) + "\n"
         for path in map(record_path, outputs):
             for target, lines in ((path, text), (f"{path.removesuffix('.json')}.run.json", run)):
-                with atomic(target) as temporary:
-                    temporary.write_text(lines)
+                with complete(target) as temporary:
+                    temporary.write_text(lines, encoding="utf-8")
 
     def _parameters(self, files: set[str]) -> dict[str, object]:
         """The parameters that are no files."""
@@ -182,16 +166,15 @@ class Recorder:
         }
 
 
-def code_hashes(files: list[str | Path]) -> dict[str, str]:
-    """The sha256 of files of the checkout, by their path in it."""
-    return {os.path.relpath(Path(file).resolve(), CHECKOUT): sha256(file) for file in files}
-
-
 def commit() -> str | None:
-    """The commit of the checkout, with `-dirty` if files that git knows differ from it; None where there is no git."""
-    command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    """The commit of the checkout, with `-dirty` if files that git knows differ from it.
+
+    None where there is no git, and where the checkout is an unpacked archive, whatever repository it lies in.
+    """
+    command = ["git", "--git-dir", f"{CHECKOUT}/.git", "--work-tree", str(CHECKOUT), "describe", "--always"]
+    command += ["--abbrev=40", "--dirty", "--exclude=*"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 
@@ -199,7 +182,7 @@ def commit() -> str | None:
 def read_record(path: str) -> dict | None:
     """The record of a result, or None if it is missing or unreadable."""
     try:
-        return _parsed(Path(record_path(path)).read_text())
+        return _parsed(Path(record_path(path)).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
@@ -210,20 +193,11 @@ def _parsed(text: str) -> dict:
     return json.loads(text)
 
 
-def _identity(path: str) -> tuple | None:
-    """What changes when a file is written anew; None where there is no file."""
-    try:
-        found = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return (found.st_ino, found.st_mtime_ns, found.st_size) if os.path.isfile(path) else None
-
-
-def _place(path: str) -> str | None:
+def _place(path: str | Path) -> str | None:
     """A path as records spell it, so that they are the same wherever the checkout lies.
 
     results/… below the working directory, package:… for what an installed package ships, code:… in the checkout, else
-    as it is seen from the working directory.
+    relative in the working directory and as it was given outside: an absolute path holds wherever results are copied.
     """
     local, whole = os.path.relpath(path), os.path.realpath(path)
     if local.startswith(f"{RESULTS}/"):
@@ -232,7 +206,7 @@ def _place(path: str) -> str | None:
         return f"package:{os.path.relpath(whole, PACKAGES)}"
     if whole.startswith(f"{CHECKOUT}{os.sep}"):
         return f"code:{os.path.relpath(whole, CHECKOUT)}"
-    return local
+    return os.fspath(path) if local.startswith(f"..{os.sep}") else local
 
 
 def located(name: str) -> Path:
@@ -245,9 +219,8 @@ def _hashes(path: str | Path) -> dict[str, str]:
     return {"sha256": sha256(path)} | ({"content": table} if table else {})
 
 
-def _input_hashes(path: str) -> dict[str, str]:
+def _input_hashes(path: str, digest: str) -> dict[str, str]:
     """The hashes of an input; its content hash is taken from its producer's record if that speaks of these bytes."""
-    digest = sha256(located(path))
     known = (read_record(path) or {}).get("outputs", {}).get(path, {}) if path.startswith(f"{RESULTS}/") else {}
     return known if known.get("sha256") == digest else _hashes(located(path))
 
@@ -262,12 +235,12 @@ def _numerics() -> dict[str, str]:
 
 def lock() -> dict[str, str]:
     """The version that the lock pins each package to."""
-    return dict(re.findall(r"^([\w-]+)==([\w.]+)", (CHECKOUT / REQUIREMENTS).read_text(), re.MULTILINE))
+    return dict(re.findall(r"^([\w-]+)==([\w.]+)", (CHECKOUT / REQUIREMENTS).read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def _cpu() -> dict[str, object]:
     try:
-        text = Path("/proc/cpuinfo").read_text()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return {"name": platform.processor()}
     name = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)

@@ -51,13 +51,14 @@ def run_again(record: dict, folder: Path, **environment: str) -> subprocess.Comp
             (folder / name).symlink_to(os.path.abspath(name))
     command = [sys.executable, CHECKOUT / "workflow", record["step"], *record["command"]]
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=folder, env=os.environ | threads | environment, capture_output=True, text=True)
+    said_to = dict(capture_output=True, encoding="utf-8", errors="replace")
+    return subprocess.run(command, cwd=folder, env=os.environ | threads | environment, **said_to)
 
 
 def compare(record: dict, folder: Path, records: Records) -> list[Finding]:
     """Every output of a job against what the same job wrote into another folder."""
     first = next(iter(record["outputs"]))
-    again = json.loads((folder / record_path(first)).read_text())
+    again = json.loads((folder / record_path(first)).read_text(encoding="utf-8"))
     same_class = all(again["numerics"].get(k) == v for k, v in record["numerics"].items())
     whole = {path for path, known in record["outputs"].items() if has_hash(path, known["sha256"])}
     pairs = {path: (path, folder / path) for path in record["outputs"] if path in whole}

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..files import UNFINISHED
 from .records import REQUIREMENTS, RESULTS, located, lock, record_path, sha256
 
 UNRECORDED = ("provenance", "logs", "bench", "README.md", "report.html")  # in results/, made by no step
@@ -45,8 +46,8 @@ class Records:
 
     def _read(self, file: Path) -> tuple[dict | None, dict | None]:
         try:
-            text = file.read_text()
-            run = json.loads(file.with_name(f"{file.name.removesuffix('.json')}.run.json").read_text())
+            text = file.read_text(encoding="utf-8")
+            run = json.loads(file.with_name(f"{file.name.removesuffix('.json')}.run.json").read_text(encoding="utf-8"))
             if text not in self.by_text:
                 self.by_text[text] = hashlib.sha256(text.encode()).hexdigest(), json.loads(text)
             digest, record = self.by_text[text]
@@ -58,6 +59,15 @@ class Records:
 
 def results() -> list[str]:
     """Every file below results/ that a step wrote, also where a folder is a symbolic link to another disk."""
+    return [path for path in _below_results() if not UNFINISHED.fullmatch(os.path.basename(path))]
+
+
+def leftovers() -> list[str]:
+    """Files that jobs have not finished: they were killed, or still run."""
+    return [path for path in _below_results() if UNFINISHED.fullmatch(os.path.basename(path))]
+
+
+def _below_results() -> list[str]:
     files = _files(RESULTS) if os.path.isdir(RESULTS) else ()
     return sorted(path for path in files if path.split("/")[1] not in UNRECORDED)
 

@@ -1,5 +1,6 @@
 """`audit verify`: no computing, every hash."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from ..errors import WinnowError
 from . import docs, records
 from .plan import planned
 from .records import CHECKOUT, REQUIREMENTS, RESULTS, located, sha256
-from .results import Finding, Records, environment, made_with, results, seen, short
+from .results import Finding, Records, environment, leftovers, made_with, results, seen, short
 
 
 def verify(config: Path) -> tuple[list[Finding], dict[str, int]]:
@@ -26,6 +27,11 @@ def verify(config: Path) -> tuple[list[Finding], dict[str, int]]:
     except WinnowError as error:
         expected = {}
         findings.append(Finding(6, str(config), str(error)))
+    if expected:
+        stale = {path for path in set(present) - set(expected) if _intact(path, hashes[path], known)}
+        findings += _gone(stale, set(present) - stale)
+        present = [path for path in present if path not in stale]
+    findings += _unfinished(leftovers())
     findings += [Finding(4, path, "missing") for path in sorted(set(expected) - set(present))]
     for path in sorted(set(expected) & set(present)):
         findings += _settings_of(path, known.get(path), expected[path])
@@ -34,8 +40,38 @@ def verify(config: Path) -> tuple[list[Finding], dict[str, int]]:
         findings += _inputs_of(path, record, hashes, known) + _code_of(path, record)
     for path in present:  # each output has a run record of its own, and one of them may be another run's
         findings += made_with(path, known.run(path)) if known.run(path) else []
-    copied, copies = docs.check(config, hashes, known, expected)
+    copied, copies = docs.check(config, {path: hashes[path] for path in present}, known, expected)
     return findings + copied, seen(present, known) | {"copies": copies}
+
+
+def _intact(path: str, digest: str, known: Records) -> bool:
+    return bool(record := known.get(path)) and record["outputs"].get(path, {}).get("sha256") == digest
+
+
+def _gone(stale: set[str], kept: set[str]) -> list[Finding]:
+    """What an earlier configuration made, one line for each experiment, or for a folder of it: it is no result."""
+    used = {str(folder) for path in kept for folder in Path(path).parents}
+    roots = {}
+    for path in sorted(stale):
+        root = path
+        while (parent := os.path.dirname(root)) != RESULTS and parent not in used:
+            root = parent
+        roots.setdefault("/".join(root.split("/")[:3]), {}).setdefault(root, None)
+    return [Finding(1, place, _to_delete(place, list(found))) for place, found in roots.items()]
+
+
+def _to_delete(place: str, paths: list[str]) -> str:
+    if paths == [place]:
+        return "is not of this configuration any more; delete it"
+    names = short(", ".join(path.removeprefix(f"{place}/") for path in paths))
+    return f"{len(paths)} files or folders in it are not of this configuration any more; delete them: {names}"
+
+
+def _unfinished(paths: list[str]) -> list[Finding]:
+    """Harmless: the next job that writes the same file removes it or goes on from it."""
+    more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
+    what = f"left unfinished by a job that was killed or still runs{more}: no result; delete it when nothing runs"
+    return [Finding(0, paths[0], what)] if paths else []
 
 
 def _records_of(present: list[str], hashes: dict[str, str], known: Records) -> list[Finding]:
@@ -44,7 +80,7 @@ def _records_of(present: list[str], hashes: dict[str, str], known: Records) -> l
         record = known.get(path)
         if record is None or path not in record["outputs"]:
             findings.append(Finding(4, path, "its record is missing or was changed"))
-        elif record["outputs"][path]["sha256"] != hashes[path]:
+        elif not _intact(path, hashes[path], known):
             findings.append(Finding(4, path, f"is not the file that `{record['step']}` wrote"))
     return findings
 

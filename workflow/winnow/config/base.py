@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, ClassVar, Generic, Self, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ..errors import WinnowError
 from ..files import used
@@ -23,12 +23,29 @@ def _no_switch(value: object) -> object:
     return value
 
 
+def canonical(value: float | int | str) -> str:
+    """The one spelling of an axis value in paths: 0.50 and 5e-1 are `0.5`, 400.0 is `400`, text stays as it is."""
+    if isinstance(value, bool | str):
+        return str(value).lower() if isinstance(value, bool) else value
+    number = Decimal(str(value)).normalize()
+    return format(number if number else Decimal(0), "f")
+
+
+def _distinct(values: list) -> list:
+    spelled = [canonical(value) for value in values]
+    twice = [value for value in dict.fromkeys(spelled) if spelled.count(value) > 1]
+    if twice:
+        raise ValueError(f"{twice[0]} is listed twice; every value must be distinct")
+    return values
+
+
 LARGEST = 2**53  # tables hold swept settings as floating-point numbers
 NoSwitch = BeforeValidator(_no_switch)
 PositiveInt = Annotated[int, Field(ge=1, le=LARGEST), NoSwitch]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False), NoSwitch]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False), NoSwitch]
 Fraction = Annotated[float, Field(ge=0, lt=1), NoSwitch]
+Distinct = AfterValidator(_distinct)
 
 
 class Strict(BaseModel):
@@ -98,11 +115,18 @@ class RunSettings(Strict, Generic[Kind]):
     model_config = ConfigDict(use_attribute_docstrings=False)
 
     experiment: str
-    """Name of the experiment; part of the key of its random streams."""
+    """Name of the experiment; part of the key of its random streams, unless `streams` is."""
     root_seed: int
     """Root of all random streams."""
+    streams: Annotated[str | None, Field(exclude_if=lambda name: name is None)] = None
+    """The experiment whose random streams this one takes; written only where it is another one."""
     settings: Kind
     """The settings themselves."""
+
+    @property
+    def drawn_as(self) -> str:
+        """The name in the key of the random streams."""
+        return self.streams or self.experiment
 
 
 def read(path: str | Path, kind: type[Kind]) -> RunSettings[Kind]:
@@ -111,15 +135,7 @@ def read(path: str | Path, kind: type[Kind]) -> RunSettings[Kind]:
     Raises WinnowError naming the file and the key.
     """
     try:
-        tree = json.loads(Path(used(path)).read_text())
+        tree = json.loads(Path(used(path)).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise WinnowError(f"{path}: cannot be read as settings: {error}") from None
     return validated(RunSettings[kind], tree, str(path))
-
-
-def canonical(value: float | int | str) -> str:
-    """The one spelling of an axis value in paths: 0.50 and 5e-1 are `0.5`, 400.0 is `400`, text stays as it is."""
-    if isinstance(value, bool | str):
-        return str(value).lower() if isinstance(value, bool) else value
-    number = Decimal(str(value)).normalize()
-    return format(number if number else Decimal(0), "f")

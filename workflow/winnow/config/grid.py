@@ -5,18 +5,10 @@ import math
 import re
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag, model_validator
 
 from ..errors import WinnowError
-from .base import Fraction, NoSwitch, PositiveInt, Settings, canonical
-
-
-def _distinct(values: list) -> list:
-    spelled = [canonical(value) for value in values]
-    twice = [value for value in dict.fromkeys(spelled) if spelled.count(value) > 1]
-    if twice:
-        raise ValueError(f"{twice[0]} is listed twice; every value must be distinct")
-    return values
+from .base import Distinct, Fraction, NoSwitch, PositiveInt, Settings, canonical
 
 
 def _read(value: object) -> object:
@@ -33,7 +25,6 @@ def _tag(value: object) -> str:
 
 LONGEST = 100  # characters of a name or value: each is a folder of its own
 MOST_RUNS = 1_000_000  # of one experiment; Snakemake needs about a millisecond to plan one
-Distinct = AfterValidator(_distinct)
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+$")]
 PathNumber = Annotated[float, Field(lt=1e20)]  # a path with twenty zeros in a row is a PeriodicWildcardError
 AxisValue = Annotated[
@@ -70,6 +61,8 @@ class Grid(Settings):
     """How many seeds (0, 1, …), or the list of them."""
     seeds_per_job: PositiveInt = 1
     """How many seeds one job runs; more than 1 pays where a run is shorter than the start of an interpreter."""
+    streams: str | None = None
+    """The experiment whose random streams this one takes, so that runs of equal seeds are pairs; null: its own."""
 
     @model_validator(mode="after")
     def _there_are_not_too_many_runs(self) -> Self:
@@ -123,9 +116,32 @@ class Grid(Settings):
         return spelled | {"fraction": [canonical(f) for f in self.fractions], "seed": [str(s) for s in self.seed_list]}
 
     @property
+    def collected(self) -> dict[str, list[str]]:
+        """The grid as the command that collects it says it: `0-2` is the seeds 0, 1 and 2, or no system would take the
+        command of a large one."""
+        ranges = []
+        for seed in self.seed_list:
+            if ranges and seed == ranges[-1][1] + 1:
+                ranges[-1][1] = seed
+            else:
+                ranges.append([seed, seed])
+        return self.grid | {"seed": [f"{a}-{b}" if a < b else f"{a}" for a, b in ranges]}
+
+    @property
     def data_axes(self) -> list[str]:
         """The swept keys that change the data."""
         return [key for key in self.axes if key in self.sections()["data"].model_fields and key not in self.SCALES]
+
+    @property
+    def drawn(self) -> set[str]:
+        """The data at every point of the grid, without what only scales them: equal ones are drawn alike."""
+        sections = (self.settings.at(point).data for point in self.points())
+        return {section.model_dump_json(exclude=set(self.SCALES)) for section in sections}
+
+    @property
+    def data_files(self) -> dict[str, str]:
+        """The user's own files that the data are made from, as far as they are there, and their sha256."""
+        return {}
 
     @property
     def wildcard_constraints(self) -> dict[str, str]:

@@ -5,6 +5,8 @@ The Snakefile and the package share these classes; `workflow/schemas/config.sche
 
 import argparse
 import json
+import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
@@ -12,6 +14,7 @@ from typing import Annotated, ClassVar, Self
 import yaml
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from .. import paths
 from ..errors import WinnowError
 from ..figures import (
     CLAIMS,
@@ -28,10 +31,11 @@ from ..figures import (
 )
 from ..images.stages import ImagesExperiment
 from ..two_layer.settings import TwoLayerSettings
-from .base import NoSwitch, PositiveInt, RunSettings, Strict, canonical
-from .grid import LONGEST, Distinct, Grid, in_batches
+from .base import Distinct, NoSwitch, PositiveInt, RunSettings, Strict, canonical
+from .grid import LONGEST, Grid, in_batches
 from .messages import validated
 
+TEXT, MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"  # of keys; << is the one that merges
 RESERVED = ("core", "figures", "logs", "provenance", "bench", "pages")  # other folders of results/
 
 
@@ -54,6 +58,11 @@ class TwoLayerExperiment(Grid, TwoLayerSettings):
     """How many fractions of a seed one training job runs, in the order listed; they share its start and its data."""
 
     @property
+    def files_per_seed(self) -> int:
+        """How many files a command names for each of its seeds, beside the data."""
+        return min(self.fractions_per_job, len(self.fractions))
+
+    @property
     def parts(self) -> dict[str, list[str]]:
         """Fractions by the job that trains them, as `batches` has the seeds: by their places in the list."""
         places = {fraction: place for place, fraction in enumerate(self.grid["fraction"])}
@@ -66,8 +75,8 @@ Experiment = Annotated[TwoLayerExperiment | ImagesExperiment, Field(discriminato
 class Config(Strict):
     """A whole configuration file."""
 
-    root_seed: Annotated[int, Field(ge=0), NoSwitch] = 0
-    """Root of all random streams."""
+    root_seed: Annotated[int, Field(ge=0), NoSwitch] = 2025
+    """Root of all random streams; that of the project's own configurations unless it is said."""
     experiments: Annotated[dict[Name, Experiment], Field(min_length=1)]
     """The experiments by name."""
     figures: Annotated[list[str], Distinct]
@@ -142,6 +151,44 @@ class Config(Strict):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _streams_make_pairs(self) -> Self:
+        """Data are drawn in one go, so those of other sizes have nothing in common."""
+        for name, one in self.experiments.items():
+            if one.streams is None:
+                continue
+            others = [other for other, that in self.experiments.items() if other != name and that.streams is None]
+            said = f"experiments.{name}.streams: {one.streams}"
+            if one.streams not in others:
+                allowed = ", ".join(others) or "none here"
+                raise ValueError(f"{said} is no other experiment with streams of its own; allowed: {allowed}")
+            that = self.experiments[one.streams]
+            if that.kind != one.kind:
+                raise ValueError(f"{said} is of kind {that.kind}; pairs need the same kind, {one.kind}")
+            if not one.drawn <= that.drawn:
+                scales = " and ".join(one.SCALES)
+                raise ValueError(f"{said} has other data; pairs need the same in all keys of data but {scales}")
+        return self
+
+    @model_validator(mode="after")
+    def _commands_are_short(self) -> Self:
+        """Linux takes 131,072 bytes as one argument, and 2 MB as all with their pointers and the environment."""
+        for name, one in self.experiments.items():
+            if (length := len(json.dumps(one.collected))) > 100_000:
+                raise ValueError(
+                    f"experiments.{name}.seeds: fractions, axes and seeds make a command of {length:,} characters;"
+                    " at most 100,000 are possible, as consecutive seeds always are"
+                )
+            longest = {key: max(values, key=len) for key, values in one.grid.items()}
+            file = len(paths.masks(name, list(one.axes)).format(**longest)) + 10  # the longest path, and its pointer
+            seeds = min(one.seeds_per_job, len(one.seed_list))
+            if (length := seeds * (one.files_per_seed + 1) * file) > 1_000_000:
+                raise ValueError(
+                    f"experiments.{name}.seeds_per_job: {seeds} seeds with the files of their runs make a command of"
+                    f" {length:,} characters; at most 1,000,000 are possible"
+                )
+        return self
+
     def of_kind(self, kind: str) -> dict[str, Grid]:
         """The experiments of one kind, by name."""
         return {name: experiment for name, experiment in self.experiments.items() if experiment.kind == kind}
@@ -158,8 +205,9 @@ class Config(Strict):
 
     def run_settings(self, experiment: str) -> RunSettings:
         """What `results/<experiment>/experiment.json` holds."""
-        settings = self.experiments[experiment].settings
-        return RunSettings[type(settings)](experiment=experiment, root_seed=self.root_seed, settings=settings)
+        one = self.experiments[experiment]
+        kind = RunSettings[type(one.settings)]
+        return kind(experiment=experiment, root_seed=self.root_seed, streams=one.streams, settings=one.settings)
 
 
 def load(tree: dict, files: Iterable[str | Path] = ()) -> Config:
@@ -169,24 +217,81 @@ def load(tree: dict, files: Iterable[str | Path] = ()) -> Config:
     """
     for file in files:
         text = Path(file).read_text(encoding="utf-8").replace("\t", " ")  # JSON may be indented with tabs
-        _check_keys(file, yaml.compose(text, yaml.SafeLoader), "", set())
+        _check_written(file, yaml.compose(text, yaml.SafeLoader), "", set())
     return validated(Config, tree, "config")
 
 
-def _check_keys(file: str | Path, node: yaml.Node | None, where: str, seen: set[int]) -> None:
-    """Refuse a key that stands twice in one place of a YAML or JSON file, whose readers keep the last one alone."""
+def _check_written(file: str | Path, node: yaml.Node | None, where: str, seen: set[int]) -> None:
+    """Refuse what a YAML or JSON file says otherwise than it reads: a key that stands twice in one place, of which
+    readers keep the last one alone; in experiments, numbers and keys that YAML takes for others, and a section that
+    loses what `<<` gave it."""
     if id(node) in seen:  # an anchor can stand in many places
         return
     seen.add(id(node))
+    ours = re.search(r"(^|\.)(root_seed|experiments\b)", where)  # the file may be that of a workflow that uses this one
     lines = {}
     for key, value in node.value if isinstance(node, yaml.MappingNode) else []:
         path, line = f"{where}.{key.value}".lstrip("."), key.start_mark.line + 1
         if key.value in lines:
             raise WinnowError(f"{file}: {path} stands twice, in lines {lines[key.value]} and {line}; keep one")
+        if ours and key.tag not in (TEXT, MERGE):
+            raise WinnowError(f"{file}: {path}: a key must be text, and YAML takes this for {_value(key)}; quote it")
         lines[key.value] = line
-        _check_keys(file, value, path, seen)
+        _check_written(file, value, path, seen)
     for i, value in enumerate(node.value if isinstance(node, yaml.SequenceNode) else []):
-        _check_keys(file, value, f"{where}[{i}]", seen)
+        _check_written(file, value, f"{where}[{i}]", seen)
+    if ours and isinstance(node, yaml.ScalarNode) and node.tag.endswith((":int", ":float")):
+        _check_number(file, node, where)
+    if isinstance(node, yaml.MappingNode) and re.search(r"(^|\.)experiments\.[^.]+$", where):
+        _check_merged(file, node, where)
+
+
+def _value(node: yaml.ScalarNode) -> object:
+    return yaml.SafeLoader("").construct_object(node)
+
+
+def _check_number(file: str | Path, node: yaml.ScalarNode, where: str) -> None:
+    """Raise WinnowError for a number of YAML 1.1, which Snakemake reads, that is another one to a reader."""
+    value = _value(node)
+    try:
+        reads = type(value)(node.value)  # 010 is 8 to YAML and 10 to Python
+    except ValueError:  # 1:20, which is 80 to YAML; keys say themselves whether they hold .inf and .nan
+        reads = None
+    if reads != value and math.isfinite(value):
+        allowed = f"{value}" if reads is None else f"{value} or {reads}"
+        raise WinnowError(f"{file}: {where} = {node.value}: YAML takes this for {value}; write {allowed}")
+
+
+def _check_merged(file: str | Path, experiment: yaml.MappingNode, where: str) -> None:
+    """`<<` gives whole sections: one that is written anew keeps nothing of it, and what it leaves out has its default.
+
+    Where it says another word than the merged one, as another architecture, it is taken for another thing.
+    """
+    own = {key.value: value for key, value in experiment.value if key.tag != MERGE}
+    for section, merged in _entries(experiment, own=False).items():
+        new = own.get(section)
+        if section == "axes" or not isinstance(merged, yaml.MappingNode) or not isinstance(new, yaml.MappingNode):
+            continue
+        before, after = _entries(merged), _entries(new)
+        lost = [key for key in before if key not in after]
+        if lost and not any(_word(after[key]) != _word(before[key]) for key in before if key in after):
+            said = f"what << gave it is lost: {', '.join(lost)}; write them as well, or << their section into it"
+            raise WinnowError(f"{file}: {where}.{section}: stands anew in line {new.start_mark.line + 1}, and {said}")
+
+
+def _entries(mapping: yaml.MappingNode, own: bool = True) -> dict[str, yaml.Node]:
+    """The entries of a mapping by key, those that `<<` gives (the first one wins) and its own."""
+    found = {}
+    for key, value in mapping.value:
+        if key.tag == MERGE:
+            for given in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                found = _entries(given) | found
+    return found | ({key.value: value for key, value in mapping.value if key.tag != MERGE} if own else {})
+
+
+def _word(node: yaml.Node) -> str | None:
+    """The text of a node, if it is a word: 1e-3 is text to YAML, too."""
+    return node.value if node.tag == TEXT and re.search("[a-z]{2}", node.value) else None
 
 
 def schema() -> str:
@@ -198,4 +303,4 @@ def main(arguments: list[str]) -> None:
     """Write the JSON schema that editors check a configuration with."""
     parser = argparse.ArgumentParser(prog="python workflow schema", description=main.__doc__)
     parser.add_argument("out", type=Path, help="the schema, as in workflow/schemas/config.schema.json")
-    parser.parse_args(arguments).out.write_text(schema())
+    parser.parse_args(arguments).out.write_text(schema(), encoding="utf-8")

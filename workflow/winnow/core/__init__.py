@@ -16,6 +16,7 @@ result. docs/CORE.md says how a step works and how fast it is.
 """
 
 import mmap
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,7 +88,9 @@ def load(library: Path) -> None:
     try:
         torch.ops.load_library(str(Path(used(library)).resolve()))
     except OSError as error:
-        raise WinnowError(f"{library}: the compiled core does not load ({error}); build it again") from None
+        noexec = os.statvfs(library).f_flag & os.ST_NOEXEC
+        reason = "its disk lets nothing run (noexec)" if noexec else error.__cause__ or error  # torch hides the cause
+        raise WinnowError(f"{library}: the compiled core does not load: {reason}") from None
     if missing := [name for name in OPERATORS if not hasattr(torch.ops.winnow, name)]:
         raise WinnowError(f"{library}: the compiled core is stale, it lacks {', '.join(missing)}; build it again")
 

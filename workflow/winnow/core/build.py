@@ -5,12 +5,13 @@ import os
 import platform
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import torch
 
 from ..errors import WinnowError
-from ..files import used
+from ..files import atomic, used
 
 HERE = Path(__file__).parent
 
@@ -45,25 +46,17 @@ def build(target: Path) -> None:
     # own path into messages: the library must not depend on the folder that torch lies in.
     include = [f"-isystem{site / 'include'}", f"-ffile-prefix-map={site}=torch"]
     include += ["-DTORCH_TARGET_VERSION=0x020a000000000000"]
-    target = Path(target).resolve()
-    # A job that outlives its workflow may still be writing: the process id keeps the two apart.
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    scratch.mkdir(parents=True)
-    try:
+    with atomic(Path(target).resolve()) as library, tempfile.TemporaryDirectory() as scratch:
         here = ISAS if platform.machine() == "x86_64" else {isa: [] for isa in ISAS}
         objects = {name: [f"{name}.cpp", *include] for name in ("op", "layers")} | units(here)
-        made = {name: str(scratch / f"{name}.o") for name in objects}
+        made = {name: f"{scratch}/{name}.o" for name in objects}
         _run(*([*compiler, *FLAGS, "-c", *what, "-o", made[name]] for name, what in objects.items()))
-        library = scratch / "library"
         _run([*compiler, "-shared", "-o", str(library), *made.values(), f"-L{site / 'lib'}", "-ltorch_cpu"])
-        os.replace(library, target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _run(*commands: list[str]) -> None:
     """Run compilers side by side, in the folder of the sources."""
-    said_to = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said_to = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace")
     running = [subprocess.Popen(command, cwd=HERE, **said_to) for command in commands]
     said = [process.communicate()[0] for process in running]
     for command, process, text in zip(commands, running, said, strict=True):

@@ -4,16 +4,33 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ..judge.stats import mean_interval, share_interval
+from ..judge.stats import least_deviation, mean_interval, share_interval, standard_error
 
 PRUNED = "pruned fraction"
 ROUND = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998)  # the fractions that a density axis can name
-POINT = {"x": float, "y": float, "low": float, "high": float, "sd": float, "n": int, "diverged": int, "runs": object}
+POINT = {"x": float, "y": float, "low": float, "high": float, "sd": float, "se": float}
+POINT |= {"n": int, "diverged": int, "runs": object}
+
+
+SHARES = {
+    "train_error": ("train_examples", (0, 1)),
+    "test_error": ("test_examples", (0, 1)),
+    "accuracy": ("test_examples", (0, 1)),
+    "event_missed": ("test_examples", (0, 1)),
+    "train_accuracy": ("train_examples", (0, 100)),
+    "test_accuracy": ("test_examples", (0, 100)),
+    "train_gain": ("train_examples", (-100, 100)),
+    "test_gain": ("test_examples", (-100, 100)),
+}
+"""Columns that are shares of a seed's examples: the column that says of how many, and what they lie between."""
 
 
 def over_seeds(rows: pd.DataFrame, y: str, x: str = "fraction", level: float = 0.95) -> pd.DataFrame:
-    """Mean of a column over seeds at every x: columns x, y, low, high (its interval), sd (over seeds, NaN of one), n
-    (seeds), diverged (runs), runs (the files of the n).
+    """Mean of a column over seeds at every x: columns x, y, low, high (its interval), sd (over seeds, NaN of one), se
+    (standard error of y), n (seeds), diverged (runs), runs (the files of the n).
+
+    Interval and standard error are those of `judge.stats`: NaN where seeds say nothing of their spread, at least the
+    binomial one of SHARES; an interval of these ends where they do.
 
     Rows of a run that diverged are counted and in no mean, and rows without a value (NaN) are left out. Column `run` of
     the rows is the file of a value's run, or a list of files where a value is made of several. A column of bool is a
@@ -27,13 +44,25 @@ def over_seeds(rows: pd.DataFrame, y: str, x: str = "fraction", level: float = 0
         kept = part[part.status != "diverged"].dropna(subset=[y])
         if len(kept):
             values = kept[y].to_numpy(float)
-            is_share = kept[y].dtype == bool
-            low, high = share_interval(values.sum(), len(values), level) if is_share else mean_interval(values, level)
-            numbers = (values.mean(), low, high, values.std(ddof=1) if len(values) > 1 else np.nan)
+            floor, ends = _share(kept, y)
+            if kept[y].dtype == bool:
+                interval = share_interval(values.sum(), len(values), level)
+            else:
+                interval = np.clip(mean_interval(values, level, floor), *ends)
+            sd = values.std(ddof=1) if len(values) > 1 else np.nan
+            numbers = (values.mean(), *interval, sd, standard_error(values, floor))
             points.append((at, *numbers, len(values), lost, list(kept.run.explode().unique())))
         elif lost:
-            points.append((at, np.nan, np.nan, np.nan, np.nan, 0, lost, []))
+            points.append((at, *[np.nan] * 5, 0, lost, []))
     return pd.DataFrame(points, columns=list(POINT)).astype(POINT)
+
+
+def _share(rows: pd.DataFrame, y: str) -> tuple[float, tuple[float, float]]:
+    """The least standard deviation of a seed's value in a column (0: unknown), and what the column lies between."""
+    examples, ends = SHARES.get(y, ("", (-np.inf, np.inf)))
+    if examples not in rows:
+        return 0.0, ends
+    return ends[1] * least_deviation(rows[y] / ends[1], rows[examples].iloc[0]), ends
 
 
 def at_shared_steps(rows: pd.DataFrame) -> pd.DataFrame:

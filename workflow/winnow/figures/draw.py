@@ -7,6 +7,7 @@ import pandas as pd
 
 from ..config.base import read
 from ..files import atomic, used
+from ..judge.selection import with_examples
 from . import FIGURES
 from .style import save
 
@@ -26,7 +27,7 @@ def main(arguments: list[str]) -> None:
     tables = {}
     for settings, metrics in zip(options.settings, options.metrics, strict=True):
         run = read(settings, module.KIND)
-        tables[run.experiment] = pd.read_parquet(used(metrics))
+        tables[run.experiment] = with_examples(pd.read_parquet(used(metrics)), run.settings)
         tables[run.experiment].attrs["settings"] = run.settings
     data, drawing = getattr(module, options.name.replace("-", "_"))(tables)
     with atomic(options.data) as temporary:

@@ -40,7 +40,7 @@ def _curve(found: Regime, number: int) -> pd.DataFrame:
     """The test error, or one of the coefficients over its bound: a geometric mean, for they span decades."""
     rows = found.mild_ends()
     if number == 0:
-        return over_seeds(rows.assign(y=rows.test_error), "y")
+        return over_seeds(rows, "test_error")
     ratio = over_bounds(found, rows)[number - 1]
     points = over_seeds(rows.assign(y=np.log(ratio.where(ratio > 0))), "y")
     return points.assign(**np.exp(points[POINTS]))

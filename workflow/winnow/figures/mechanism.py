@@ -65,7 +65,7 @@ def _histograms(axes: Axes, chosen: dict[str, pd.DataFrame], column: str) -> pd.
         shares = np.histogram(values, edges)[0] / len(values)
         text = f"{name} ({seeds(mean)}):\nmean {mean.y[0]:.4f}, s.d. {values.std():.3f}"
         axes.stairs(shares, edges, color=f"C{number}", linewidth=1.2, label=text)
-        bins = pd.DataFrame({"left": edges[:-1], "share": shares, "sd": values.std(), "neurons": len(values)})
+        bins = pd.DataFrame({"left": edges[:-1], "share": shares, "neurons_sd": values.std(), "neurons": len(values)})
         means.append(mean)
         parts.append(mean.assign(series=name, strength=column).merge(bins, how="cross"))
     _inset_of_means(axes, pd.concat(means))
@@ -142,7 +142,7 @@ def _exponent(rows: pd.DataFrame) -> str:
     if not len(slopes):
         return ""
     low, high = mean_interval(slopes)
-    return f": exponent {slopes.mean():.2f} [{low:.2f}, {high:.2f}]"
+    return f": exponent {slopes.mean():.2f}" + ("" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]")
 
 
 def _times(axes: Axes, signal: Regime, noise: Regime) -> pd.DataFrame:

@@ -130,7 +130,9 @@ def _collapse(axes: Axes, points: pd.DataFrame, slope: float, constant: float, i
             means.race[chosen], wins[chosen], curve_marker(number), markersize=3.5, color=f"C{number}", label=label
         )
     x = np.linspace(means.race.min(), means.race.max(), 200)
-    label = f"fit: constant {constant:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"
+    label = f"fit: constant {constant:.2f}" + (
+        "" if np.isnan(interval[0]) else f" [{interval[0]:.2f}, {interval[1]:.2f}]"
+    )
     axes.plot(x, expit(slope * (x - constant)), color="0.3", linewidth=1, label=label)
     axes.vlines(0, -0.1, 1.1, **GUIDE)
     axes.set(

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from ..judge.calibration import CURVES, PRUNED, by_reading, errors, offsets, tolerance
 from ..judge.scorecard import AGREES
-from ..judge.stats import mean_interval
+from ..judge.stats import least_deviation, mean_interval
 from ..two_layer.settings import TwoLayerSettings
 from .curves import seeds
 from .style import GUIDE, new_figure
@@ -52,7 +52,8 @@ def place(settings: TwoLayerSettings, rows: pd.DataFrame) -> dict:
     dense = [offsets(rows, CURVES[name])[0.0] for name in ("2a", "2b")]
     point = {"series": PRUNED[settings.pruning.target], "dense_meets": bool(np.abs(dense).max() <= AGREES)}
     for axis, values in ends.items():
-        low, high = mean_interval(values.to_numpy())
+        low, high = mean_interval(values.to_numpy(), floor=least_deviation(values, settings.data.n_test))
+        low, high = max(low, 0), min(high, 1)
         prefix = f"{axis}_" if axis else ""
         point |= {axis or "y": values.mean(), f"{prefix}low": low, f"{prefix}high": high}
     at_end = rows[np.isclose(rows.fraction, END)].drop_duplicates("run")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from ..errors import WinnowError
 from ..images.settings import ImageSettings
 from ..judge import practice
-from ..judge.selection import final, gains
+from ..judge.selection import EXAMPLES, final, gains
 from ..paper.published import published
 from .curves import PRUNED, density_axis, line_with_interval, over_density, over_seeds, seeds
 from .style import GUIDE, PAGE_WIDTH, curve_marker, legend_below, letter_panels, new_figure, published_line
@@ -36,14 +36,17 @@ WHOLE = {"3a": "mnist", "3b": "cifar10", "4": "cifar10"}  # the paper's data: it
 def gains_over_dense(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The accuracy of every pruned run minus that of the dense run of its seed.
 
-    Columns fraction, seed, gain, run, status. rows are of one method; a gain is made of two runs: `run` lists both, and
-    it is `diverged` if one of them is.
+    Columns fraction, seed, `train_gain` or `test_gain`, run, status and EXAMPLES. rows are of one method; a gain is
+    made of two runs: `run` lists both, and it is `diverged` if one of them is.
     """
-    gained = gains(rows, metric).stack().rename("gain").reset_index()
+    gain = metric.replace("accuracy", "gain")
+    gained = gains(rows, metric).stack().rename(gain).reset_index()
     dense = rows[rows.fraction == 0].set_index("seed").run
-    gained = gained[gained.seed.isin(dense.index)].merge(rows[["fraction", "seed", "run"]])  # of runs that there are
+    gained = gained[gained.seed.isin(dense.index)].merge(
+        rows[["fraction", "seed", "run", *EXAMPLES]]
+    )  # of runs that there are
     pairs = [[dense[seed], run] for seed, run in zip(gained.seed, gained.run, strict=True)]
-    return gained.assign(run=pairs, status=np.where(gained.gain.isna(), "diverged", "ended"))
+    return gained.assign(run=pairs, status=np.where(gained[gain].isna(), "diverged", "ended"))
 
 
 def _accuracies(metrics: pd.DataFrame, number: str) -> tuple[pd.DataFrame, Figure]:
@@ -62,11 +65,11 @@ def _accuracies(metrics: pd.DataFrame, number: str) -> tuple[pd.DataFrame, Figur
                 paper = published(number, metric, series).assign(series=series, metric=metric, source="paper")
                 published_line(level, over_density(paper), f"{label}, paper (n = {paper.n.iloc[0]})", colour)
                 parts.append(paper)
-            gained = over_seeds(gains_over_dense(rows, metric), "gain")
+            gained = over_seeds(gains_over_dense(rows, metric), f"{split}_gain")
             line_with_interval(gain, over_density(gained), label, colour, marker)
             parts.append(gained.assign(series=series, metric=f"{split}_gain", source="winnow"))
         level.set_ylabel(f"{split} accuracy (%)")
-        level.set_ylim(top=min(level.get_ylim()[1], 101))  # the interval of few seeds may end where no accuracy does
+        level.set_ylim(top=min(level.get_ylim()[1], 101))  # no accuracy is above 100
         _gain_axis(gain, split)
         density_axis(gain, table.fraction.unique())
     for axes in grid.flat:
@@ -220,7 +223,9 @@ def _simultaneous(rows: pd.DataFrame) -> pd.DataFrame:
     """The gain of every method and fraction; low and high hold for all of them together at 95 % (Bonferroni)."""
     gains = {m: gains_over_dense(part, "test_accuracy") for m, part in rows.groupby("method", sort=False)}
     level = 1 - 0.05 / sum(part.fraction.nunique() for part in gains.values())
-    return pd.concat([over_seeds(part, "gain", level=level).assign(method=m, series=m) for m, part in gains.items()])
+    return pd.concat(
+        [over_seeds(part, "test_gain", level=level).assign(method=m, series=m) for m, part in gains.items()]
+    )
 
 
 def noisy(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
@@ -230,7 +235,7 @@ def noisy(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     axes.axhline(0, color="0.4", linewidth=0.8)
     parts = []
     for i, (sigma, rows) in enumerate(table.groupby("sigma")):
-        curve = over_seeds(gains_over_dense(rows, "test_accuracy"), "gain")
+        curve = over_seeds(gains_over_dense(rows, "test_accuracy"), "test_gain")
         dense = rows[rows.fraction == 0].test_accuracy.mean()
         label = rf"$\sigma$ = {sigma:g}, dense {dense:.1f} %"
         line_with_interval(axes, over_density(curve), label, f"C{i}", curve_marker(i))

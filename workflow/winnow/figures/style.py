@@ -1,8 +1,12 @@
 """The house style: sizes, colours, and files that are byte-identical whenever the numbers are."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from string import ascii_lowercase
+
+# Figures depend on the configuration and the code alone. A notebook sets a backend that only its own kernel has.
+os.environ.pop("MPLBACKEND", None)
 
 import matplotlib
 
@@ -13,8 +17,13 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 
 from ..files import atomic
+
+# Of fonts, those that come with matplotlib: others of their names may be installed, as Arial or another DejaVu Sans.
+BUNDLED = matplotlib.get_data_path()
+fontManager.ttflist = [font for font in fontManager.ttflist if Path(font.fname).is_relative_to(BUNDLED)]
 
 COLUMN_WIDTH = 3.5  # inches, one column of a two-column page
 PAGE_WIDTH = 6.69  # inches: 170 mm, both columns; figures are printed at the size they are drawn, so text is as well
@@ -31,8 +40,10 @@ NO_DATES = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Softw
 
 def new_figure(columns: int = 1, rows: int = 1, aspect: float = 0.75, **options) -> tuple[Figure, Axes]:
     """A figure in the house style: one panel as wide as a column, several side by side as wide as a page."""
-    sns.set_theme(context="paper", style="ticks", palette=PALETTE)
+    matplotlib.rcdefaults()  # a user's matplotlibrc may set what seaborn's theme leaves alone
+    sns.set_theme(context="paper", style="ticks", palette=PALETTE, font="DejaVu Sans")
     plt.rcParams.update({"svg.hashsalt": "winnow", "figure.constrained_layout.use": True, "savefig.dpi": 300})
+    plt.rcParams["pdf.fonttype"] = 42  # TrueType: publishers refuse Type 3
     plt.rcParams.update(TEXT | {"legend.frameon": False, "legend.handlelength": 2.2, "legend.labelspacing": 0.3})
     width = COLUMN_WIDTH if columns == 1 else PAGE_WIDTH
     return plt.subplots(rows, columns, figsize=(width, rows * width / columns * aspect), **options)
@@ -59,8 +70,8 @@ def published_line(axes: Axes, data: pd.DataFrame, label: str, colour: str) -> N
     marker = {"marker": "D", "markersize": 4.5, "markerfacecolor": "none"} if len(data) < 30 else {}
     style = {"linestyle": (0, (4, 2)), "linewidth": 0.9, "zorder": 4}
     axes.plot(data["x"], data["y"], color=colour, alpha=0.75, label=label, **style, **marker)
-    bars = data.dropna(subset=["low", "high"])
-    axes.vlines(bars["x"], bars["low"], bars["high"], color=colour, linewidth=0.7, alpha=0.45)
+    bars = data.dropna(subset=["bar_low", "bar_high"])
+    axes.vlines(bars["x"], bars["bar_low"], bars["bar_high"], color=colour, linewidth=0.7, alpha=0.45)
 
 
 def save(figure: Figure, paths: dict[str, str | Path]) -> None:

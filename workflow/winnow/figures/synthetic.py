@@ -44,7 +44,7 @@ def _by_fraction(table: pd.DataFrame, number: str, names: dict[str, str], unit: 
         colour = COLOURS[name.split()[0]]
         ours, paper = over_seeds(ends, metric), published(number, metric)
         line_with_interval(axes, ours, name, colour)
-        bars = "; bars most likely s.d." if paper.low.notna().any() else ""
+        bars = "; bars most likely s.d." if paper.bar_low.notna().any() else ""
         published_line(axes, paper, f"{name}, paper (n = {paper.n.iloc[0]}{bars})", colour)
         parts += [ours.assign(series=metric, source="winnow"), paper.assign(series=metric, source="paper")]
     axes.set(xlabel=PRUNED, ylabel=unit, xlim=(-0.03, 0.93))

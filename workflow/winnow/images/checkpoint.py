@@ -12,7 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ..files import atomic
+from .. import inputs
+from ..files import complete
 from .networks import Tensors
 
 CHECKPOINT_SECONDS = 60.0
@@ -29,21 +30,15 @@ class Progress:
 
 
 def identity(settings: object, files: dict[str, str], device: torch.device) -> dict[str, str]:
-    """All that decides the bytes of a run, by name: its settings, the files it reads, this package, the arithmetic."""
-    code = [sys.modules[name].__file__ for name in sorted(sys.modules) if name.split(".")[0] == "winnow"]
-    contents = {name: _sha256(path) for name, path in files.items()}
+    """All that decides the bytes of a run, by name: its settings, the files it reads, this package, the arithmetic.
+
+    The files are those that were read, as they were then.
+    """
+    code = sorted(sha256 for path, (_, sha256) in inputs.READ.items() if path.endswith(".py"))
+    contents = {name: inputs.digest(path) for name, path in files.items()}
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     about = {"settings": json.dumps(settings, sort_keys=True), "arithmetic": f"{torch.__config__.show()}{gpu}"}
-    return contents | about | {"code": _sha256(*code)}
-
-
-def _sha256(*paths: str) -> str:
-    """One hash of the contents of some files."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with open(path, "rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
+    return contents | about | {"code": hashlib.sha256("".join(code).encode()).hexdigest()}
 
 
 class Checkpoint:
@@ -89,9 +84,10 @@ class Checkpoint:
             )
 
     def save(self, progress: Progress) -> None:
-        """Write the state and the evaluations so far."""
+        """Write the state and the evaluations so far; a run whose code or input changed ends here, not hours later."""
+        inputs.check_unchanged()
         about = self.identity | {"epoch": str(progress.epoch), "rows": json.dumps(progress.rows)}
-        with atomic(self.path) as temporary:
+        with complete(self.path) as temporary:
             save_file({name: tensor.contiguous() for name, tensor in self.state.items()}, temporary, metadata=about)
 
     def remove(self) -> None:

@@ -33,7 +33,8 @@ def stratified(labels: np.ndarray, n_test: int, rng: Stream) -> tuple[np.ndarray
 def draw(data: ImageData, rng: Stream) -> dict[str, np.ndarray]:
     """The training and test set of one seed: {train,test}_{images,labels}.
 
-    Data that comes with a test set of its own keeps it; otherwise n_test images are held out.
+    Data that comes with a test set of its own keeps it; otherwise n_test images are held out. Raises WinnowError where
+    all pixels of the training images are the same: they could not be scaled to a standard deviation of 1.
     """
     splits = images_of(data.source)
     if "all" in splits:
@@ -42,6 +43,9 @@ def draw(data: ImageData, rng: Stream) -> dict[str, np.ndarray]:
             raise WinnowError(f"data.n_test = {data.n_test}: must be below the {len(labels)} images of {data.source}")
         parts = stratified(labels, data.n_test, rng)
         splits = {s: (images[i], labels[i]) for s, i in zip(("train", "test"), parts, strict=True)}
+    level, brightest = splits["train"][0].min(), splits["train"][0].max()
+    if level == brightest:
+        raise WinnowError(f"data.source = {data.source}: all pixels of the training images are {level}; they must vary")
     return {f"{s}_{k}": a for s, pair in splits.items() for k, a in zip(("images", "labels"), pair, strict=True)}
 
 
@@ -91,4 +95,4 @@ def main(arguments: list[str]) -> None:
     run = read(options.settings, ImageSettings)
     data = run.settings.at(jobs.point(options)).data
     for seed, path in zip(options.seeds, options.out, strict=True):
-        write_arrays(path, **draw(data, generator(run.root_seed, run.experiment, seed, "data")))
+        write_arrays(path, **draw(data, generator(run.root_seed, run.drawn_as, seed, "data")))

@@ -2,7 +2,9 @@
 
 import itertools
 import math
+from pathlib import Path
 
+from ..errors import WinnowError
 from .settings import CLASSES, EVALUATED, SCORED, VGG_CONVOLUTIONS, ImageNetwork, ImageSettings
 
 # How many images a source has, train and test, and their shape; a folder is taken to hold all of MNIST or CIFAR-10.
@@ -25,7 +27,7 @@ EVALUATION = 17  # of every output of the largest layer, for every image evaluat
 
 def training_mb(settings: ImageSettings) -> int:
     """What a job that trains one network at a time takes, MB."""
-    images, shape = IMAGES[settings.data.source.partition(":")[0]]
+    images, shape = _known("data.source", settings.data.source.partition(":")[0], IMAGES)
     method, sizes = settings.pruning.method, layers(settings.model, shape)
     weights, outputs = (sum(numbers) for numbers in zip(*sizes, strict=True))
     step = STEP * min(settings.training.batch_size, images) * outputs
@@ -37,11 +39,18 @@ def training_mb(settings: ImageSettings) -> int:
 
 def layers(model: ImageNetwork, shape: tuple[int, int, int]) -> list[tuple[int, int]]:
     """The layers of a network that can be pruned: how many weights each has, and how many outputs for one image."""
-    if model.architecture == "mlp":
-        return [(a * b, b) for a, b in itertools.pairwise([math.prod(shape), *model.hidden, CLASSES])]
-    convolutions = _vgg(model, *shape) if model.architecture == "vgg" else _resnet(model, *shape)
-    channels = model.width * (8 if model.architecture == "vgg" else 4)
-    return [*convolutions, (channels * CLASSES, CLASSES)]
+    return _known("model.architecture", model.architecture, LAYERS)(model, *shape)
+
+
+def _known(key: str, value: str, table: dict):
+    """What a table here says of a value. Raises WinnowError where the value was added elsewhere only."""
+    if value not in table:
+        raise WinnowError(f"{key} = {value}: {Path(__file__).name} does not say how large it is; add it there")
+    return table[value]
+
+
+def _mlp(model: ImageNetwork, *shape: int) -> list[tuple[int, int]]:
+    return [(a * b, b) for a, b in itertools.pairwise([math.prod(shape), *model.hidden, CLASSES])]
 
 
 def _vgg(model: ImageNetwork, channels: int, *sides: int) -> list[tuple[int, int]]:
@@ -53,7 +62,7 @@ def _vgg(model: ImageNetwork, channels: int, *sides: int) -> list[tuple[int, int
             width = model.width * min(2**stage, 8)
             found.append((9 * channels * width, width * math.prod(sides)))
             channels = width
-    return found
+    return [*found, (channels * CLASSES, CLASSES)]
 
 
 def _resnet(model: ImageNetwork, channels: int, *sides: int) -> list[tuple[int, int]]:
@@ -67,4 +76,7 @@ def _resnet(model: ImageNetwork, channels: int, *sides: int) -> list[tuple[int, 
             found.append((channels * width, width * math.prod(sides)))
         found += [(9 * inputs * width, width * math.prod(sides)) for inputs in (channels, width)]
         channels = width
-    return found
+    return [*found, (channels * CLASSES, CLASSES)]
+
+
+LAYERS = {"mlp": _mlp, "vgg": _vgg, "resnet": _resnet}

@@ -1,18 +1,38 @@
 """The settings of a run on real images: which images, which network, which pruning, which training."""
 
+import itertools
+import math
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..config.base import NonNegativeFloat, NoSwitch, PositiveFloat, PositiveInt, Settings, Strict
+from ..config.base import Distinct, NonNegativeFloat, NoSwitch, PositiveFloat, PositiveInt, Settings, Strict
 
 # Convolutions of the five stages of a vgg, by its depth (Simonyan & Zisserman 2015, table 1: A, B, D, E).
 VGG_CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 CLASSES = 10
+# How many images a source has; of those with a test set of its own, train and test. Of a folder nothing is known.
+COUNTS = {"mnist-5k": 5_000, "digits": 1_797, "mnist": (60_000, 10_000), "cifar10": (50_000, 10_000)}
 # Images at once, which bounds the memory.
 EVALUATED = 1000
 SCORED = 64  # by snip and grasp: half of a usual step, because grasp keeps twice as much of each
+
+
+# The files of data that has a test set of its own, by split.
+FILES = {
+    "idx": {
+        "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+        "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+    },
+    "cifar10": {"train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test": ("test_batch.bin",)},
+}
+
+
+def stored(folder: Path, name: str) -> Path:
+    """The file of that name in a folder, gzipped where it is there as such only."""
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), folder / name)
 
 
 class ImageData(Strict):
@@ -28,6 +48,24 @@ class ImageData(Strict):
     """Images held out for testing, drawn per seed in the classes' proportions (MNIST and CIFAR-10 bring their own)."""
     sigma: NonNegativeFloat = 0.0
     """Standard deviation of the Gaussian noise on every pixel, in units of black to white; changes no data file."""
+
+    @property
+    def examples(self) -> tuple[float, float]:
+        """How many images a seed has, train and test; NaN of a folder."""
+        count = COUNTS.get(self.source, (math.nan, math.nan))
+        return count if isinstance(count, tuple) else (count - self.n_test, self.n_test)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that the images come from, if it is one."""
+        folder = self.source.partition(":")[2]
+        return Path(folder).expanduser() if folder else None
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of that folder that are there."""
+        names = itertools.chain(*FILES[self.source.partition(":")[0]].values()) if self.folder else ()
+        return [path for name in names if (path := stored(self.folder, name)).is_file()]
 
 
 class ImageNetwork(Strict):
@@ -74,8 +112,9 @@ class Minibatch(Strict):
 
     learning_rate: PositiveFloat = 0.1
     """Step size."""
-    rate_drops: list[PositiveInt] = []
-    """Epochs after which the step size is divided by 10 (table 1, convolutional networks: 80 and 120)."""
+    rate_drops: Annotated[list[PositiveInt], Distinct] = []
+    """Epochs, fewer than `epochs`, after which the step size is divided by 10 (table 1, convolutional networks: 80 and
+    120)."""
     momentum: Annotated[float, Field(ge=0, lt=1), NoSwitch] = 0.0
     """Momentum (table 1: none for the MLP, 0.9 for convolutional networks)."""
     weight_decay: NonNegativeFloat = 0.0
@@ -93,6 +132,13 @@ class Minibatch(Strict):
     """Epochs from one evaluation to the next; the first and the last epoch are always evaluated."""
     device: Literal["cpu", "auto", "cuda"] = "cpu"
     """Where networks are trained: `auto` is a GPU where there is one. Bits are those of the CPU on a CPU only."""
+
+    @model_validator(mode="after")
+    def _drops_come(self) -> Self:
+        for drop in self.rate_drops:
+            if drop >= self.epochs:
+                raise ValueError(f"rate_drops: {drop} never comes in {self.epochs} epochs; allowed: below epochs")
+        return self
 
 
 class ImageSettings(Settings):

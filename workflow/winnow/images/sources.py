@@ -26,7 +26,7 @@ import numpy as np
 
 from ..errors import WinnowError
 from ..files import used
-from .settings import CLASSES
+from .settings import CLASSES, FILES, stored
 
 Split = tuple[np.ndarray, np.ndarray]  # images, labels
 
@@ -57,10 +57,6 @@ MNIST_COUNTS = (
     (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009),
 )
 
-IDX_FILES = {
-    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-}
 IDX_MAGIC = {1: 0x0801, 3: 0x0803}  # dimensions: unsigned bytes, that many dimensions
 
 MNIST_URL = "https://storage.googleapis.com/cvdf-datasets/mnist"
@@ -71,7 +67,6 @@ MNIST_SHA256 = {
     "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
 
-CIFAR10_FILES = {"train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test": ("test_batch.bin",)}
 CIFAR10_SHAPE = (3, 32, 32)  # of an image; a record is its label and then its bytes
 CIFAR10_COUNTS = ((5000,) * CLASSES, (1000,) * CLASSES)
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -121,7 +116,7 @@ def idx_split(source: Callable[[str], tuple[bytes, str]], split: str) -> Split:
 
     Raises WinnowError when images and labels do not match or a label is not a digit.
     """
-    (images, where), (labels, labels_where) = (source(name) for name in IDX_FILES[split])
+    (images, where), (labels, labels_where) = (source(name) for name in FILES["idx"][split])
     images, labels = idx(images, where, 3), idx(labels, labels_where, 1)
     if len(images) != len(labels):
         raise WinnowError(f"{where}: {len(images)} {split} images, but {len(labels)} {split} labels")
@@ -138,7 +133,7 @@ def cifar10_split(source: Callable[[str], tuple[bytes, str]], split: str) -> Spl
     """
     size = 1 + math.prod(CIFAR10_SHAPE)
     parts = []
-    for content, where in map(source, CIFAR10_FILES[split]):
+    for content, where in map(source, FILES["cifar10"][split]):
         if not content or len(content) % size:
             raise WinnowError(f"{where}: {len(content)} bytes; a record of CIFAR-10's binary version has {size}")
         records = np.frombuffer(content, np.uint8).reshape(-1, size)
@@ -152,9 +147,9 @@ def cifar10_split(source: Callable[[str], tuple[bytes, str]], split: str) -> Spl
 def from_folder(kind: str, folder: Path, name: str) -> tuple[bytes, str]:
     """A file of a folder, gzipped or not. Raises WinnowError naming what is missing."""
     if not folder.is_dir():
-        names = ", ".join(name for names in OWN_TEST_SET[kind][1].values() for name in names)
+        names = ", ".join(name for names in FILES[kind].values() for name in names)
         raise WinnowError(f"data.source = {kind}:{folder}: no such folder; it must hold {names}")
-    path = next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), folder / name)
+    path = stored(folder, name)
     return _read(path), str(path)
 
 
@@ -188,10 +183,10 @@ def downloaded_cifar10(name: str) -> tuple[bytes, str]:
     return _cifar10_archive()[name], f"{CIFAR10_URL}, {name}"
 
 
-# Data with a test set of its own: how its files are read, which they are, and how they are downloaded.
+# Data with a test set of its own: how its files are read, and how they are downloaded.
 OWN_TEST_SET = {
-    "idx": (idx_split, IDX_FILES, downloaded_mnist),
-    "cifar10": (cifar10_split, CIFAR10_FILES, downloaded_cifar10),
+    "idx": (idx_split, downloaded_mnist),
+    "cifar10": (cifar10_split, downloaded_cifar10),
 }
 
 
@@ -203,9 +198,10 @@ def images_of(source: str) -> dict[str, Split]:
     if source in PACKAGED:
         return {"all": packaged(source)}
     kind, _, folder = source.partition(":")
-    split_of, files, download = OWN_TEST_SET["idx" if kind == "mnist" else kind]
+    kind = "idx" if kind == "mnist" else kind
+    split_of, download = OWN_TEST_SET[kind]
     source_of = partial(from_folder, kind, Path(folder).expanduser()) if folder else download
-    return {split: split_of(source_of, split) for split in files}
+    return {split: split_of(source_of, split) for split in FILES[kind]}
 
 
 def _read(path: Path) -> bytes:

@@ -3,10 +3,15 @@
 Iterative magnitude pruning goes level by level, the other methods do not. The dense network is trained once for all.
 """
 
+import hashlib
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import ClassVar, Self
 
 from pydantic import model_validator
@@ -14,8 +19,28 @@ from pydantic import model_validator
 from .. import paths
 from ..config.base import canonical
 from ..config.grid import Grid
+from ..errors import WinnowError
 from . import memory
 from .settings import ImageSettings
+
+
+@cache
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WinnowError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+@cache
+def torch_finds_a_gpu() -> bool:
+    """Whether `device: auto` is a GPU here: asked of torch where there is a driver's tool, which alone proves none.
+
+    In a process of its own, as planning imports no torch.
+    """
+    ask = "import sys, torch; sys.exit(not torch.cuda.is_available())"
+    return bool(shutil.which("nvidia-smi")) and not subprocess.run([sys.executable, "-c", ask]).returncode
 
 
 @dataclass(frozen=True)
@@ -56,16 +81,28 @@ class ImagesExperiment(Grid, ImageSettings):
         return self
 
     @property
+    def data_files(self) -> dict[str, str]:
+        """The image files of a folder and their sha256: Snakemake goes by times, and what comes out of an archive is
+        older than the data that were made before. A file that is missing is told by the job that reads it."""
+        files = {path for point in self.points() for path in self.settings.at(point).data.files}
+        return {str(path): _sha256(path) for path in sorted(files)}
+
+    @property
     def methods(self) -> list[str]:
         """The pruning methods of the grid."""
         return self.grid.get("method", [self.pruning.method])
+
+    @property
+    def files_per_seed(self) -> int:
+        """How many files a command names for each of its seeds, beside the data: run and masks, or all dense runs."""
+        return max(3, len(self.methods))
 
     @property
     def resources(self) -> dict[str, int | Callable]:
         """What a training job asks for: memory (MB), time (minutes; all of MNIST takes hours), and a GPU if it will use
         one, so that `--resources gpu=N` runs N at a time. A job that is tried again asks for more memory and time."""
         device = self.training.device
-        gpu = {"gpu": 1} if device == "cuda" or (device == "auto" and shutil.which("nvidia-smi")) else {}
+        gpu = {"gpu": 1} if device == "cuda" or (device == "auto" and torch_finds_a_gpu()) else {}
         needs = [(point, memory.training_mb(self.settings.at(point))) for point in self.points()]
 
         def mem_mb(wildcards: Mapping[str, str], attempt: int) -> int:

@@ -260,12 +260,15 @@ def main(arguments: list[str]) -> None:
     core.load(options.core)
     run_settings = read(options.settings, ImageSettings)
     point = jobs.point(options)
-    _check_masks(options, run_settings.settings.at(point).pruning.method)
+    settings = run_settings.settings.at(point)
+    _check_masks(options, settings.pruning.method)
+    if settings.training.device == "auto":
+        print(f"training.device = auto: training on the {chosen_device(settings.training).type}", file=sys.stderr)
     for i, (seed, arrays, out) in enumerate(zip(options.seeds, options.data, options.out, strict=True)):
         files = {"data": arrays, "core": options.core} | ({"mask": options.masks[i]} if options.masks else {})
         network, kept = _run_one(run_settings, point, options.fraction, seed, files, out)
         if options.next_masks:
-            weights = networks.prunable(network, run_settings.settings.at(point).pruning.prune_output)
+            weights = networks.prunable(network, settings.pruning.prune_output)
             write_masks(options.next_masks[i], pruning.imp_level(weights, kept, *options.next_fraction))
 
 
@@ -293,7 +296,7 @@ def _run_one(
     """Run one seed from its files, resuming it if it was interrupted, and write its own; return what the next level
     needs."""
     settings, name = run_settings.settings.at(point), run_settings.experiment
-    streams = {s: generator(run_settings.root_seed, name, seed, s) for s in STREAMS}
+    streams = {s: generator(run_settings.root_seed, run_settings.drawn_as, seed, s) for s in STREAMS}
     arrays, imp_mask = read_arrays(files["data"]), read_masks(files["mask"]) if "mask" in files else None
     known = identity([run_settings.model_dump(), point, fraction, seed], files, chosen_device(settings.training))
     steps = math.ceil(len(arrays["train_labels"]) / settings.training.batch_size)

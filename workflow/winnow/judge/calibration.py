@@ -1,8 +1,8 @@
 """The step `calibrate`: how near the readings of figure 2 come to what was published.
 
 A reading is one choice of the settings that the paper leaves open, so that 2a (sigma_n = 0.5), 2b and 2c (sigma_n = 1)
-are always under one reading. Readings are searched in stages, each a configuration of its own; config/README.md has the
-rules, and the step `choose` writes the next stage from this one's ranking.
+are always under one reading. Readings were searched in stages, each a configuration of its own; config/README.md has
+the rules.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def tolerance(curve: Curve, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What was published at x, between its points too, and the standard error of that mean."""
     paper = published(curve.figure, "test_error", curve.series)
     value = np.interp(x, paper.x, paper.y)
-    bar = np.interp(x, paper.x, (paper.high - paper.low) / 2)
+    bar = np.interp(x, paper.x, (paper.bar_high - paper.bar_low) / 2)
     return value, standard_error(value, bar, np.full(len(value), paper.n.iloc[0]), "test_error")
 
 
@@ -168,4 +168,4 @@ def main(arguments: list[str]) -> None:
     found = readings([(read(s, TwoLayerSettings).settings, pd.read_parquet(used(metrics))) for s, metrics in files])
     write_json(options.json, {"readings": found})
     with atomic(options.markdown) as temporary:
-        Path(temporary).write_text(markdown(found))
+        Path(temporary).write_text(markdown(found), encoding="utf-8")

@@ -14,7 +14,7 @@ from typing import Annotated
 import pandas as pd
 from pydantic import Field
 
-from ..config.base import read
+from ..config.base import Settings, read
 from ..figures import CLAIMS
 from ..files import atomic, used, write_json
 from ..images.settings import ImageSettings
@@ -25,7 +25,7 @@ from .literal import literal_claims
 from .missing import experiment, judged
 from .practice import real_data_claims
 from .scaling import scaling_claims
-from .selection import EPS, Regime, split_regimes
+from .selection import EPS, Regime, split_regimes, with_examples
 
 Either = Annotated[TwoLayerSettings | ImageSettings, Field(discriminator="kind")]
 Find = Callable[[str], list[Regime]]  # the regimes of an experiment, by its name
@@ -53,8 +53,9 @@ HEADLINES = {
 }
 
 
-def claims(tables: dict[str, pd.DataFrame], settings: dict[str, TwoLayerSettings]) -> dict:
+def claims(tables: dict[str, pd.DataFrame], settings: dict[str, Settings]) -> dict:
     """All claims, decided, and the table of missing classes; a claim that lacks an experiment is `not run`."""
+    tables = {name: with_examples(table, settings[name]) for name, table in tables.items()}
     find = partial(_regimes, tables, settings)
     studies = [*scaling_claims(tables, settings), *literal_claims(tables, settings)]
     found = [*theory_claims(find), *studies, *real_data_claims(tables)]
@@ -165,9 +166,9 @@ def table(found: dict) -> str:
         *headlines(rows),
         "",
         "*Supported* and *contradicted* are said only where the hypotheses hold that a claim's proof needs; where they"
-        " do not, what it says *extends* or *does not extend*. One seed is *not judged*. Intervals are 95 % t intervals"
-        " over seeds (binomial for shares); p is two-sided, adjusted with Holm over all lines. The rules stand in"
-        " `workflow/winnow/judge/`.",
+        " do not, what it says *extends* or *does not extend*. One seed is *not judged*, nor are seeds that"
+        " all agree, but for shares of test examples. Intervals are 95 % t intervals over seeds (binomial for shares);"
+        " p is two-sided, adjusted with Holm over all lines. The rules stand in `workflow/winnow/judge/`.",
         "",
         "| claim | regime | statement | statistic | estimate [interval] | n | test | p | verdict |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -217,4 +218,4 @@ def main(arguments: list[str]) -> None:
     found = claims(tables, {run.experiment: run.settings for run in runs})
     write_json(options.json, found)
     with atomic(options.markdown) as temporary:
-        temporary.write_text(table(found))
+        temporary.write_text(table(found), encoding="utf-8")

@@ -1,7 +1,8 @@
 """What a claim is, what the seeds say about it, and the word for that.
 
 The unit is always the seed. A claim has one p-value for it and one against it; a verdict needs twice the smaller one,
-adjusted with Holm over all claims of a configuration, to be below 0.05. A theorem can be supported or contradicted
+adjusted with Holm over all claims of a configuration, to be below 0.05. Where a value is a share of test examples,
+`floor` is the least that a seed of it scatters (`stats.least_deviation`). A theorem can be supported or contradicted
 only where the hypotheses that its proof needs hold: elsewhere what it says extends, or it does not extend.
 """
 
@@ -64,7 +65,7 @@ class Claim:
         if self.found is None:
             return NOT_RUN
         if math.isnan(p):
-            return NOT_JUDGED  # fewer than two seeds say nothing of the spread over seeds
+            return NOT_JUDGED  # seeds that say nothing of their spread: fewer than two, or all alike
         if not p < ALPHA:
             return INCONCLUSIVE
         return (OUTSIDE if self.broken else WITHIN)[self.found.p_for < self.found.p_against]
@@ -84,9 +85,9 @@ def decide(claims: list[Claim]) -> list[dict]:
     return [claim.row(float(p)) for claim, p in zip(claims, adjusted, strict=True)]
 
 
-def mean_evidence(values, target: float = 0.0) -> Evidence:
+def mean_evidence(values, target: float = 0.0, floor: float = 0.0) -> Evidence:
     """Evidence that the mean over seeds is above a target; values is [seeds]."""
-    return _mean(values, *stats.one_sided(values, target))
+    return _mean(values, *stats.one_sided(values, target, floor), floor)
 
 
 def relevant_evidence(values, margin: float) -> Evidence:
@@ -94,26 +95,26 @@ def relevant_evidence(values, margin: float) -> Evidence:
     return _mean(values, *stats.beyond(values, margin))
 
 
-def equivalence_evidence(values, target: float, margin: float) -> Evidence:
+def equivalence_evidence(values, target: float, margin: float, floor: float = 0.0) -> Evidence:
     """Evidence that the mean over seeds is within target +- margin."""
-    return _mean(values, *stats.equivalence(values, target, margin))
+    return _mean(values, *stats.equivalence(values, target, margin, floor), floor)
 
 
-def difference_evidence(one, other) -> Evidence:
+def difference_evidence(one, other, floors: tuple[float, float] = (0.0, 0.0)) -> Evidence:
     """Evidence that the mean of one group of seeds is above that of another, independent one."""
     one, other = np.asarray(one, float), np.asarray(other, float)
     if not len(one) or not len(other):
         return Evidence()
-    low, high, above, below = stats.two_samples(one, other)
+    low, high, above, below = stats.two_samples(one, other, floors)
     return Evidence(float(one.mean() - other.mean()), low, high, min(len(one), len(other)), above, below)
 
 
-def best_evidence(values: np.ndarray) -> Evidence:
+def best_evidence(values: np.ndarray, floor: float | np.ndarray = 0.0) -> Evidence:
     """Evidence that some column's mean over seeds is above 0, judged as the best of all; values is [seeds, columns]."""
     values = np.asarray(values, float)
     if len(values) < 2 or not values.shape[1]:
         return Evidence()
-    best, low, high, above, below = stats.best_of(values)
+    best, low, high, above, below = stats.best_of(values, floor)
     return Evidence(float(values[:, best].mean()), low, high, len(values), above, below)
 
 
@@ -146,23 +147,28 @@ def share_evidence(rows: pd.DataFrame, holds: pd.Series, target: float = MOST) -
     return Evidence(k / n, *stats.share_interval(k, n), int(n), p_for, p_against)
 
 
-def every_mean_evidence(rows: pd.DataFrame, values: pd.Series, target: float, below: bool = False) -> Evidence:
+def every_mean_evidence(
+    rows: pd.DataFrame, values: pd.Series, target: float, below: bool = False, floors: pd.Series | None = None
+) -> Evidence:
     """Evidence that at every fraction the mean over seeds is above a target (or below it); one value a run.
 
-    Shown is the fraction whose mean is nearest to the wrong side. Runs without a value are left out.
+    Shown is the fraction whose mean is nearest to the wrong side. Runs without a value are left out. `floors` are by
+    fraction.
     """
     sign = -1.0 if below else 1.0
-    groups = [sign * part.dropna().to_numpy(float) for _, part in values.groupby(rows.fraction)]
-    groups = [part for part in groups if len(part) > 1]
+    groups = {at: sign * part.dropna().to_numpy(float) for at, part in values.groupby(rows.fraction)}
+    groups = {at: part for at, part in groups.items() if len(part) > 1}
     if not groups:
         return Evidence()
-    found = stats.every([stats.one_sided(part, sign * target) for part in groups])
-    return _mean(sign * min(groups, key=np.mean), *found)
+    floors = dict.fromkeys(groups, 0.0) if floors is None else floors
+    found = stats.every([stats.one_sided(part, sign * target, floors[at]) for at, part in groups.items()])
+    shown = min(groups, key=lambda at: groups[at].mean())
+    return _mean(sign * groups[shown], *found, floors[shown])
 
 
-def _mean(values, p_for: float, p_against: float) -> Evidence:
+def _mean(values, p_for: float, p_against: float, floor: float = 0.0) -> Evidence:
     values = np.asarray(values, float)
     if not len(values):
         return Evidence()
-    low, high = stats.mean_interval(values) if len(values) > 1 else (math.nan, math.nan)
-    return Evidence(float(values.mean()), float(low), float(high), len(values), p_for, p_against)
+    low, high = stats.mean_interval(values, floor=floor)
+    return Evidence(float(values.mean()), float(low), float(high), len(values), float(p_for), float(p_against))

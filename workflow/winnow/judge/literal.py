@@ -17,6 +17,7 @@ from . import theorems
 from .evidence import Claim, equivalence_evidence
 from .missing import experiment, judged
 from .selection import Regime, by_seed, split_regimes
+from .stats import least_deviation
 
 STEPS = "literal-steps"  # the method's control, and no evidence for the theorem
 ABOUT = ("1", "4-zeta", "4-cross")
@@ -51,12 +52,14 @@ def _same_course(found: list[Regime]) -> list[Claim]:
         )
     plain, longer = found
     difference = by_seed(longer.mild_ends(), "test_error") - by_seed(plain.mild_ends(), "test_error")
+    difference = difference.dropna()
+    floor = least_deviation(difference, longer.settings.data.n_test)
     return [
         theorems.claim(
             STEPS,
             longer,
             (),
-            equivalence_evidence(difference.dropna(), 0, STEPS_MARGIN),
+            equivalence_evidence(difference, 0, STEPS_MARGIN, floor),
             statement="longer steps while outputs are flat end at the test error of plain ones",
             statistic=f"test error minus that of plain steps (`{plain.name}`), mean over mild fractions",
             test=f"TOST of paired seeds, 0 +- {STEPS_MARGIN:g}",

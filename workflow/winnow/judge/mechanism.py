@@ -18,6 +18,7 @@ from .evidence import (
     share_evidence,
 )
 from .selection import RUN, Regime, as_densities, by_seed, pruned_coordinates
+from .stats import least_deviation
 from .theorems import THEOREM_3, claim
 
 LIKELY = 0.95  # "with high probability"
@@ -30,12 +31,13 @@ def target_claims(causes: Regime) -> list[Claim]:
     """Claim 4: which coordinates are pruned; the three targets share their seeds."""
     noise, signal = (pruned_coordinates(causes, target) for target in ("noise", "signal"))
     mild, over = ((_error(where(signal, causes)) - _error(where(noise, causes))).dropna() for where in (_mild, _over))
+    examples = causes.settings.data.n_test
     return [
         claim(
             "4-noise-helps",
             causes,
             THEOREM_3,
-            mean_evidence(mild),
+            mean_evidence(mild, floor=least_deviation(mild, examples)),
             statement="mild pruning helps by what it removes of the noise: pruning only the noise coordinates does"
             " better than pruning only the signal coordinates",
             statistic="test error, signal only minus noise only, mean over mild fractions",
@@ -46,7 +48,7 @@ def target_claims(causes: Regime) -> list[Claim]:
             "4-signal-harms",
             causes,
             THEOREM_3,
-            mean_evidence(over),
+            mean_evidence(over, floor=least_deviation(over, examples)),
             statement="over-pruning harms by what it removes of the signal",
             statistic="test error, signal only minus noise only, mean over sparser fractions",
             test=PAIRED,
@@ -64,7 +66,7 @@ def dense_signal_claim(causes: Regime, dense_signal: Regime) -> Claim:
         "4-dense-signal",
         dense_signal,
         THEOREM_3,
-        difference_evidence(*gains),
+        difference_evidence(*gains, _floors(gains, causes, dense_signal)),
         statement="a dense signal of the same length gains less from mild pruning (p. 6)",
         statistic="gain in test error over dense, coordinate signal minus dense signal",
         test=WELCH,
@@ -75,16 +77,23 @@ def dense_signal_claim(causes: Regime, dense_signal: Regime) -> Claim:
 def small_init_claim(causes: Regime, small_init: Regime) -> Claim:
     """Claim 4: how large the initial weights are; two samples as well."""
     pruned, small = pruned_coordinates(causes, "all"), as_densities(small_init, causes)
+    errors = [_error(_mild(rows, causes)) for rows in (small, pruned)]
     return claim(
         "4-not-init",
         small_init,
         THEOREM_3,
-        difference_evidence(_error(_mild(small, causes)), _error(_mild(pruned, causes))),
+        difference_evidence(*errors, _floors(errors, small_init, causes)),
         statement="mild pruning is more than a smaller initialization",
         statistic="test error, dense with sigma_0 sqrt(density) minus pruned, mean over mild fractions",
         test=WELCH,
         figure="causes",
     )
+
+
+def _floors(samples: list[pd.Series], *regimes: Regime) -> tuple[float, float]:
+    """The least deviations of two samples of test errors, or of differences of some, each of a regime."""
+    one, other = (least_deviation(s, r.settings.data.n_test) for s, r in zip(samples, regimes, strict=True))
+    return one, other
 
 
 def _mild(rows: pd.DataFrame, causes: Regime) -> pd.DataFrame:
@@ -170,12 +179,13 @@ def noise_event(regime: Regime) -> Claim:
     rows = regime.mild_ends()
     bounds = pd.Series([formulas.event_bound(*size, 1 - f, model.event_threshold) for f in rows.fraction], rows.index)
     judged = bounds.between(*BOUND_RANGE)
-    excess = (rows.event_missed - bounds)[judged]
+    missed = rows.event_missed[judged]
+    floors = missed.groupby(rows.fraction).agg(least_deviation, data.n_test)
     return claim(
         "lemma-8-event",
         regime,
         THEOREM_3,
-        every_mean_evidence(rows[judged], excess, 0.0, below=True),
+        every_mean_evidence(rows[judged], missed - bounds[judged], 0.0, below=True, floors=floors),
         statement="after training, some <w, xi> of a fresh example reaches (2m)^(-2/q) no more often than Lemma 8's"
         f" bound says (constant {formulas.EVENT_CONSTANT:g}), where that is {BOUND_RANGE[0]:g} to {BOUND_RANGE[1]:g}"
         " (the noise on a signal's own coordinate counts, which meets a weight that has learned)",

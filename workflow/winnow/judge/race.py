@@ -42,7 +42,7 @@ def points(regime: Regime, **cell: object) -> pd.DataFrame:
         race, kept = predictors(regime.settings, 1 - fraction)
         found = {"fraction": fraction, "accuracy": 1 - runs.test_error, "race": race, "kept": kept}
         found |= {name: runs[name] for name in ("seed", "run", "status", "reached")}
-        found |= {"chance": 1 / regime.settings.data.classes}
+        found |= {"chance": 1 / regime.settings.data.classes, "test_examples": regime.settings.data.n_test}
         parts.append(pd.DataFrame(found))
     return pd.concat(parts, ignore_index=True).assign(**cell)
 

@@ -1,7 +1,8 @@
 """The step `scorecard`: every published point against ours, with the uncertainty of both.
 
-Ours and the published values come from the numbers that the figures draw; our standard error is our standard deviation
-over sqrt(n). A point agrees if |z| <= 1.96 for z = (ours - published) / sqrt(se_ours^2 + se_published^2).
+Ours and the published values come from the numbers that the figures draw; our standard error (`se`) is our standard
+deviation over sqrt(n), at least the binomial one of our test sets. A point agrees if |z| <= 1.96 for
+z = (ours - published) / sqrt(se_ours^2 + se_published^2).
 
 The paper does not say what its bars are. Two errors of its means are held up, and the smaller one decides: that of the
 bars, taken as standard deviations over the runs, and that of the curve's own roughness, its scatter about a smooth
@@ -13,6 +14,7 @@ whose points lie on one side of the published one more often than chance (sign t
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from scipy.stats import binomtest, spearmanr
 
 from ..figures import PUBLISHED
 from ..files import atomic, used, write_json
+from ..paper.published import STATED
 from .stats import LEVEL
 
 AGREES = 1.96
@@ -65,9 +68,12 @@ def roughness(x: np.ndarray, y: np.ndarray, metric: str) -> float:
 
 
 def score(figure: str, data: pd.DataFrame) -> list[dict]:
-    """The points of one figure's numbers (columns x, y, low, high, sd, n, series, source and perhaps metric).
+    """The points of one figure's numbers.
 
-    Ours is interpolated where the paper's x lies between two of ours; points outside our range are left out. Where our
+    Columns x, y, low, high, sd, se, n, bar_low, bar_high, series, source and perhaps metric.
+
+    Of fractions, those that both have are compared. Training curves are interpolated where a published step lies
+    between two of our evaluations, and such points say so; those outside our range are left out. Where our
     runs scatter more than the drawn bar, as beside bars of three runs that are 0, the published mean is given our
     scatter. A point of one run has no error of ours and so no z: whether it agrees is None.
     """
@@ -80,22 +86,31 @@ def score(figure: str, data: pd.DataFrame) -> list[dict]:
         )
         if ours.empty or paper.empty:
             continue
-        near = paper[(paper.x >= ours.x.min() - 1e-9) & (paper.x <= ours.x.max() + 1e-9)]
-        at = {key: np.interp(near.x, ours.x, ours[key]) for key in ("y", "low", "high", "sd", "n")}
-        value, half, n = near.y.to_numpy(), ((near.high - near.low) / 2).to_numpy(), near.n.to_numpy()
+        run = np.isclose(paper.x.to_numpy()[:, None], ours.x.to_numpy(), rtol=0, atol=1e-9).any(axis=1)
+        is_course = paper.x.max() > 1  # over gradient steps, where ours moves little between two evaluations
+        near = paper[run | is_course & (paper.x >= ours.x.min()) & (paper.x <= ours.x.max())]
+        at = {key: np.interp(near.x, ours.x, ours[key]) for key in ("y", "low", "high", "sd", "se", "n")}
+        value, half, n = near.y.to_numpy(), ((near.bar_high - near.bar_low) / 2).to_numpy(), near.n.to_numpy()
         bars = standard_error(value, np.fmax(half, at["sd"]), n, metric)
         rough = roughness(paper.x.to_numpy(), paper.y.to_numpy(), metric)
-        far, ours_error = at["y"] - value, at["sd"] / np.sqrt(at["n"])
-        z = far / np.hypot(ours_error, np.fmin(bars, rough))
+        far = at["y"] - value
+        z = far / np.hypot(at["se"], np.fmin(bars, rough))
         agrees = [None if np.isnan(there) else bool(abs(there) <= AGREES) for there in z]
         inside = [None if np.isnan(bar) else bool(abs(d) <= bar) for d, bar in zip(far, half, strict=True)]
         table = pd.DataFrame({"figure": figure, "series": series, "metric": metric, "x": near.x, "ours": at["y"]})
         table = table.assign(ours_low=at["low"], ours_high=at["high"], ours_n=at["n"].astype(int), published=value)
         table = table.assign(half_bar=half, published_n=n, error_of_bars=bars, error_of_roughness=rough)
-        table = table.assign(z_of_bars=far / np.hypot(ours_error, bars), z=z, agrees=agrees)
-        table = table.assign(inside_bar=inside, constant=len(paper) > 1 and paper.y.nunique() == 1)
+        table = table.assign(z_of_bars=far / np.hypot(at["se"], bars), z=z, agrees=agrees)
+        table = table.assign(interpolated=~run[paper.index.get_indexer(near.index)], inside_bar=inside)
+        table = table.assign(constant=len(paper) > 1 and paper.y.nunique() == 1)
         points += table.astype(object).where(table.notna(), None).to_dict("records")
     return points
+
+
+def differences(figure: str, settings: dict[str, dict]) -> list[str]:
+    """What differs between the settings of an experiment (its experiment.json's) and those stated in the paper."""
+    ours = {key: value for section in settings.values() if isinstance(section, dict) for key, value in section.items()}
+    return [f"{key} {ours[key]} (paper: {value})" for key, value in STATED[figure].items() if ours[key] != value]
 
 
 def curve(rows: pd.DataFrame) -> dict:
@@ -123,7 +138,8 @@ def summarize(figure: str, points: list[dict]) -> dict:
     """One figure: its curves, how many points of those that vary agree, and a verdict in words."""
     if not points:
         return {"figure": figure, "verdict": "not run", "points": 0, "agree": 0, "share": None, "curves": {}}
-    table = pd.DataFrame([point for point in points if point["agrees"] is not None])
+    run = [point for point in points if not point["interpolated"]]
+    table = pd.DataFrame([point for point in run if point["agrees"] is not None])
     if table.empty:
         return {"figure": figure, "verdict": "n = 1, not judged", "points": 0, "agree": 0, "share": None, "curves": {}}
     curves = {}
@@ -165,7 +181,13 @@ def markdown(figures: list[dict], points: list[dict]) -> str:
         " published means two errors are held up, of their bars (as standard deviations over runs) and of the curve's"
         " roughness; the smaller one decides. Series that are constant in the paper are not counted. Rank: whether a"
         " curve rises and falls where the published one does. Above, below: on which side ours lies, with the p-value"
-        " of a sign test (points of one training curve have none). Points of one run of ours are not judged.",
+        " of a sign test (points of one training curve have none). Points of one run of ours are not judged. Points of"
+        " training curves that lie between two of our evaluations are interpolated, marked (i) and not counted.",
+        *(
+            f"\nFigure {row['figure']}: **not the paper's settings**: {'; '.join(row['differs'])}."
+            for row in figures
+            if row["differs"]
+        ),
         "",
         "| figure | verdict | points that agree | curve | agree | rank | above, below |",
         "|---|---|---|---|---|---|---|",
@@ -197,11 +219,13 @@ def _curve_cells(found: dict | None) -> str:
 
 def _point_line(p: dict) -> str:
     bar = "" if p["half_bar"] is None else f" ± {p['half_bar']:.3g}"
-    ours = f"{p['ours']:.4f} ({p['ours_low']:.4f}..{p['ours_high']:.4f}, {p['ours_n']})"
-    if p["agrees"] is None:
+    if p["ours_low"] is not None:
+        ours = f"{p['ours']:.4f} ({p['ours_low']:.4f}..{p['ours_high']:.4f}, {p['ours_n']})"
+    else:
         ours = f"{p['ours']:.4f} ({p['ours_n']})"
     rough = "" if p["error_of_roughness"] is None else f", {p['error_of_roughness']:.2g}"
-    cells = [p["figure"], p["series"], f"{p['x']:g}", ours, f"{p['published']:.4f}{bar} ({p['published_n']})"]
+    x = f"{p['x']:g}" + (" (i)" if p["interpolated"] else "")
+    cells = [p["figure"], p["series"], x, ours, f"{p['published']:.4f}{bar} ({p['published_n']})"]
     return "| " + " | ".join([*cells, f"{p['error_of_bars']:.2g}{rough}", _z(p)]) + " |"
 
 
@@ -217,16 +241,21 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python workflow scorecard", description=main.__doc__)
     parser.add_argument("--figures", nargs="*", default=[], help="their names")
     parser.add_argument("--data", nargs="*", default=[], help="data.parquet of each figure, in the same order")
+    parser.add_argument("--settings", nargs="*", default=[], help="experiment.json of each, in the same order")
     parser.add_argument("--json", required=True)
     parser.add_argument("--markdown", required=True)
     options = parser.parse_args(arguments)
-    drawn = dict(zip(options.figures, options.data, strict=True))
+    drawn = dict(zip(options.figures, zip(options.data, options.settings, strict=True), strict=True))
     points, figures = [], []
     for name in PUBLISHED:
         number = name.removeprefix("fig")
-        scored = score(number, pd.read_parquet(used(drawn[name]))) if name in drawn else []
+        scored, differs = [], []
+        if name in drawn:
+            data, settings = drawn[name]
+            scored = score(number, pd.read_parquet(used(data)))
+            differs = differences(number, json.loads(Path(used(settings)).read_text(encoding="utf-8"))["settings"])
         points += scored
-        figures.append(summarize(number, scored))
+        figures.append(summarize(number, scored) | {"differs": differs})
     write_json(options.json, {"points": points, "figures": figures})
     with atomic(options.markdown) as temporary:
-        Path(temporary).write_text(markdown(figures, points))
+        Path(temporary).write_text(markdown(figures, points), encoding="utf-8")

@@ -9,13 +9,20 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..config.base import Settings
 from ..errors import WinnowError
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 
 EPS = 0.01  # the train loss at which runs are compared, nats; a tenth of it for the claims that say so
 RUN = ["fraction", "seed"]
+EXAMPLES = ["train_examples", "test_examples"]
 GUESSING = 10.0  # per cent of ten classes
+
+
+def with_examples(table: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """A table with the columns train_examples and test_examples: what a seed's errors are shares of, NaN if unknown."""
+    return table.assign(**dict(zip(EXAMPLES, settings.data.examples, strict=True)))
 
 
 @dataclass(frozen=True)

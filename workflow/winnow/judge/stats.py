@@ -1,46 +1,77 @@
-"""Statistics over seeds: one interval, the tests, and Holm's adjustment. Every p-value but Holm's is one-sided."""
+"""Statistics over seeds: one interval, the tests, and Holm's adjustment. Every p-value but Holm's is one-sided.
+
+Seeds that agree by chance say nothing of how far seeds scatter, and errors are counts, so that a few seeds with small
+test sets often agree. A test or interval that needs a spread and has none is nan: not judged. Where a value is a share
+of examples, `floor` knows more: no seed's value scatters less than the count that it is (`least_deviation`).
+"""
 
 import numpy as np
 from scipy import stats
 
 LEVEL = 0.95
+ROUNDING = 1e-12  # of the largest value: seeds that differ by less differ by how a sum was rounded
 
 
-def mean_interval(values: np.ndarray, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
-    """t interval of the mean over axis 0 (seeds); values is [seeds, ...].
+def least_deviation(shares: np.ndarray, examples: float) -> np.ndarray:
+    """The least standard deviation of one seed's share of its test examples; shares is [seeds, ...], nan examples: 0.
 
-    The same at every number of seeds, because a percentile bootstrap of three seeds covers the mean in three cases of
-    four only (tests/judge/residuals.csv). With one seed nothing is known of the spread: the interval is the value.
+    A share p, as an error rate, has at least the binomial one, sqrt(p (1 - p) / examples). So has a difference p of
+    two shares of the same examples, as of a pruned and the dense network of a seed: an example counts +1, 0 or -1, and
+    with mean p its variance is at least |p| - p^2, as if all examples that differ did so in one direction. A mean over
+    fractions is taken for one share: its errors are of the same examples. p is (k + 2) / (N + 4) over all seeds
+    (Agresti and Coull 1998), so that no error at all is no certainty. Seeds may scatter more, through their weights
+    and training data; never less.
+    """
+    shares = np.asarray(shares, float)
+    if not len(shares):
+        return np.zeros(shares.shape[1:])[()]
+    total = len(shares) * examples
+    share = (np.abs(shares.mean(axis=0)) * total + 2) / (total + 4)
+    return np.nan_to_num(np.sqrt(share * (1 - share) / examples))
+
+
+def deviation(values: np.ndarray, floor: float | np.ndarray = 0.0) -> np.ndarray:
+    """Standard deviation of one seed's value over axis 0, at least `floor`; nan where it cannot be told.
+
+    It cannot of one seed, nor where all seeds agree and nothing is known of their least deviation.
     """
     values = np.asarray(values, float)
-    mean, n = values.mean(axis=0), len(values)
-    if n < 2:
-        return mean, mean
-    half = stats.t.ppf((1 + level) / 2, n - 1) * standard_error(values)
+    if len(values) < 2:
+        return np.full(values.shape[1:], np.nan)[()]
+    agree = np.ptp(values, axis=0) <= ROUNDING * np.abs(values).max(axis=0)
+    found = np.maximum(np.where(agree, 0, values.std(axis=0, ddof=1)), floor)
+    return np.where(found > 0, found, np.nan)[()]
+
+
+def standard_error(values: np.ndarray, floor: float | np.ndarray = 0.0) -> np.ndarray:
+    """Standard error of the mean over axis 0 (seeds): `deviation` / sqrt(n)."""
+    return deviation(values, floor) / np.sqrt(max(len(values), 1))
+
+
+def mean_interval(
+    values: np.ndarray, level: float = LEVEL, floor: float | np.ndarray = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """t interval of the mean over axis 0 (seeds); values is [seeds, ...]; nan where their spread cannot be told.
+
+    The same at every number of seeds, because a percentile bootstrap of three seeds covers the mean in three cases of
+    four only (tests/judge/residuals.csv).
+    """
+    mean = np.mean(values, axis=0)
+    half = stats.t.ppf((1 + level) / 2, max(len(values) - 1, 1)) * standard_error(values, floor)
     return mean - half, mean + half
 
 
-def standard_error(values: np.ndarray) -> np.ndarray:
-    """Standard error of the mean over axis 0: standard deviation / sqrt(n); values is [at least 2 seeds, ...].
+def one_sided(
+    values: np.ndarray, target: float = 0.0, floor: float | np.ndarray = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """p-values of t-tests over seeds: that the mean is above the target, and that it is below; values is [seeds, ...].
 
-    Exactly 0 where all seeds agree, whose mean may differ from them by a rounding error.
+    nan where the spread of the seeds cannot be told.
     """
-    values = np.asarray(values, float)
-    return np.where(np.ptp(values, axis=0) == 0, 0.0, values.std(axis=0, ddof=1) / np.sqrt(len(values)))
-
-
-def one_sided(values: np.ndarray, target: float = 0.0) -> tuple[float, float]:
-    """p-values of t-tests over seeds: that the mean is above the target, and that it is below; values is [seeds].
-
-    nan with fewer than two seeds; with no spread at all, the sign of the difference decides.
-    """
-    values = np.asarray(values, float) - target
-    if len(values) < 2:
+    if not len(values):
         return float("nan"), float("nan")
-    if np.ptp(values) == 0:
-        return float(values[0] <= 0), float(values[0] >= 0)
-    t = values.mean() / standard_error(values)
-    return float(stats.t.sf(t, len(values) - 1)), float(stats.t.cdf(t, len(values) - 1))
+    t, freedom = (np.mean(values, axis=0) - target) / standard_error(values, floor), max(len(values) - 1, 1)
+    return stats.t.sf(t, freedom), stats.t.cdf(t, freedom)
 
 
 def beyond(values: np.ndarray, margin: float) -> tuple[float, float]:
@@ -48,52 +79,57 @@ def beyond(values: np.ndarray, margin: float) -> tuple[float, float]:
     return one_sided(values, margin)[0], one_sided(values, -margin)[1]
 
 
-def equivalence(values: np.ndarray, target: float, margin: float) -> tuple[float, float]:
+def equivalence(values: np.ndarray, target: float, margin: float, floor: float = 0.0) -> tuple[float, float]:
     """TOST over seeds [seeds]: p-value that the mean lies within target +- margin, and that it lies outside."""
-    above_low, below_low = one_sided(values, target - margin)
-    above_high, below_high = one_sided(values, target + margin)
+    above_low, below_low = one_sided(values, target - margin, floor)
+    above_high, below_high = one_sided(values, target + margin, floor)
     return max(above_low, below_high), min(below_low, above_high)
 
 
-def two_samples(one: np.ndarray, other: np.ndarray) -> tuple[float, float, float, float]:
+def two_samples(
+    one: np.ndarray, other: np.ndarray, floors: tuple[float, float] = (0.0, 0.0)
+) -> tuple[float, float, float, float]:
     """Welch's interval of mean(one) - mean(other), and the p-values that it is above and below 0.
 
-    For seeds of two experiments, which share no random stream, so that nothing is paired. nan with fewer than two
-    seeds in either; with no spread in both, the sign of the difference decides.
+    For seeds of two experiments, which share no random stream, so that nothing is paired; `floors` are theirs. nan
+    where the spread of either cannot be told.
     """
-    one, other = np.asarray(one, float), np.asarray(other, float)
-    if min(len(one), len(other)) < 2:
+    samples = [np.asarray(one, float), np.asarray(other, float)]
+    if not all(map(len, samples)):
         return (float("nan"),) * 4
-    difference = one.mean() - other.mean()
-    if np.ptp(one) == 0 and np.ptp(other) == 0:
-        return difference, difference, float(difference <= 0), float(difference >= 0)
-    test = stats.ttest_ind(one, other, equal_var=False, alternative="greater")
-    interval = stats.ttest_ind(one, other, equal_var=False).confidence_interval(LEVEL)
-    return float(interval.low), float(interval.high), float(test.pvalue), float(1 - test.pvalue)
+    variances = np.array([standard_error(*pair) ** 2 for pair in zip(samples, floors, strict=True)])
+    freedom = variances.sum() ** 2 / sum(v**2 / max(len(s) - 1, 1) for v, s in zip(variances, samples, strict=True))
+    difference, error = samples[0].mean() - samples[1].mean(), np.sqrt(variances.sum())
+    half, t = stats.t.ppf((1 + LEVEL) / 2, freedom) * error, difference / error
+    ends = (difference - half, difference + half, stats.t.sf(t, freedom), stats.t.cdf(t, freedom))
+    return tuple(map(float, ends))
 
 
-def best_of(values: np.ndarray) -> tuple[int, float, float, float, float]:
+def best_of(values: np.ndarray, floor: float | np.ndarray = 0.0) -> tuple[int, float, float, float, float]:
     """The column with the largest mean over seeds, judged as the largest of all; values is [seeds, columns].
 
     Returns its index, an interval of the largest true mean, and the p-values that some column is above 0 and that all
-    are below. All columns have Bonferroni's intervals at once; the largest lower and the largest upper end hold the
-    largest mean, whichever column was chosen. (A permutation of so few seeds has no p-value small enough.)
+    are below; nan where the spread of a column cannot be told. All columns have Bonferroni's intervals at once; the
+    largest lower and the largest upper end hold the largest mean, whichever column was chosen. (A permutation of so few
+    seeds has no p-value small enough.)
     """
     values = np.asarray(values, float)
     columns = values.shape[1]
-    low, high = mean_interval(values, 1 - (1 - LEVEL) / columns)
-    above, below = np.array([one_sided(column) for column in values.T]).T
+    low, high = mean_interval(values, 1 - (1 - LEVEL) / columns, floor)
+    above, below = one_sided(values, 0.0, floor)
     best = int(values.mean(axis=0).argmax())
-    return best, float(low.max()), float(high.max()), min(1.0, float(above.min()) * columns), float(below.max())
+    some_above = np.minimum(1.0, above.min() * columns)  # Python's min would make 1 of nan
+    return best, float(low.max()), float(high.max()), float(some_above), float(below.max())
 
 
 def every(pairs: list[tuple[float, float]]) -> tuple[float, float]:
     """From p-values (above, below) of several groups: that all are above, and that at least one is below.
 
     The first is the largest (an intersection-union test), the second Bonferroni's; groups may depend on each other.
+    nan where one group was not judged.
     """
     above, below = np.array(pairs).T
-    return float(above.max()), min(1.0, float(below.min()) * len(pairs))
+    return float(above.max()), float(np.minimum(1.0, below.min() * len(pairs)))
 
 
 def share(successes: int, trials: int, target: float) -> tuple[float, float]:

@@ -34,6 +34,7 @@ from .selection import (
     width_rows,
     without_signal,
 )
+from .stats import least_deviation
 
 GOOD_ACCURACY = 0.95
 CHANCE_MARGIN = 0.02  # equivalence of accuracy with 1/K
@@ -124,7 +125,8 @@ def best_improvement(regime: Regime) -> Claim:
     """Whether some mild fraction tests better than dense, judged as the best of all of them (Bonferroni)."""
     wide = regime.mild_ends().pivot(index="seed", columns="fraction", values="test_error").dropna()
     pruned = wide.drop(columns=0.0, errors="ignore")
-    found = best_evidence(wide[[0.0]].to_numpy() - pruned.to_numpy()) if 0.0 in wide else Evidence()
+    gains = wide[[0.0]].to_numpy() - pruned.to_numpy() if 0.0 in wide else np.empty((0, 0))
+    found = best_evidence(gains, least_deviation(gains, regime.settings.data.n_test)) if len(gains) else Evidence()
     return claim(
         "2-error",
         regime,
@@ -243,6 +245,8 @@ def over_pruning(regime: Regime) -> list[Claim]:
     reached = rows[rows.reached].assign(accuracy=1 - rows.test_error)
     level = formulas.feature_scale(settings.model.width, q)
     times = exponents(reached, "step")
+    accuracies = by_seed(reached, "accuracy")
+    floor = least_deviation(accuracies, settings.data.n_test)
     where, chance = "without a signal neuron in any class", f"1/{classes}"
     said = {"figure": "regimes"}
 
@@ -267,7 +271,7 @@ def over_pruning(regime: Regime) -> list[Claim]:
         ),
         about(
             "3-accuracy",
-            equivalence_evidence(by_seed(reached, "accuracy"), 1 / classes, CHANCE_MARGIN),
+            equivalence_evidence(accuracies, 1 / classes, CHANCE_MARGIN, floor),
             statement=f"{where}, test accuracy is chance, {chance} (nearly by construction)",
             statistic="test accuracy",
             test=f"TOST over seeds, {chance} +- {CHANCE_MARGIN:g}",

@@ -56,7 +56,7 @@ def draw(data: TwoPatchData, n: int, rng: Stream, coordinates: np.ndarray | None
 
 def draw_test(run: RunSettings, data: TwoPatchData, seed: int, coordinates: np.ndarray) -> dict[str, np.ndarray]:
     """The test examples of a seed, on some coordinates."""
-    rng = generator(run.root_seed, run.experiment, seed, "data")
+    rng = generator(run.root_seed, run.drawn_as, seed, "data")
     draw(data, data.n_train, rng, coordinates[:0])  # the training examples come first
     return draw(data, data.n_test, rng, coordinates)
 
@@ -67,4 +67,4 @@ def main(arguments: list[str]) -> None:
     run = read(options.settings, TwoLayerSettings)
     data = run.settings.at(jobs.point(options)).data
     for seed, path in zip(options.seeds, options.out, strict=True):
-        write_arrays(path, **draw(data, data.n_train, generator(run.root_seed, run.experiment, seed, "data")))
+        write_arrays(path, **draw(data, data.n_train, generator(run.root_seed, run.drawn_as, seed, "data")))

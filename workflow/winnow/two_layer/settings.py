@@ -46,6 +46,11 @@ class TwoPatchData(Strict):
         return self
 
     @property
+    def examples(self) -> tuple[int, int]:
+        """How many examples a seed has, train and test."""
+        return self.n_train, self.n_test
+
+    @property
     def signal_coordinates(self) -> int:
         """How many leading coordinates carry signal: 1 (`binary`) or K (`classes`)."""
         return 1 if self.distribution == "binary" else self.classes

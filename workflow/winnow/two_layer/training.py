@@ -133,12 +133,12 @@ def _runs(
     train, test = _examples(run_settings, settings, seed, data, coordinates)
     for fraction, out in zip(fractions, files, strict=True):
         mask = _mask(run_settings, settings, fraction, seed)
-        start = generator(run_settings.root_seed, run_settings.experiment, seed, "init")
+        start = generator(run_settings.root_seed, run_settings.drawn_as, seed, "init")
         yield fraction, out, run(settings, mask, build(settings, mask, start, coordinates), train, test)
 
 
 def _mask(run: RunSettings, settings: TwoLayerSettings, fraction: float, seed: int) -> pruning.Mask:
-    rng = generator(run.root_seed, run.experiment, seed, "mask")
+    rng = generator(run.root_seed, run.drawn_as, seed, "mask")
     shape, signal = hidden_shape(settings), settings.data.signal_coordinates
     return pruning.draw(settings.pruning, shape, fraction, rng, signal)
 
