@@ -1,6 +1,7 @@
 # make figures   installs what is needed into .venv and rebuilds every figure
 # make test      linters and tests: make test-modules and make test-dag side by side
 # make test-slurm  the workflow on a real Slurm of two nodes on this machine (needs root)
+# make test-distro  the small run and the tests of bits on Debian 13, with this Python (needs root)
 # make growth    what planning, collecting and finding nothing to do cost at 10,000 runs
 # make bench     the compiled core against torch and jax
 # make wheel     the masked layers for networks of one's own: a wheel in build/wheel
@@ -28,7 +29,7 @@ SNAKEMAKE = $(RUN) -m snakemake --cores $(call quoted,$(CORES)) --configfile $(c
 INSIDE = checkout="$$PWD" python="$$(realpath -ms $(RUN))" config="$$(realpath -ms $(call quoted,$(CONFIG)))" \
 	&& cd $(call quoted,$(DIR)) &&
 
-.PHONY: env figures test test-modules test-dag test-slurm growth audit golden report bench wheel publish clean
+.PHONY: env figures test test-modules test-dag test-slurm test-distro growth audit golden report bench wheel publish clean
 .DEFAULT_GOAL = figures
 
 env:
@@ -68,6 +69,9 @@ test-dag: env
 test-slurm: env
 	$(RUN) -m pip install --quiet --requirement envs/slurm.txt
 	$(RUN) -m pytest -s tests/slurm
+
+test-distro: env
+	$(RUN) -m pytest -s tests/distro
 
 growth: env
 	PYTHONPATH=workflow $(RUN) tests/bench/growth.py
