@@ -358,8 +358,8 @@ Times as fast as the dense layer times its mask, as the dense layer alone, and a
 
 ## A whole training step of networks of width 16, batches of 128
 
-With momentum, decay and everything else, as many times as fast as torch's step of the dense network in the faster memory
-format.
+With momentum, decay and everything else, as many times as fast as torch's step of the dense network in the faster
+memory format.
 
 {table(result["step"], steps)}
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import torch
 from torch.nn.functional import cross_entropy
+
+from winnow.core import Pattern, masked_linear
 from winnow.core.feedforward import Feedforward, Flatten, Linear
 from winnow.images import networks, pruning, training
 from winnow.images.settings import ImageNetwork, Minibatch
 from winnow.randomness import generator
-
-from winnow.core import Pattern, masked_linear
 
 SIZE, BATCH = 1024, 128
 DENSITIES = (1.0, 0.9, 0.7, 0.5, 0.3, 0.1, 0.05, 0.01)
@@ -135,7 +135,7 @@ def measure_step(rounds: int, seconds) -> list[dict]:
             ways[density] = lambda own=own, how=how: own.descend(x, labels, *how)
         timings = [{way: seconds(step) for way, step in ways.items()} for _ in range(2 * rounds + 1)][1:]
         for density, row in rows.items():
-            best = min(list(ways)[:2], key=lambda form: statistics.median(t[form] for t in timings))  # noqa: B023
+            best = min(list(ways)[:2], key=lambda form: statistics.median(t[form] for t in timings))
             row[f"{name}_step_ms"] = statistics.median(t[density] for t in timings) * 1e3
             row[f"{name}_step"] = statistics.median(t[best] / t[density] for t in timings)
     for row in rows.values():
