@@ -211,7 +211,8 @@ def _lists(pattern: Pattern, planes: Planes, stride: int):
         parts.append((segments, output[chosen] * result.strides[0] + up * result.strides[2] + left * LANES, chosen))
     back = [np.concatenate(part) for part in zip(*parts, strict=True)]
     as_tensors = [
-        tuple(torch.from_numpy(a.astype(np.int32, copy=False)) for a in three) for three in ((ahead, to[order], order), back)
+        tuple(torch.from_numpy(a.astype(np.int32, copy=False)) for a in three)
+        for three in ((ahead, to[order], order), back)
     ]
     return *as_tensors, [len(segments) for segments, *_ in parts]
 
