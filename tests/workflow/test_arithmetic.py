@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from project import ROOT, audit, snakemake
+from winnow.audit.tolerance import DISTURBANCES
 
 from winnow.audit.records import sha256
-from winnow.audit.tolerance import DISTURBANCES
 
 CLASS = """
 import torch

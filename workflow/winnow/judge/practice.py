@@ -17,7 +17,7 @@ from ..errors import WinnowError
 from .evidence import PAIRED, Claim, Evidence, best_evidence, mean_evidence
 from .missing import experiment, judged
 from .selection import gains, to_judge, whole, with_dense
-from .stats import least_deviation
+from .stats import least_deviation, slope
 
 WITHIN = 0.5  # points of accuracy: "as good as dense" and "has dropped" (our choice)
 # What the names of their claims end in. `noisy` at sigma 0 is a small network like figure 3a's, cheap enough for the
@@ -172,7 +172,7 @@ def noise_claims(rows: pd.DataFrame) -> list[Claim]:
     wide = pd.concat({sigma: whole(gains(part)) for sigma, part in rows.groupby("sigma")}, names=["sigma"])
     for _, part in wide.groupby("seed"):
         if len(part) > 1:
-            slopes.append(np.polyfit(part.index.get_level_values("sigma"), part.mean(axis=1), 1)[0])
+            slopes.append(slope(part.index.get_level_values("sigma"), part.mean(axis=1)))
     claim = Claim(
         "practice-noise",
         _regime(rows, "noisy"),
