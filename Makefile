@@ -1,8 +1,10 @@
 # make figures   installs what is needed into .venv and rebuilds every figure
 # make test      linters and tests: make test-modules and make test-dag side by side
 # make test-slurm  the workflow on a real Slurm of two nodes on this machine (needs root)
+# make test-distro  the small run and the tests of bits on Debian 13, with this Python (needs root)
 # make growth    what planning, collecting and finding nothing to do cost at 10,000 runs
 # make bench     the compiled core against torch and jax
+# make wheel     the masked layers for networks of one's own: a wheel in build/wheel
 # make audit     checks every result against its record, and derives five of them again
 # make golden    compares a run with what was published of its configuration; CI does so with config/ci.yaml
 # make report    one page with all figures, results/report.html
@@ -27,7 +29,7 @@ SNAKEMAKE = $(RUN) -m snakemake --cores $(call quoted,$(CORES)) --configfile $(c
 INSIDE = checkout="$$PWD" python="$$(realpath -ms $(RUN))" config="$$(realpath -ms $(call quoted,$(CONFIG)))" \
 	&& cd $(call quoted,$(DIR)) &&
 
-.PHONY: env figures test test-modules test-dag test-slurm growth audit golden report bench publish clean
+.PHONY: env figures test test-modules test-dag test-slurm test-distro growth audit golden report bench wheel publish clean
 .DEFAULT_GOAL = figures
 
 env:
@@ -68,6 +70,9 @@ test-slurm: env
 	$(RUN) -m pip install --quiet --requirement envs/slurm.txt
 	$(RUN) -m pytest -s tests/slurm
 
+test-distro: env
+	$(RUN) -m pytest -s tests/distro
+
 growth: env
 	PYTHONPATH=workflow $(RUN) tests/bench/growth.py
 
@@ -75,6 +80,11 @@ bench: env
 	$(RUN) -m pip install --quiet --requirement envs/bench.txt
 	$(SNAKEMAKE) results/core/libwinnow.so
 	$(INSIDE) PYTHONPATH="$$checkout/workflow" "$$python" "$$checkout/tests/bench/core.py" --core results/core/libwinnow.so --out results/bench
+
+# Without an environment for the build alone: it would download another torch.
+wheel: env
+	rm -rf build/wheel
+	$(RUN) -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir build/wheel .
 
 publish: figures
 	$(INSIDE) "$$python" "$$checkout/workflow" audit publish --config "$$config"

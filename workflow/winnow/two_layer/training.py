@@ -33,12 +33,14 @@ def run(settings: TwoLayerSettings, mask: pruning.Mask, network: Network, train:
     """Train one network and evaluate it at log-spaced steps, and at the first step that reaches each milestone.
 
     Returns columns of equal length: step, train_loss, train_error, test_loss, test_error (and for `class_sums` those
-    of `decomposition.Tracker`), and the scalars density and status. A run that diverges ends with its last finite
+    of `decomposition.Tracker`), and the scalars density, status and, with an output layer of two classes,
+    positive_outputs. A run that diverges ends with its last finite
     step, whose other values are NaN if that step was not one to be evaluated; one that is not finite at step 0 has that
     step alone, with no values.
     """
     training = settings.training
     tracker = Tracker(network, train, test, settings) if settings.model.output_layer == "class_sums" else None
+    start = {} if tracker else positive_outputs(network.output)  # before training changes them
 
     rows, step, status = [], 0, "running"
     stops = _stops(training)
@@ -78,7 +80,19 @@ def run(settings: TwoLayerSettings, mask: pruning.Mask, network: Network, train:
     columns = {name: [row.get(name, math.nan) for row in rows] for name in names}
     if tracker:
         columns |= {name: [[]] * (len(rows) - 1) + [values] for name, values in tracker.strengths().items()}
-    return columns | {"density": mask.density, "status": STATUS[status]}
+    return columns | {"density": mask.density, "status": STATUS[status]} | start
+
+
+def positive_outputs(output: torch.Tensor) -> dict[str, int]:
+    """How many neurons speak for the first of two classes, label +1, from the output weights [outputs, m].
+
+    Hidden neurons are not negative, so where none or all of the m do, one class can only be fitted by changing the
+    sign of an output. Two outputs (cross entropy) decide by their difference; of more there is no such count.
+    """
+    if len(output) > 2:
+        return {}
+    towards = output[0] if len(output) == 1 else output[0] - output[1]
+    return {"positive_outputs": int((towards > 0).sum())}
 
 
 def _stops(training: FullBatch) -> list[float]:
