@@ -37,7 +37,7 @@ def test_longer_steps_are_a_hypothesis_that_is_broken():
     assert {found[name, "literal"] for name in ("1", "4-zeta", "4-cross")} == {"extends"}
     # times and gaps are not judged, and the control is no evidence for the theorem
     assert set(found) - {("literal-steps", "literal-steps, flat_below 0.25")} == {
-        (name, "literal") for name in ("1", "4-zeta", "4-cross")
+        (name, "literal") for name in ("1-draw", "1", "4-zeta", "4-cross")
     }
 
 
@@ -72,7 +72,7 @@ def test_what_is_not_configured_is_no_claim_or_one_that_says_what_it_lacks():
     tables, settings = study("literal", "literal-steps")
     bare = {"literal": tables["literal"].drop(columns="classes_missing"), "literal-steps": tables["literal"]}
     found = [(claim.id, claim.verdict(claim.p_value)) for claim in literal_claims(bare, settings)]
-    assert found == [(name, "not run") for name in ("1", "4-zeta", "4-cross", "literal-steps")]
+    assert found == [(name, "not run") for name in ("1-draw", "1", "4-zeta", "4-cross", "literal-steps")]
     assert "needs `flat_below` in the runs" in steps(bare, settings).statement
 
 

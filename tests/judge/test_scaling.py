@@ -43,7 +43,11 @@ def made_up(name: str, constant: float = 0.2, zeta: float = 0.3, time: float = -
         for seed in range(SEEDS):
             wobble = 0.01 * math.sin(seed + 100 * density)
             common = {"fraction": fraction, "seed": seed, "run": f"{fraction}/{seed}", "status": "converged"}
-            common |= {"classes_missing": 0 if name in RACES or density > 1.5 * own else data.classes}
+            common |= {
+                "classes_dead": 0,
+                "gamma_max": 1.0,
+                "classes_missing": 0 if name in RACES or density > 1.5 * own else data.classes,
+            }
             common |= {"zeta_max": formulas.noise_scale(model.init_std, data.sigma_n, density, data.dimension)}
             common["zeta_max"] *= 10 * density ** (zeta + wobble)
             common |= {"omega_max": 0.0, "gamma_cross": 1e-6, "test_error": 1 - accuracy + wobble / 10}

@@ -67,7 +67,7 @@ def test_theorem_3_s_range_is_the_same_for_every_question():
     assert one.mild_density == pytest.approx(math.log(worlds.DIMENSION) / worlds.WIDTH)
     mild = {0.0, 0.5, 0.8, 0.9}
     assert set(one.mild_ends().fraction) == set(selection.learning_times(one).fraction) == mild
-    assert len(one.starts()) == len(one.ends()) == worlds.SEEDS * len(worlds.FRACTIONS)
+    assert len(one.starts()) == len(one.ends()) == worlds.SEEDS_OF["condition2"] * len(worlds.FRACTIONS)
 
 
 def test_the_signal_is_learned_when_the_last_class_has_it():

@@ -43,6 +43,8 @@ CLAIMS = {
     "causes": "target",
     "dense_signal": None,
     "small_init": "init_std",
+    "start": "init_std",
+    "start-orthogonal": "init_std",
     "lemma4": None,
     "event": None,
 }

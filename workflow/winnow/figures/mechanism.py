@@ -15,6 +15,7 @@ from ..judge.selection import (
     last,
     learning_times,
     pruned_coordinates,
+    three_fractions,
     width_rows,
     without_signal,
 )
@@ -23,7 +24,7 @@ from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from . import LARGE_INIT
 from .curves import density_axis, line_with_interval, over_density, over_seeds, seeds
-from .regimes import named, regime, some, three_fractions
+from .regimes import named, regime, some
 from .style import GUIDE, SMALL, curve_marker, legend_below, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that these figures show

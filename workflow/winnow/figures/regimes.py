@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ..errors import WinnowError
-from ..judge.selection import EPS, Regime, split_regimes, without_signal
+from ..judge.selection import EPS, Regime, split_regimes, three_fractions, without_signal
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from .curves import at_shared_steps, density_axis, line_with_interval, over_density, over_seeds
@@ -154,16 +154,6 @@ def dynamics(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     grid[1, 0].set_title("overprune", loc="left")
     letter_panels(grid.flat)
     return pd.concat(parts, ignore_index=True), figure
-
-
-def three_fractions(found: Regime) -> dict[str, float]:
-    """Dense, the middle one of the mild fractions, and the largest fraction."""
-    fractions = np.sort(found.table.fraction.unique())
-    mild = np.sort(found.table.fraction[found.is_mild(found.table) & (found.table.fraction > 0)].unique())
-    if not len(mild):
-        shown = ", ".join(f"{f:g}" for f in fractions)
-        raise WinnowError(f"{found.name}: fractions {shown}; needs a pruned one of density >= {found.mild_density:.4g}")
-    return {"dense": 0.0, "mild": mild[len(mild) // 2], "over": fractions[-1]}
 
 
 def _by_range(found: Regime) -> dict[str, pd.DataFrame]:

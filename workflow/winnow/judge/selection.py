@@ -51,6 +51,11 @@ class Regime:
         rows = self.ends(eps)
         return rows[self.is_mild(rows)]
 
+    def mildly_pruned(self) -> pd.DataFrame:
+        """The same without the dense networks, which are in the range and not pruned."""
+        rows = self.mild_ends()
+        return rows[rows.fraction > 0]
+
     def starts(self) -> pd.DataFrame:
         """One row a run: before training."""
         return at_step(self.table, 0)
@@ -69,6 +74,16 @@ def split_regimes(name: str, table: pd.DataFrame, settings: TwoLayerSettings, ax
     ]
 
 
+def three_fractions(found: Regime) -> dict[str, float]:
+    """Dense, the middle one of the mild fractions, and the largest fraction."""
+    fractions = np.sort(found.table.fraction.unique())
+    mild = np.sort(found.table.fraction[found.is_mild(found.table) & (found.table.fraction > 0)].unique())
+    if not len(mild):
+        shown = ", ".join(f"{f:g}" for f in fractions)
+        raise WinnowError(f"{found.name}: fractions {shown}; needs a pruned one of density >= {found.mild_density:.4g}")
+    return {"dense": 0.0, "mild": mild[len(mild) // 2], "over": fractions[-1]}
+
+
 def last(table: pd.DataFrame, keys: list[str] = RUN) -> pd.DataFrame:
     """One row a run: its last evaluation."""
     return table.groupby(keys, sort=False).tail(1)
@@ -85,13 +100,13 @@ def both_signs(rows: pd.DataFrame, settings: TwoLayerSettings) -> pd.Series:
     return rows.positive_outputs.between(1, settings.model.width - 1)
 
 
-def first_below(table: pd.DataFrame, eps: float) -> pd.DataFrame:
+def first_below(table: pd.DataFrame, eps: float, run: list[str] = RUN) -> pd.DataFrame:
     """One row a run: its first evaluation with train loss <= eps (`reached`: it converged, whatever came later), or its
     last one if there is none."""
-    reached = table[table.train_loss <= eps].groupby(RUN, as_index=False).head(1)
+    reached = table[table.train_loss <= eps].groupby(run, as_index=False).head(1)
     reached = reached.assign(reached=True, status="converged")
-    rows = pd.concat([reached, last(table).assign(reached=False)]).drop_duplicates(RUN)
-    return rows.sort_values(RUN, ignore_index=True)
+    rows = pd.concat([reached, last(table, run).assign(reached=False)]).drop_duplicates(run)
+    return rows.sort_values(run, ignore_index=True)
 
 
 def at_step(table: pd.DataFrame, step: int) -> pd.DataFrame:

@@ -115,7 +115,7 @@ def best_of(values: np.ndarray, floor: float | np.ndarray = 0.0) -> tuple[int, f
     """
     values = np.asarray(values, float)
     columns = values.shape[1]
-    low, high = mean_interval(values, 1 - (1 - LEVEL) / columns, floor)
+    low, high = mean_interval(values, bonferroni(columns), floor)
     above, below = one_sided(values, 0.0, floor)
     best = int(values.mean(axis=0).argmax())
     some_above = np.minimum(1.0, above.min() * columns)  # Python's min would make 1 of nan
@@ -145,9 +145,20 @@ def share_interval(successes: int, trials: int, level: float = LEVEL) -> tuple[f
     return float(interval.low), float(interval.high)
 
 
-def two_sided(p_for: np.ndarray, p_against: np.ndarray) -> np.ndarray:
-    """Twice the smaller of two opposite one-sided p-values, at most 1; nan where one of them is."""
-    return np.minimum(1.0, 2 * np.minimum(p_for, p_against))
+def bonferroni(count: int) -> float:
+    """The level of each of some intervals that are to hold all at once."""
+    return 1 - (1 - LEVEL) / count
+
+
+def least_interval(intervals: list[tuple[float, float]]) -> tuple[float, float]:
+    """An interval of the least of several true values, whichever that is, from intervals that hold all at once."""
+    low, high = np.array(intervals, float).T
+    return float(low.min()), float(high.min())
+
+
+def smallest(p: list[float]) -> float:
+    """The smallest of the p-values of answers that exclude each other, adjusted for their number; nan where one is."""
+    return float(np.minimum(1.0, len(p) * np.min(p)))
 
 
 def holm(p: np.ndarray) -> np.ndarray:

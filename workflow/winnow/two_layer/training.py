@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 
 import numpy as np
 import torch
@@ -23,8 +24,9 @@ STATUS = {"running": "max_steps", "below": "converged", "diverged": "diverged"}
 
 def evaluation_steps(max_steps: int, count: int) -> list[int]:
     """At most `count` (at least 2) log-spaced steps from 0 to max_steps, both included, ascending."""
-    inner = np.geomspace(max_steps, 1, count - 1).round().astype(int)  # from the top: of one step alone, the last
-    return [0, *sorted(set(inner.tolist()))]
+    top, parts = Decimal(max_steps), max(count - 2, 1)  # numpy's powers are other ones on another processor
+    inner = {round(top ** (1 - Decimal(k) / parts)) for k in range(count - 1)}  # from the top: of one alone, the last
+    return [0, *sorted(inner)]
 
 
 def run(settings: TwoLayerSettings, mask: pruning.Mask, network: Network, train: Examples, test: Examples) -> dict:
@@ -63,11 +65,11 @@ def run(settings: TwoLayerSettings, mask: pruning.Mask, network: Network, train:
         if status == "running" and step < targets[0]:
             continue
         loss = trace.losses[-1].item()
-        test_loss, test_error, logits = core.evaluate(network, test, loss=training.loss)
+        test_loss, test_error, _, losses = core.evaluate(network, test, loss=training.loss)
         compared = trace.status == "below" or step == training.max_steps  # at a train loss, or at the end
         row = {"step": step, "train_loss": loss, "train_error": trace.errors[-1].item()}
         row |= {"test_loss": test_loss, "test_error": test_error}
-        rows.append(row | (tracker.measure(logits, compared) if tracker else {}))
+        rows.append(row | (tracker.measure(losses, compared) if tracker else {}))
         stops = [stop for stop in stops if stop < loss]
         if status == "below" and (training.eps is None or loss > training.eps):
             status = "running"
