@@ -1,6 +1,8 @@
 """The audit's commands: what they say where there is nothing to look at, and how findings make an exit code."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 
@@ -56,3 +58,13 @@ def test_in_an_empty_folder_no_command_says_that_all_is_well(tmp_path, arguments
     assert run.returncode == code, run.stdout + run.stderr
     assert says in run.stdout + run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("step", ["audit", "train", "figure"])
+def test_a_python_without_the_packages_names_the_one_that_has_them(tmp_path, step):
+    command = [sys.executable, "-S", CHECKOUT / "workflow", step]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 1
+    python = os.path.relpath(CHECKOUT / ".venv/bin/python", tmp_path)
+    made = "" if (CHECKOUT / ".venv/bin/python").exists() else ", which `make env` makes"
+    assert re.fullmatch(rf"error: \S+ has no \w+; use {re.escape(python + made)}\n", run.stderr), run.stderr
