@@ -5,11 +5,22 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
+from pathlib import Path
 
+from winnow import paths
 from winnow.audit.records import CHECKOUT
 
 MADE_FROM = ("Makefile", "pyproject.toml", "setup.py", "LICENSE", "workflow/winnow")
+
+
+def test_the_wheel_has_every_module_that_its_modules_import():
+    listed = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert listed["packages"] == ["winnow.core"]
+    found = {Path(file).resolve() for file in paths.sources("core.build", "core.feedforward", "core.modules")}
+    beside = {file for file in found if file.parent.name != "core"}
+    assert beside == {paths.PACKAGE.parent / f"{name.replace('.', '/')}.py" for name in listed["py-modules"]}
 
 
 def test_the_example_of_docs_core_md_runs_where_only_the_wheel_is(tmp_path):
