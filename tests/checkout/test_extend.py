@@ -96,7 +96,7 @@ def test_the_recipes_of_a_pruning_method_and_of_a_network_are_complete(extended)
 
 
 def test_the_tests_that_the_recipe_names_pass_after_it(extended):
-    which = "every_allowed or nested or exact_size or layers_are_those"
+    which = "every_allowed or nested or exact_size or layers_are_those or step_on_the_core"
     named = ["-k", which, "tests/two_layer", "tests/images"]
     for tests in (["tests/config"], named):
         command = [sys.executable, "-m", "pytest", "-q", *tests]

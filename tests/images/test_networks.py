@@ -63,6 +63,7 @@ def test_the_output_layer_is_left_alone_if_asked():
 
 VGG = ImageNetwork(architecture="vgg", depth=11, width=4)
 RESNET = ImageNetwork(architecture="resnet", depth=8, width=4)
+OTHERS = sorted(set(networks.ARCHITECTURES) - {"vgg", "resnet"})
 
 
 def count(network):
@@ -136,7 +137,10 @@ def test_a_masked_convolution_keeps_its_zeros_and_has_the_gradients_of_the_rest(
 @pytest.mark.parametrize("fraction", [0, 0.6])
 @pytest.mark.parametrize(
     ("model", "shape", "n"),
-    [(VGG, (3, 32, 32), 40), (VGG, (1, 9, 13), 23), (RESNET, (3, 32, 32), 40), (RESNET, (2, 9, 13), 23)],
+    [
+        *[(VGG, (3, 32, 32), 40), (VGG, (1, 9, 13), 23), (RESNET, (3, 32, 32), 40), (RESNET, (2, 9, 13), 23)],
+        *((VGG.model_copy(update={"architecture": name, "depth": 8}), (1, 8, 8), 23) for name in OTHERS),
+    ],
 )
 def test_a_step_on_the_core_is_that_of_autograd_in_double_precision(model, shape, n, fraction):
     """The loss, every gradient, and what batch norm takes note of."""

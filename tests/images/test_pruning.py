@@ -225,14 +225,14 @@ def test_grasp_is_minus_the_change_of_gradient_flow(small, temperature, monkeypa
     assert signs >= {-1.0, 1.0}
 
 
-@pytest.mark.parametrize("score", [pruning.snip, pruning.grasp])
-def test_scores_of_many_examples_are_those_of_one_batch_of_all(small, score, monkeypatch):
+@pytest.mark.parametrize(("score", "error"), [(pruning.snip, 1e-6), (pruning.grasp, 1e-12)])
+def test_scores_of_many_examples_are_those_of_one_batch_of_all(small, score, error, monkeypatch):
     network, inputs, labels = small
     weights = networks.prunable(network)
     whole = score(network, weights, inputs, labels)
     monkeypatch.setattr(pruning, "SCORED", 5)
     for name, value in score(network, weights, inputs, labels).items():
-        torch.testing.assert_close(value, whole[name], rtol=1e-5, atol=1e-8)
+        assert (value - whole[name]).norm() <= error * whole[name].norm()
 
 
 @pytest.mark.parametrize(("n", "sizes"), [(3, [3]), (64, [64]), (65, [33, 32]), (1000, [63] * 8 + [62] * 8)])
