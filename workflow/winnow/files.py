@@ -92,9 +92,7 @@ def rounded(value: object, digits: int = DIGITS) -> object:
     if isinstance(value, list | tuple):
         return [rounded(item, digits) for item in value]
     if isinstance(value, np.ndarray):
-        whole = value if value.dtype.kind == "f" else value.astype(float)
-        short = [float(f"{item:.{digits - 1}e}") for item in whole.ravel().tolist()]
-        return np.array(short, whole.dtype).reshape(value.shape)
+        return np.array([rounded(item, digits) for item in value.ravel().tolist()], value.dtype).reshape(value.shape)
     if isinstance(value, float | np.floating):
         return float(f"{value:.{digits - 1}e}")
     if hasattr(value, "select_dtypes"):  # a table; training jobs have no pandas
