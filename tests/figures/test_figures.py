@@ -99,6 +99,27 @@ def test_text_is_readable_where_the_figure_is_a_page_wide(drawn):
         assert text.get_size() >= style.SMALL, text.get_text()
 
 
+def test_all_text_is_in_the_figure(drawn):
+    _, _, figure = drawn
+    width, height = figure.canvas.get_width_height()
+    for text in texts(figure):
+        box = text.get_window_extent()
+        assert box.x0 > -1 and box.y0 > -1 and box.x1 < width + 1 and box.y1 < height + 1, text.get_text()
+
+
+@pytest.mark.parametrize("name", [name for name, figure in FIGURES.items() if figure.is_theory])
+def test_no_band_leaves_a_logarithmic_axis(name):
+    """One seed of four is far above the others, as one that learns later than they do."""
+    tables = made_up.tables(name)
+    for table in tables.values():
+        table.loc[table.seed == 0, ["train_loss", "test_loss", "gamma_least"]] *= 100
+        table.loc[table.seed == 0, ["zeta_max", "omega_max", "variance_noise", "loss_on_event"]] *= 100
+    _, figure = draw(name, tables)
+    for axes in figure.axes:
+        bands = [path.vertices[:, 1] for band in axes.collections for path in band.get_paths()]
+        assert axes.get_yscale() != "log" or all((y > 0).all() for y in bands if y.any())
+
+
 def test_every_mean_has_its_interval_its_seeds_and_its_runs(drawn):
     """`audit trace` reads the runs of a point from its column `runs`."""
     tables, data, _ = drawn

@@ -9,7 +9,7 @@ from ..judge.selection import last
 from ..paper.published import published
 from ..two_layer.settings import TwoLayerSettings
 from .curves import PRUNED, at_shared_steps, line_with_interval, over_seeds
-from .style import new_figure, published_line
+from .style import name_intervals, new_figure, published_line
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
 COLOURS = {"train": "C0", "test": "C1", "full": "C0", "pruned": "C1"}
@@ -44,9 +44,9 @@ def _by_fraction(table: pd.DataFrame, number: str, names: dict[str, str], unit: 
         colour = COLOURS[name.split()[0]]
         ours, paper = over_seeds(ends, metric), published(number, metric)
         line_with_interval(axes, ours, name, colour)
-        bars = "; bars most likely s.d." if paper.bar_low.notna().any() else ""
-        published_line(axes, paper, f"{name}, paper (n = {paper.n.iloc[0]}{bars})", colour)
+        published_line(axes, paper, f"{name}, paper (n = {paper.n.iloc[0]})", colour)
         parts += [ours.assign(series=metric, source="winnow"), paper.assign(series=metric, source="paper")]
+    name_intervals(axes)
     axes.set(xlabel=PRUNED, ylabel=unit, xlim=(-0.03, 0.93))
     _make_room(axes, unit)
     return pd.concat(parts, ignore_index=True), figure
@@ -55,7 +55,7 @@ def _by_fraction(table: pd.DataFrame, number: str, names: dict[str, str], unit: 
 def _make_room(axes: Axes, unit: str) -> None:
     """Show the zero and leave room for the legend above the curves."""
     low, high = axes.get_ylim()
-    axes.set_ylim(min(0, low) if unit.startswith("loss") else -0.02 * high, 1.3 * high)
+    axes.set_ylim(min(0, low) if unit.startswith("loss") else -0.02 * high, 1.45 * high)
     axes.legend(loc="upper left")
 
 
