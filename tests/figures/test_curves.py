@@ -41,7 +41,8 @@ def test_an_interval_of_positive_numbers_stays_above_0():
     point = curves.over_seeds(table, "test_loss").iloc[0]
     half = curves.mean_interval(table.test_loss.to_numpy())[1] - point.y
     assert half > point.y
-    assert (point.low, point.high) == pytest.approx((point.y * np.exp(-half / point.y), point.y * np.exp(half / point.y)))
+    factor = np.exp(half / point.y)
+    assert (point.low, point.high) == pytest.approx((point.y / factor, point.y * factor))
     gain = curves.over_seeds(table.rename(columns={"test_loss": "test_gain"}), "test_gain").iloc[0]
     assert gain.low == pytest.approx(point.y - half)  # a gain may be a loss
     assert curves.over_seeds(table.assign(test_loss=0.0), "test_loss").y[0] == 0

@@ -21,11 +21,12 @@ def test_features_pool_all_neurons_of_all_seeds():
 
 def test_the_width_exponent_is_that_of_the_runs():
     tables = made_up.tables("decomposition")
-    tables["width_mild"]["gamma_least"] = tables["width_mild"].width ** -0.4
+    table = tables["width_mild"]
+    table["gamma_least"] = table.width ** (-0.4 - 1e-4 * (table.seed - 1.5))  # seeds that agree have no interval
     data, figure = mechanism.decomposition(tables)
     labels = [text.get_text() for text in figure.axes[4].get_legend().get_texts()]
     assert sum("exponent -0.40 [-0.40, -0.40]" in label for label in labels) >= 1
-    assert data[data.panel == "width"].y.max() == pytest.approx(50**-0.4)
+    assert data[data.panel == "width"].y.max() == pytest.approx(50**-0.4, rel=1e-3)
 
 
 def test_points_of_few_seeds_are_named():
@@ -58,7 +59,7 @@ def test_coefficients_of_runs_that_did_not_get_there_are_marked():
 
 
 def test_what_is_memorized_is_drawn_over_the_initial_weights():
-    """The larger one of zeta and -omega, where runs reach the train loss, with Theorem 3's bound of the dense network."""
+    """The larger one of zeta and -omega, where runs reach the train loss, with Theorem 3's bound when dense."""
     tables = made_up.tables("decomposition")
     table = tables["start-orthogonal"]
     there = table.train_loss < 0.01

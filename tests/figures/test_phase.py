@@ -25,7 +25,8 @@ def test_cells_show_their_uncertainty():
     data, figure = phase.phase(tables)
     wide = data[data.high - data.low > 0.2]
     assert wide[["value", "x"]].to_numpy().tolist() == [[0.1, 0.5]]
-    dots = [line.get_xydata().tolist() for axes in figure.axes for line in axes.lines if line.get_label() == "uncertain"]
+    lines = [line for axes in figure.axes for line in axes.lines]
+    dots = [line.get_xydata().tolist() for line in lines if line.get_label() == "uncertain"]
     assert dots == [[[1, 1]], [], []]  # second fraction, second noise
     diagram = next(axes for axes in figure.axes if axes.get_xlabel().startswith("predicted"))
     bars = np.concatenate([segment[:, 1] for bar in diagram.collections for segment in bar.get_segments()])
