@@ -102,7 +102,7 @@ def test_a_step_is_recorded_by_the_files_that_it_read_and_wrote(step):
     assert sorted(record["outputs"]) == ["results/a/x.json", "results/a/y.so"]
     assert record["parameters"] == {"n": ["3"]}
     assert "workflow/winnow/files.py" in record["code"]
-    assert not {"workflow/winnow/audit/records.py", "workflow/winnow/audit/numerics.py"} & set(record["code"])
+    assert "workflow/winnow/audit/records.py" not in record["code"]
     run = json.loads((step / "results/provenance/a/x.json.run.json").read_text())
     assert {"start", "wall_s", "cpu_s", "peak_memory_mb", "host", "cpu", "threads", "versions", "commit"} <= set(run)
     assert not [name for name in map(str, step.rglob("*")) if name.endswith(".tmp")]

@@ -13,7 +13,7 @@ import pytest
 
 from winnow import files
 from winnow.audit.records import CHECKOUT, Recorder, lock, record_path
-from winnow.audit.results import Records, classes, made_with, results, seen
+from winnow.audit.results import Records, devices, made_with, results, seen
 
 RUN = "results/a/runs/fraction-0/seed-0.parquet"
 
@@ -98,17 +98,22 @@ def test_a_damaged_record_is_none(folder, suffix, change):
     assert records.get(other) is None and records.run(other) is None
 
 
-def test_several_numerics_classes_are_told_from_one(folder):
-    for path, found in (("results/a.parquet", "1"), ("results/b.parquet", "2"), ("results/c.parquet", "1")):
+def test_a_gpu_is_told_from_the_processor(folder):
+    for path, found in (
+        ("results/a.parquet", "cpu"),
+        ("results/b.parquet", "NVIDIA H100"),
+        ("results/c.parquet", "cpu"),
+    ):
         make(path)
         file = Path(record_path(path))
-        text = json.dumps(json.loads(file.read_text()) | {"numerics": {"numpy": found}})
+        assert json.loads(file.read_text())["device"] == "cpu"
+        text = json.dumps(json.loads(file.read_text()) | {"device": found})
         file.write_text(text)
         run = file.with_name(f"{file.stem}.run.json")
         digest = hashlib.sha256(text.encode()).hexdigest()
         run.write_text(json.dumps(json.loads(run.read_text()) | {"record": digest}))
-    assert classes(["results/a.parquet", "results/c.parquet"], Records()) == {"numpy": "1"}
-    assert classes(results(), Records()) == {"numpy": "1+2"}
+    assert devices(["results/a.parquet", "results/c.parquet"], Records()) == ["cpu"]
+    assert devices(results(), Records()) == ["NVIDIA H100", "cpu"]
 
 
 def test_results_of_other_packages_than_the_locks_are_told_by_their_run_records(folder):

@@ -31,21 +31,35 @@ LOW_DENSITIES = (0.01, 0.003, 0.001)
 # slow, the bars of a step are those of a prototype on an Intel server (163 GFLOP/s GEMM, 2 MB second level).
 KINDS = {False: "a fast third-level cache (AMD)", True: "a slow third-level cache (Intel, 2 MB second level)"}
 LAYERS = (1.0, 0.9, 0.7, 0.5, 0.3)
+STEPS = (1.0, 0.5, 0.3, 0.1, 0.03)
+CONVOLVED = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03)
+WHOLE = {
+    "vgg_step": dict(zip(STEPS, (1.0, 1.4, 2.0, 3.3, 4.5), strict=True)),
+    "resnet_step": dict(zip(STEPS, (1.0, 1.4, 1.9, 3.0, 3.5), strict=True)),
+}
 BARS = {
-    False: {
+    False: WHOLE
+    | {
         "core_vs_jax": dict(zip(DENSITIES, (0.95, 1.5, 2.5, 6.5, 17, 55, 180, 450), strict=True)),
         "share_of_gemm": dict(zip(DENSITIES, (0.80, 0.70, 0.70, 0.62, 0.48, 0.50, 0.45, 0.40), strict=True)),
         "core_vs_autograd": {1.0: 1.2, 0.1: 8, 0.01: 70, 0.001: 550},
         "vs_masked": dict.fromkeys(LAYERS, 0.9) | {0.1: 4.3, 0.05: 6.9},
         "vs_torch": {1.0: 0.9},
         "faster": {1.0: 0.87, 0.1: 2.86, 0.03: 5.56},  # 1.15, .35 and .18 of the time
+        "slowest": dict.fromkeys(CONVOLVED[1:], 1.0),
+        "vgg16": {0.1: 3.5},
     },
-    True: {
+    True: WHOLE
+    | {
         "core_vs_jax": dict(zip(DENSITIES, (1.1, 1.7, 2.6, 6.9, 19, 41, 86, 186), strict=True)),
         "share_of_gemm": dict(zip(DENSITIES, (0.70, 0.56, 0.49, 0.43, 0.35, 0.25, 0.16, 0.115), strict=True)),
         "vs_masked": dict.fromkeys(LAYERS, 0.9) | {0.1: 3.5, 0.05: 5.5},
         "vs_torch": {1.0: 0.9},
         "faster": {1.0: 0.87, 0.1: 2.86, 0.03: 5.56},
+        # 95 % of what a prototype reached
+        "vgg16": dict(zip(CONVOLVED, (0.75, 1.36, 2.04, 2.69, 4.16, 5.61, 7.18), strict=True)),
+        "vgg64": dict(zip(CONVOLVED, (0.75, 1.41, 2.18, 2.89, 5.01, 7.62, 10.2), strict=True)),
+        "resnet20": dict(zip(CONVOLVED, (0.86, 1.45, 2.08, 2.60, 3.59, 4.23, 5.01), strict=True)),
     },
 }
 
@@ -295,6 +309,12 @@ def report(result: dict) -> str:
     layer = {"core_ms": "core ms", "vs_masked": "masked torch / core", "vs_torch": "torch / core"}
     if "vs_sparseprop" in result["layer"][0]:
         layer["vs_sparseprop"] = "SparseProp / core"
+    steps = {"vgg_step_ms": "VGG-16 ms", "vgg_step": "VGG-16, torch dense / core"}
+    steps |= {"resnet_step_ms": "ResNet-20 ms", "resnet_step": "ResNet-20, torch dense / core"}
+    convolutions = result["convolutions"]
+    networks = {"vgg16": "VGG-16 of width 16", "vgg64": "VGG-16 of width 64", "resnet20": "ResNet-20 of width 16"}
+    peers = {f"{n}_sparseprop": f"{title}, SparseProp / core" for n, title in networks.items()}
+    networks |= {"slowest": "the slowest convolution"} | {n: t for n, t in peers.items() if n in convolutions[0]}
     return f"""# The masked core on this machine
 
 {result["machine"]}: bars for {KINDS[slow_third_level()]}. One thread, instruction set
@@ -335,6 +355,19 @@ Times as fast as the dense layer times its mask, as the dense layer alone, and a
 ## An epoch of 60,000 examples, 784-1024-1024-10, batches of 128
 
 {table(result["epoch"], {"epoch_s": "core s", "torch_s": "torch dense s", "faster": "torch / core"})}
+
+## A whole training step of networks of width 16, batches of 128
+
+With momentum, decay and everything else, as many times as fast as torch's step of the dense network in the faster
+memory format.
+
+{table(result["step"], steps)}
+
+## The convolutions of whole networks, batches of 128, forward and backward
+
+Times as fast as torch's dense convolutions in the faster memory format, and as SparseProp's ({result["peer"]}).
+
+{table(convolutions, networks)}
 """
 
 
@@ -384,7 +417,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--out", required=True, type=Path, help="folder for core.json, core.md and core.png")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args(arguments)
-    import layers  # beside this file, which `measure_large` runs from elsewhere
+    import convolutions  # beside this file, which `measure_large` runs from elsewhere
+    import layers
 
     if hasattr(os, "sched_setaffinity"):  # before jax counts the processors
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
@@ -402,7 +436,9 @@ def main(arguments: list[str]) -> None:
         result["peer"] = f"left out: {peer}" if isinstance(peer, str) else layers.SPARSEPROP
         print(f"SparseProp: {result['peer']}", file=sys.stderr)
         result["layer"] = layers.measure_layer(options.rounds, seconds, peer)
+        result["convolutions"] = convolutions.measure(options.rounds, seconds, peer)
     result["epoch"] = layers.measure_epoch(options.rounds, seconds)
+    result["step"] = layers.measure_step(options.rounds, seconds)
     result["parts"] = measure_parts(options.rounds)
     rows, rates = measure_core(options.rounds)
     result |= {"rows": rows, **rates}

@@ -111,6 +111,114 @@ void layers(const Kernels& k, const LayerKernels& l, int64_t rows, int64_t d, in
   report("update", weights, rows * d);
 }
 
+// Kept weights that read the channels of one batch of images and sum for those of another; a row has two segments.
+struct Kept {
+  std::vector<Segment> segments;
+  std::vector<int32_t> offsets;
+  std::vector<float> values, gradient;
+
+  Kept(const Planes& read, const Planes& sums, int64_t kernel, int percent) {
+    for (int32_t row = 0; row < sums.channels; ++row)
+      for (const bool first : {true, false}) {
+        const size_t before = values.size(), half = size_t(read.channels) / 2;
+        for (int64_t c = first ? 0 : half; c < (first ? int64_t(half) : read.channels); ++c)
+          for (int64_t y = 0; y < kernel; ++y)
+            for (int64_t x = 0; x < kernel; ++x) {
+              if (int(draw() % 100) >= percent) continue;
+              const int64_t up = y - kernel / 2, left = x - kernel / 2;
+              offsets.push_back(int32_t(c * read.channel() + up * read.row() + left * kLanes));
+              values.push_back(number());
+            }
+        segments.push_back({row, int32_t(values.size() - before), first});
+      }
+    gradient.resize(values.size());
+  }
+
+  Taps taps() { return {int64_t(segments.size()), segments.data(), offsets.data(), values.data(), gradient.data()}; }
+};
+
+// A batch of images, random or zero.
+Planes images(int64_t channels, int64_t chunks, int64_t height, int64_t width, bool filled) {
+  Planes p{nullptr, channels, chunks, height, width};
+  p.values = aligned<float>(channels * p.channel() + p.row()) + p.row() + kLanes;
+  if (filled)
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t i = 0; i < chunks; ++i)
+        for (int64_t y = 0; y < height; ++y)
+          for (int64_t x = 0; x < width * kLanes; ++x)
+            p.values[c * p.channel() + i * p.image() + y * p.row() + x] = number();
+  return p;
+}
+
+void convolutions(const ConvolutionKernels& k, int64_t chunks, int64_t side, int64_t kernel, int64_t stride,
+                  int percent) {
+  const int64_t smaller = (side + stride - 1) / stride;
+  const Planes x = images(5, chunks, side, side, true), g = images(7, chunks, smaller, smaller, true);
+  const Planes z = images(7, chunks, smaller, smaller, false), to_x = images(5, chunks, side, side, false);
+  Kept ahead(x, z, kernel, percent);
+  k.forward(ahead.taps(), x, z, stride);
+  report("convolution", z.values, 7 * z.channel() - z.row());
+  std::vector<Kept> back;
+  for (int64_t parity = 0; parity < stride * stride; ++parity) back.emplace_back(g, x, kernel, percent);
+  std::vector<Taps> taps, alone;
+  for (Kept& kept : back) taps.push_back(kept.taps());
+  for (Kept& kept : back) alone.push_back(kept.taps());
+  k.backward(taps.data(), g, x, to_x.values, stride);
+  report("to x", to_x.values, 5 * x.channel() - x.row());
+  for (Taps& list : alone) list.gradient = nullptr;
+  k.backward(alone.data(), g, x, to_x.values, stride);
+  report("to x alone", to_x.values, 5 * x.channel() - x.row());
+  k.backward(taps.data(), g, x, nullptr, stride);
+  for (Kept& kept : back) report("gradient twice", kept.gradient.data(), int64_t(kept.gradient.size()));
+}
+
+// Batch norm with all that may follow it, and averages, of random images; lanes behind the last one are zeros.
+void around(const LayerKernels& l, int64_t batch, int64_t height, int64_t width) {
+  constexpr int64_t channels = 3;
+  const int64_t chunks = (batch + kLanes - 1) / kLanes;
+  const auto draw_images = [&](int64_t rows, int64_t columns) {
+    const Images s{images(channels, chunks, rows, columns, true), batch};
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t y = 0; y < rows; ++y)
+        for (int64_t x = 0; x < columns; ++x)
+          for (int64_t lane = batch - (chunks - 1) * kLanes; lane < kLanes; ++lane)
+            s.values[c * s.channel() + (chunks - 1) * s.image() + y * s.row() + x * kLanes + lane] = 0.0f;
+    return s;
+  };
+  const auto whole = [](const char* what, const Images& s) {
+    report(what, s.values - s.row() - kLanes, channels * s.channel() + s.row());
+  };
+  float *numbers = aligned<float>(6 * 16), *gain = numbers, *bias = numbers + 16, *mean = numbers + 32;
+  double* variance = aligned<double>(channels);
+  for (int64_t c = 0; c < channels; ++c) gain[c] = 1.0f + number(), bias[c] = number();
+  const Norm norm{gain, bias, mean, numbers + 48, variance, 1e-5}, given{gain, bias, mean, numbers + 48, nullptr, 0.0};
+  for (const bool rectify : {false, true})
+    for (const bool more : {false, true}) {
+      const Images z = draw_images(height, width), y = draw_images(height, width), other = draw_images(height, width),
+                   g = draw_images(height, width);
+      l.normalize(z, norm, z.values, more ? other.values : nullptr, rectify, y.values);
+      report("variance", variance, channels);
+      whole("normalized", y);
+      l.unnormalize(z, given, more ? y.values : nullptr, rectify, g.values, z.values, numbers + 64, numbers + 80);
+      whole("to z", z);
+      whole("to what was added", g);
+      report("to gain and bias", numbers + 64, 32);
+    }
+  const Images z = draw_images(height, width);
+  float* const rows = aligned<float>(channels * (chunks | 1) * kLanes);
+  l.average(z, z.values, rows, chunks | 1);
+  report("average", rows, channels * (chunks | 1) * kLanes);
+  l.unaverage(z, rows, chunks | 1, z.values);
+  whole("to what was averaged", z);
+  if (height < 2 || width < 2) return;
+  const Images x = draw_images(height, width), y = draw_images(height / 2, width / 2),
+               g = draw_images(height / 2, width / 2);
+  l.normalize_pooled(x, norm, x.values, y.values);
+  whole("pooled", y);
+  l.unnormalize_pooled(x, given, g.values, x.values, numbers + 64, numbers + 80);
+  whole("to what was pooled", x);
+}
+
 void descent(const Kernels& k, int64_t neurons, int64_t d, int64_t n, int64_t classes, int64_t power) {
   const int64_t columns = n + classes, chunks = (columns + kLanes - 1) / kLanes, length = chunks * kLanes;
   const bool logistic = classes == 1;
@@ -166,9 +274,10 @@ int main(int, char** arguments) {
   const std::string wish = arguments[1];
   const Kernels* k = wish == "plain" ? &plain : nullptr;
   const LayerKernels* l = &plain_layers;
+  const ConvolutionKernels* c = &plain_convolutions;
 #ifdef __x86_64__
-  if (wish == "v3") k = &v3, l = &v3_layers;
-  if (wish == "v4") k = &v4, l = &v4_layers;
+  if (wish == "v3") k = &v3, l = &v3_layers, c = &v3_convolutions;
+  if (wish == "v4") k = &v4, l = &v4_layers, c = &v4_convolutions;
 #endif
   if (!k) return 2;
   for (const auto& [rows, d] : {std::pair<int64_t, int64_t>{1, 1}, {3, 5}, {70, 90}, {203, 130}})
@@ -179,6 +288,21 @@ int main(int, char** arguments) {
                   std::to_string(percent) + "%";
         layers(*k, *l, rows, d, batch, percent);
       }
+  for (const int64_t side : {1, 2, 3, 5, 9, 19})
+    for (const int64_t kernel : {1, 3})
+      for (const int64_t stride : {1, 2})
+        for (const int percent : {0, 30, 100}) {
+          state = uint64_t(side * 1000 + kernel * 100 + stride * 10 + percent);
+          name_of = std::to_string(side) + "/" + std::to_string(stride) + " " + std::to_string(kernel) + " " +
+                    std::to_string(percent) + "%";
+          convolutions(*c, side < 5 ? 7 : 2, side, kernel, stride, percent);
+        }
+  for (const int64_t batch : {1, 16, 33})
+    for (const auto& [height, width] : {std::pair<int64_t, int64_t>{1, 2}, {2, 2}, {5, 4}, {4, 9}}) {
+      state = uint64_t(batch * 10000 + height * 100 + width);
+      name_of = std::to_string(batch) + " images of " + std::to_string(height) + "x" + std::to_string(width);
+      around(*l, batch, height, width);
+    }
   for (const auto& [classes, power] : {std::pair<int64_t, int64_t>{3, 2}, {1, 1}, {2, 3}, {4, 4}})
     for (const int64_t n : {20, 100, 333}) {
       state = uint64_t(classes * 1000 + n);

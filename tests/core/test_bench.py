@@ -29,6 +29,8 @@ def test_the_page_says_which_bars_hold(bench, monkeypatch, second_level, kind):
         | {"rows": [{"density": 0.5} | dict.fromkeys(times + ratios, 0.1)], "large": {"step_ms": 1, "peak_gb": 1}}
         | {"parts": [{"density": 0.5} | dict.fromkeys(parts, 1)], "layer": [{"density": 0.5} | dict.fromkeys(layer, 2)]}
         | {"epoch": [{"density": 1, "epoch_s": 1, "torch_s": 2, "faster": 2}]}
+        | {"step": [{"density": 0.1} | dict.fromkeys(("vgg_step_ms", "vgg_step", "resnet_step_ms", "resnet_step"), 4)]}
+        | {"convolutions": [{"density": 0.1} | dict.fromkeys(("vgg16", "vgg64", "resnet20", "slowest"), 4)]}
     )
     assert bench.KINDS[kind == "slow"] in page
     assert "(NOT met: " in page and "(met: " in page

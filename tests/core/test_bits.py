@@ -21,12 +21,23 @@ def digest(n, steps, power=2, classes=3):
     run = dict(steps=steps, learning_rate=0.3, reduction="mean", train_output=True, coefficients=coefficients)
     run["loss"] = "cross_entropy" if classes > 1 else "logistic"
     trace = core.descend(network, examples, **run)
-    _, _, logits = core.evaluate(network, examples, loss=run["loss"])
+    _, _, logits, losses = core.evaluate(network, examples, loss=run["loss"])
     pattern = core.Pattern((10, 150), network.pointers, network.coordinates)
     x, w = inputs.T.contiguous().requires_grad_(), network.weights.clone().requires_grad_()
     y = core.masked_linear(x, w, pattern)
     y.square().sum().backward()
-    parts = (trace.losses, trace.errors, network.weights, network.output, coefficients, logits, y, x.grad, w.grad)
+    parts = (
+        trace.losses,
+        trace.errors,
+        network.weights,
+        network.output,
+        coefficients,
+        logits,
+        losses,
+        y,
+        x.grad,
+        w.grad,
+    )
     return hashlib.sha256(b"".join(t.detach().contiguous().numpy().tobytes() for t in parts)).hexdigest()
 
 

@@ -82,3 +82,13 @@ def test_the_library_is_the_same_wherever_checkout_and_environment_lie(library, 
     assert os.fsencode(torch_there) not in there
     assert os.fsencode(torch_here) not in there
     assert there == library.read_bytes()
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system does not tell how memory is mapped")
+def test_large_memory_is_private_as_huge_pages_need_it():
+    inputs = core.padded(4000, 300)
+    ranges = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
+    spans = {tuple(int(end, 16) for end in where.split("-")): rights for where, rights, *_ in ranges}
+    [rights] = [rights for (low, high), rights in spans.items() if low <= inputs.data_ptr() < high]
+    assert rights == "rw-p"
+    assert inputs.data_ptr() % (1 << 21) == 0 and not inputs.any()

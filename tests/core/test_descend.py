@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from problems import compressed, dense, problem
+from torch.nn import functional
 
 from winnow import core
 from winnow.core import reference
@@ -56,9 +57,18 @@ def test_fifty_steps_agree_with_the_reference(
     assert (network.output - out).norm() <= 1e-5 * out.norm()
     assert trace.steps == 50 and trace.status == "running"
     f = reference.logits(weights, mask, out, power, inputs, patches)
-    loss, error, logits = core.evaluate(network, core.Examples(inputs.float(), patches, labels), loss=run["loss"])
+    loss, error, logits, losses = core.evaluate(
+        network, core.Examples(inputs.float(), patches, labels), loss=run["loss"]
+    )
     assert logits.numpy() == pytest.approx(f.numpy(), rel=1e-4, abs=1e-5)
     assert loss == trace.losses[-1] and error == trace.errors[-1]
+    several = run["loss"] == "cross_entropy"
+    each = (
+        functional.cross_entropy(logits.T, labels, reduction="none")
+        if several
+        else -functional.logsigmoid(labels * logits[0])
+    )
+    assert torch.allclose(losses, each, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])

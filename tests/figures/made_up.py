@@ -76,12 +76,15 @@ def _grid(name: str, fractions: tuple[float, ...]) -> list[dict]:
 
 
 def synthetic(name: str) -> pd.DataFrame:
-    """Figures 2 and 5, with a known mean: test error = fraction / 2 + seed / 1000 at the last step."""
+    """Figures 2 and 5, with a known mean: test error = fraction / 2 + seed / 1000 at the last step.
+
+    A seed has as many positive outputs as it says.
+    """
     points = []
     for point in _grid(name, (0.0, 0.5, 0.9)):
         ends = point["fraction"] / 2 + point["seed"] / 1000
         errors = {step: 0.5 - (0.5 - ends) * step / 1000 for step in (0, 10, 1000)}
-        measured = {"train_error": 0.0, "train_loss": 0.1}
+        measured = {"train_error": 0.0, "train_loss": 0.1, "positive_outputs": point["seed"]}
         points.append((point, [measured | {"step": s, "test_error": e, "test_loss": 2 * e} for s, e in errors.items()]))
     return _table(name, points, TwoLayerSettings(kind="two_layer"))
 

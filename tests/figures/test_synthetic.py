@@ -52,3 +52,26 @@ def test_style_is_readable_at_column_width():
     figure, axes = style.new_figure()
     assert figure.get_size_inches()[0] == style.COLUMN_WIDTH
     assert axes.xaxis.label.get_size() >= 7
+
+
+@pytest.mark.parametrize(("figure", "metric"), [("fig5a", "test_error"), ("fig5b", "test_loss")])
+def test_runs_of_outputs_of_one_sign_are_shown_one_by_one(figure, metric):
+    """Seed 0 of 4 has no positive output: the curve is the mean of seeds 1 to 3, and what a legend counts."""
+    data, drawing = getattr(synthetic, figure)(made_up.tables(figure))
+    one_sign = data[data.series == f"{metric}, outputs of one sign"]
+    curve = data[(data.series == metric) & (data.source == "winnow")].set_index("x")
+    factor = 2 if metric == "test_loss" else 1
+    assert (curve.n == 3).all()
+    assert curve.y[0.5] == pytest.approx(factor * (0.25 + 2 / 1000))
+    assert [(run.x, run.n, len(run.runs)) for run in one_sign.itertuples()] == [(x, 1, 1) for x in (0, 0.5, 0.9)]
+    assert one_sign.y.tolist() == pytest.approx([factor * x / 2 for x in (0, 0.5, 0.9)])
+    said = [text.get_text() for text in drawing.axes[0].get_legend().get_texts()]
+    assert f"{metric.replace('_', ' ')} (n = 3)" in said
+    assert any("of outputs of one sign (n = 1)" in text for text in said)
+    assert drawing.axes[0].get_yscale() == ("log" if figure == "fig5b" else "linear")
+
+
+def test_without_runs_of_one_sign_there_is_no_word_of_them():
+    tables = {name: t.assign(positive_outputs=1).copy() for name, t in made_up.tables("fig5a").items()}
+    data, _ = synthetic.fig5a(tables)
+    assert set(data.series) == {"train_error", "test_error"}

@@ -108,17 +108,65 @@ def test_batch_norm_and_biases_are_never_pruned_and_start_as_the_identity():
 
 
 @pytest.mark.parametrize("model", [VGG, RESNET])
-def test_a_masked_convolution_keeps_its_zeros_and_has_the_gradients_of_the_rest(model):
+@pytest.mark.parametrize("kind", ["compressed", "dense"])
+def test_a_masked_convolution_keeps_its_zeros_and_has_the_gradients_of_the_rest(model, kind):
+    """Compressed on a CPU, or dense with zeros as on a GPU."""
     dense = networks.build(model, (1, 8, 8), 10, rng())
     masks = pruning.bernoulli(networks.prunable(dense), 0.6, rng(1))
     masked = copy.deepcopy(dense)
     networks.apply_masks(dense, masks)
-    networks.compress(masked, masks)
+    if kind == "compressed":
+        networks.compress(masked, masks)
+    else:
+        for name, mask in masks.items():
+            networks.hold_at_zero(masked.get_parameter(name), mask)
     inputs, labels = torch.randn(20, 1, 8, 8), torch.arange(20) % 10
     torch.testing.assert_close(masked(inputs), dense(inputs), rtol=1e-5, atol=1e-5)
-    name = next(iter(masks))
     loss, reference = (cross_entropy(network(inputs), labels) for network in (masked, dense))
-    ours = torch.autograd.grad(loss, networks.prunable(masked)[name])[0]
-    wanted = torch.autograd.grad(reference, networks.prunable(dense)[name])[0]
-    torch.testing.assert_close(ours, wanted * masks[name], rtol=1e-4, atol=1e-6)
-    assert wanted[~masks[name]].any()
+    for name, mask in masks.items():
+        wanted = torch.autograd.grad(reference, dense.get_parameter(name), retain_graph=True)[0]
+        assert wanted[~mask].any()
+        ours = masked.get_parameter(name if kind == "dense" else name.replace("weight", "kept"))
+        found = torch.autograd.grad(loss, ours, retain_graph=True)[0]
+        wanted = wanted * mask if kind == "dense" else wanted[mask]
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-5)
+        assert torch.equal(networks.prunable(masked)[name], networks.prunable(dense)[name])
+
+
+@pytest.mark.parametrize("fraction", [0, 0.6])
+@pytest.mark.parametrize(
+    ("model", "shape", "n"),
+    [(VGG, (3, 32, 32), 40), (VGG, (1, 9, 13), 23), (RESNET, (3, 32, 32), 40), (RESNET, (2, 9, 13), 23)],
+)
+def test_a_step_on_the_core_is_that_of_autograd_in_double_precision(model, shape, n, fraction):
+    """The loss, every gradient, and what batch norm takes note of."""
+    network = networks.build(model, shape, 10, rng())
+    masks = pruning.bernoulli(networks.prunable(network), fraction, rng(1))
+    exact = copy.deepcopy(network).double()
+    networks.apply_masks(exact, masks)
+    networks.compress(network, masks)
+    inputs = torch.randn(n, *shape, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(n) % 10
+    loss, gradients = networks.on_core(network).gradients(inputs, labels)
+    reference = cross_entropy(exact(inputs.double()), labels)
+    assert loss == pytest.approx(reference.item(), rel=1e-6)
+    names = [name for name, _ in network.named_parameters()]
+    for name, gradient in zip(names, gradients, strict=True):
+        weight = name.replace("kept", "weight")
+        wanted = torch.autograd.grad(reference, exact.get_parameter(weight), retain_graph=True)[0]
+        wanted = wanted[masks[weight]] if name.endswith("kept") else wanted.flatten()
+        assert (gradient.flatten() - wanted).norm() <= 1e-5 * wanted.norm()
+    for name, tensor in exact.named_buffers():
+        torch.testing.assert_close(network.get_buffer(name).double(), tensor.double(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", [VGG, RESNET])
+def test_evaluation_on_the_core_is_that_of_torch(model):
+    network = networks.build(model, (1, 8, 8), 10, rng())
+    inputs, labels = torch.randn(301, 1, 8, 8), torch.arange(301) % 10
+    network(3 * inputs + 1)
+    exact = copy.deepcopy(network).double().eval()
+    logits = exact(inputs.double())
+    loss, error = networks.on_core(network).evaluate(inputs, labels)
+    assert loss == pytest.approx(cross_entropy(logits, labels).item(), rel=1e-5)
+    assert error == (logits.argmax(1) != labels).double().mean().item()

@@ -195,6 +195,6 @@ def test_the_step_writes_json_without_nan_and_a_table(tmp_path):
     cells = {line.count("|") for line in lines if line.startswith("| ") and line.endswith("** |")}
     assert cells == {10}
     missing = {(row["regime"], row["classes_missing"]): row for row in written["missing_classes"]}
-    assert missing["overprune", 2]["runs"] == 3 * SEEDS
+    assert missing["overprune", 2]["runs"] == 3 * SEEDS_OF["overprune"]
     assert missing["overprune", 2]["test_accuracy"] == pytest.approx(0.5, abs=0.02)
     assert math.isfinite(missing["condition2", 0]["test_loss"])

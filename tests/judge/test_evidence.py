@@ -1,6 +1,7 @@
 """The evidence a claim is given, and the words for it: true, false and undecidable."""
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -128,9 +129,9 @@ def test_every_mean_is_judged_at_its_worst_fraction():
     unclear = true.where(table.fraction < 0.9, -0.5 + noise)
     found = evidence.every_mean_evidence(table, unclear, -0.5)
     assert min(found.p_for, found.p_against) > 0.05
-    assert evidence.every_mean_evidence(table, true * math.nan, 0.0) == evidence.every_mean_evidence(
-        table[:0], true[:0], 0.0
-    )
+    for nothing in (true * math.nan, true[:0]):
+        found = evidence.every_mean_evidence(table.loc[nothing.index], nothing, 0.0)
+        np.testing.assert_equal(asdict(found), asdict(Evidence()))  # NaN included, which no Python's == promises
 
 
 def test_shares_are_held_against_their_target():

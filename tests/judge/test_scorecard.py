@@ -52,18 +52,32 @@ def test_a_missing_bar_takes_the_test_sets_error():
     assert point["z"] == pytest.approx(0.05 / np.sqrt(share * (1 - share) / 1000))
 
 
-def test_a_smooth_published_curve_has_smaller_errors_than_its_bars_say():
-    """Both errors are told and the stricter one decides; a rough curve changes nothing."""
+@pytest.mark.parametrize("size", [0.001, 0.04])
+def test_the_bars_decide_however_smooth_the_published_curve_is(size):
+    """Fractions that share their seeds make a smooth curve of large errors; its roughness is shown."""
     x = np.arange(10) / 10
-    smooth = 0.25 + 0.05 * x**2
-    wobbly = smooth + 0.001 * np.array([1, -1, -1, 1, 1, -1, 1, -1, -1, 1])
-    points = scorecard.score("2b", numbers(list(wobbly + 0.01), list(wobbly), bar=0.04))
-    assert all(point["error_of_roughness"] == pytest.approx(0.0013, abs=0.0004) for point in points)
-    assert all(point["error_of_bars"] > 0.01 for point in points)
-    assert all(abs(point["z_of_bars"]) < 1 and not point["agrees"] for point in points)
-    rough = smooth + 0.04 * np.array([1, -1, -1, 1, 1, -1, 1, -1, -1, 1])
-    points = scorecard.score("2b", numbers(list(rough + 0.01), list(rough), bar=0.04))
-    assert all(point["agrees"] and point["z"] == point["z_of_bars"] for point in points)
+    curve = 0.25 + 0.05 * x**2 + size * np.array([1, -1, -1, 1, 1, -1, 1, -1, -1, 1])
+    points = scorecard.score("2b", numbers(list(curve + 0.01), list(curve), bar=0.04))
+    assert all(point["error_of_roughness"] == pytest.approx(1.3 * size, rel=0.3) for point in points)
+    assert [point["z"] for point in points] == pytest.approx(
+        [0.01 / np.hypot(0.002, point["error_of_bars"]) for point in points]
+    )
+    assert all(point["error_of_bars"] > 0.01 and point["agrees"] for point in points)
+
+
+def test_figure_5_says_how_likely_three_runs_miss_a_seed_of_one_sign():
+    rising = [0.1, 0.2, 0.3, 0.4]
+    for figure, said in (("5a", True), ("2a", False)):
+        points = scorecard.score(figure, numbers(rising, rising, n=3))
+        page = scorecard.markdown([scorecard.summarize(figure, points) | {"differs": []}], points)
+        assert ("three published runs miss such a seed with probability 0.67." in page) is said
+
+
+def test_runs_of_outputs_of_one_sign_are_held_up_to_nothing():
+    rising = [0.1, 0.2, 0.3, 0.4]
+    data = numbers(rising, rising)
+    lost = data[data.source == "winnow"].assign(y=0.5, series="test_error, outputs of one sign")
+    assert scorecard.score("5a", pd.concat([data, lost])) == scorecard.score("5a", data)
 
 
 def test_what_was_read_off_and_a_training_curve_have_no_roughness_below_it():

@@ -19,7 +19,7 @@ from winnow.randomness import Stream, generator
 from winnow.two_layer import data, pruning, training
 from winnow.two_layer.data import draw
 from winnow.two_layer.decomposition import Tracker
-from winnow.two_layer.network import build, examples, hidden_shape
+from winnow.two_layer.network import build, examples, hidden_shape, output_weights
 from winnow.two_layer.settings import TwoLayerSettings
 
 SMALL = {
@@ -371,3 +371,30 @@ def test_while_all_outputs_are_flat_every_class_grows_at_the_same_pace(library):
     assert largest() / before - 1 == pytest.approx(0.5 * 0.3 * 3 * (2 / 3) * shares, rel=0.02)
     network.weights.zero_()
     assert tracker.rates()[1] is False
+
+
+@pytest.mark.parametrize("layer", ["fixed", "trained"])
+def test_a_run_says_how_many_of_its_outputs_start_positive(jobs, layer):
+    """As drawn, at every fraction, whatever training makes of them."""
+    model = {"width": 4, "output_layer": layer, "output_init": "sign"}
+    fast = {"learning_rate": 1.0, "max_steps": 30}
+    seeds = range(12)
+    tables = [pq.read_table(out) for out in jobs(seeds, ["0", "0.9"], model=model, training=fast)]
+    found = [set(table["positive_outputs"].to_pylist()) for table in tables]
+    settings = TwoLayerSettings(kind="two_layer", **SMALL | {"model": SMALL["model"] | model})
+    outputs = [output_weights(settings, generator(7, "demo", seed, "init")) for seed in seeds]
+    drawn = [int((weights > 0).sum()) for weights in outputs]
+    assert found == [{count} for count in drawn for _ in ("0", "0.9")]
+    assert len(set(drawn)) > 2
+
+
+def test_positive_outputs_of_an_output_a_class_are_those_of_the_first_over_the_second():
+    two = torch.tensor([[1.0, -2.0, 0.5], [0.5, -1.0, 0.5]])
+    assert training.positive_outputs(two) == {"positive_outputs": 1}
+    assert training.positive_outputs(two[:1]) == {"positive_outputs": 2}
+    assert training.positive_outputs(torch.ones(3, 4)) == {}
+
+
+def test_a_network_of_class_sums_has_no_positive_outputs(jobs):
+    table = pq.read_table(jobs([1], **THEORY | {"training": THEORY["training"] | {"max_steps": 2}})[0])
+    assert "positive_outputs" not in table.column_names

@@ -13,6 +13,7 @@ import yaml
 from project import KEPT, ROOT, snakemake
 
 from winnow.figures import FIGURES, PUBLISHED, matching
+from winnow.images import memory
 
 CI = yaml.safe_load((ROOT / "config/ci.yaml").read_text())
 KINDS = {name: experiment["kind"] for name, experiment in CI["experiments"].items()}
@@ -198,6 +199,17 @@ def test_one_core_and_another_folder_give_the_same_bytes(tree, tmp_path):
     ours, theirs = produced(tree), produced(folder)
     assert {f"results/figures/{name}.svg" for name in targets} <= theirs.keys() <= ours.keys()
     assert [name for name in theirs if theirs[name] != ours[name]] == []
+
+
+def test_no_job_takes_more_memory_than_the_profile_for_slurm_asks_for(tree):
+    """With any build of torch. Jobs on real images ask for themselves: tests/images/test_memory.py."""
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    asked = int(profile["default-resources"]["mem_mb"].removesuffix(" * attempt"))
+    records = [path for path in (tree / "results/provenance").rglob("*.json") if not path.match("*.run.json")]
+    others = [path for path in records if json.loads(path.read_text())["step"] != "train-images"]
+    taken = [json.loads(path.with_suffix(".run.json").read_text())["peak_memory_mb"] for path in others]
+    assert len(taken) > 200
+    assert max(*taken, memory.START / 1e6) < asked
 
 
 def test_the_default_configuration_and_those_of_the_papers_scale_plan_every_figure(tmp_path):

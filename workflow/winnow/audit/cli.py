@@ -1,9 +1,9 @@
 """The step `audit`: checks results against their records, and derives any of them again.
 
 Exit codes: 0 identical; 1 drift: code or settings are not those that made the results, or a result derived again
-differs; 2 usage; 3 differs within the measured tolerance, in another numerics class; 4 tampered, missing or broken
-chain, or there was nothing to look at; 5 packages are not those of the lock; 6 nothing can be said: the workflow cannot
-be planned, or the command cannot do its work.
+differs; 2 usage; 4 tampered, missing or broken chain, or there was nothing to look at; 5 packages are not those of the
+lock; 6 nothing can be said: the workflow cannot be planned, the command cannot do its work, or what differs was made on
+a GPU.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..errors import WinnowError
-from . import docs, golden, tolerance
+from . import docs
 from .records import CHECKOUT, RESULTS
 from .rederive import rederive, sample
 from .results import Finding
@@ -24,12 +24,11 @@ from .verify import verify
 MEANING = {
     0: "identical",
     1: "drift",
-    3: "within tolerance in another numerics class",
     4: "tampered, missing or broken chain",
     5: "environment differs from the lock",
     6: "nothing can be said",
 }
-WORST_LAST = (0, 3, 5, 1, 6, 4)
+WORST_LAST = (0, 5, 1, 6, 4)
 
 
 def show(findings: list[Finding], looked_at: dict[str, int], as_json: bool) -> int:
@@ -71,11 +70,10 @@ def main(arguments: list[str]) -> int:
     one.add_argument("file")
     one = commands.add_parser("trace", parents=[shared], help="the chain of a file down to seeds and data")
     one.add_argument("file")
-    one = commands.add_parser("golden", parents=[shared], help="compare with the values of config/ci.yaml kept in git")
-    one.add_argument("--update", action="store_true", help="take the values of this run from now on; review the change")
-    commands.add_parser("tolerance", help="measure how far results may be off in another numerics class")
+    one = commands.add_parser("golden", parents=[shared], help="compare with what was published of a configuration")
+    one.add_argument("--config", type=Path, default=CHECKOUT / "config/ci.yaml", help="the configuration that was run")
     one = commands.add_parser(
-        "publish", help="copy figures, claims and scorecard into the configuration's folder in docs/"
+        "publish", help="copy figures, claims and tables into the configuration's folder in docs/"
     )
     one.add_argument("--config", type=Path, default=CHECKOUT / "config.yaml", help="the configuration that was run")
     one = commands.add_parser("sample", parents=[shared], help="derive some results again")
@@ -111,14 +109,9 @@ def _run(options: argparse.Namespace) -> int:
         return show(*rederive([os.path.relpath(options.file)]), options.json)
     if options.command == "sample":
         return show(*sample(options.n, options.seed), options.json)
-    if options.command == "golden" and not options.update:
-        return show(*golden.check(), options.json)
+    if options.command == "golden":
+        return show(*docs.golden(options.config.resolve()), options.json)
     if options.command == "trace":
         return show_trace(trace(os.path.relpath(options.file)), options.json)
-    if options.command == "golden":
-        golden.update()
-    elif options.command == "tolerance":
-        tolerance.update()
-    elif options.command == "publish":
-        docs.publish(options.config.resolve())
+    docs.publish(options.config.resolve())
     return 0

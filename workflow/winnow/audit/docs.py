@@ -1,8 +1,9 @@
-"""The copies in docs/, which a reader sees without running anything: `audit publish` makes, `audit verify` checks them.
+"""What was published of a run: `audit publish` copies it, `audit verify` and `audit golden` hold a run against it.
 
-Every configuration has its own folder of copies and knows nothing of the others'. Beside the copies lies what a run on
-another processor is held against: the numbers of every figure, and in published.json the numerics class and the plan of
-the run, where and when it was made, and the sha256 of every copy.
+Every configuration has its own folder in docs/ and knows nothing of the others'. A run gives the same bytes on every
+machine, so what config.yaml draws and judges is there for readers, and what config/ci.yaml gives are the golden values:
+any change of a result shows. published.json beside the copies has the plan of the run, where and when it was made, and
+the sha256 of every copy and of the tables that are too large for one.
 """
 
 import hashlib
@@ -12,12 +13,14 @@ from pathlib import Path
 
 from ..errors import WinnowError
 from ..files import write_json
-from .compare import allowed, verdicts
+from .compare import differs, verdict
 from .plan import planned
 from .records import CHECKOUT, RESULTS, sha256
-from .results import Finding, Records, classes
+from .results import Finding, Records, devices, seen
 
 COPIED = ("figures/*.svg", "figures/*.data.parquet", "claims.*", "scorecard.*", "calibration.*")
+TABLES = ("metrics.parquet", "summary.parquet")
+SMALL = 16 * 1024  # bytes: larger tables stay out of git, and drift in them is told without a distance
 PUBLISHED = "published.json"
 
 
@@ -32,77 +35,84 @@ def place(config: Path) -> str | None:
 
 
 def publish(config: Path) -> None:
-    """Copy the figures, their numbers, claims, scorecard and calibration of a run into its configuration's folder.
+    """Copy what a run is known by into its configuration's folder: figures, their numbers, judgements, small tables.
 
     Raises WinnowError where not every result is what a job of that configuration wrote, and where it has no folder.
     """
     if (docs := place(config)) is None:
         raise WinnowError(f"{config} is not published: only config.yaml and what lies in config/ have a place in docs/")
     plan, records = planned(config), Records()
-    copied = sorted(path for path in plan if any(Path(path).match(f"{RESULTS}/{name}") for name in COPIED))
-    if not copied:
+    known = {name: path for path in sorted(plan) if (name := _name(path))}
+    if not known:
         raise WinnowError(f"nothing to publish: {config} draws no figure and judges nothing")
     for path, command in plan.items():
         record = records.get(path)
         whole = Path(path).is_file() and record and [record["step"], *record["command"]] == command
-        if not whole or (path in copied and not _wrote(record, path, sha256(path))):
+        if not whole or (path in known.values() and not _wrote(record, path, sha256(path))):
             raise WinnowError(f"{path} is not what a job of {config} wrote: `audit verify` tells more")
-    copies = {_name(path): path for path in copied}
+    large = {name for name, path in known.items() if path.endswith(TABLES) and Path(path).stat().st_size > SMALL}
     for name, copy in _copies(docs).items():
-        if name not in copies:
+        if name not in known or name in large:
             copy.unlink()
-    for name, path in copies.items():
-        copy = CHECKOUT / docs / name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
-    run = {"numerics": classes(plan, records), "plan": _hash(plan)} | _made(plan, records)
-    files = {name: sha256(CHECKOUT / docs / name) for name in copies}
-    write_json(CHECKOUT / docs / PUBLISHED, run | {"files": files})
-    print(f"{docs}: {len(copies)} files")
+    for name, path in known.items():
+        if name not in large:
+            copy = CHECKOUT / docs / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+    hashes = {name: sha256(path) for name, path in known.items()}
+    files, tables = ({n: h for n, h in hashes.items() if (n in large) == one} for one in (False, True))
+    run = {"devices": devices(plan, records), "plan": _hash(plan)} | _made(plan, records)
+    write_json(CHECKOUT / docs / PUBLISHED, run | {"files": files, "large_tables": tables})
+    print(f"{docs}: {len(files)} files")
 
 
 def check(
     config: Path, hashes: dict[str, str], records: Records, plan: dict[str, list[str]]
 ) -> tuple[list[Finding], int]:
-    """Copies of a configuration that are not the results (given with their sha256) and do not differ as they may.
-
-    Where the results were made in another numerics class, copies may be those of the run that was published. Returns
-    what was found, and at how many copies was looked.
-    """
-    docs = place(config)
-    copies = _copies(docs) if docs else {}
-    published = _published(docs) if docs else {}
+    """Results (given with their sha256) that are not those published of their configuration, and copies that were
+    changed. Returns what was found, and at how many copies was looked."""
+    if (docs := place(config)) is None:
+        return [], 0
+    copies, published = _copies(docs), _published(docs)
     if plan and (copies or published) and published.get("plan") != _hash(plan):
         what = "is missing, or of another run than this configuration's (`make publish` renews it with its copies)"
         return [Finding(1, f"{docs}/{PUBLISHED}", what)], len(copies)
-    known = published.get("files", {})
-    findings, jobs = [Finding(4, f"{docs}/{name}", "is missing") for name in sorted(set(known) - set(copies))], {}
-    for name, copy in copies.items():
-        path, told, digest = f"{RESULTS}/{name}", f"{docs}/{name}", sha256(copy)
-        if path not in hashes:
-            findings.append(Finding(1, told, "is no result of this run"))
-        elif digest not in (hashes[path], known.get(name)):
-            findings.append(Finding(1, told, f"is neither {path} nor what `make publish` copied"))
-        elif _wrote(records.get(path), path, hashes[path]):  # else it is reported as tampered
-            jobs.setdefault(id(records.get(path)), {})[told] = (copy, path)
-    same_class = published.get("numerics") == classes(hashes, records)
-    for pairs in jobs.values():
-        findings += _differing(pairs, same_class, records)
+    files, tables = (published.get(key, {}) for key in ("files", "large_tables"))
+    code = differs(*published.get("devices", ()), *devices(hashes, records))
+    findings = [Finding(4, f"{docs}/{name}", "is missing") for name in files if name not in copies]
+    findings += [Finding(1, f"{docs}/{name}", "was not published") for name in copies if name not in files]
+    for name, digest in sorted((files | tables).items()):
+        path = _path(name)
+        if name in copies and sha256(copies[name]) != digest:
+            findings.append(Finding(1, f"{docs}/{name}", "is not what `make publish` copied"))
+        elif hashes.get(path, digest) != digest:
+            found = verdict(path, copies[name], path, code) if name in copies else Finding(code, path, "differs")
+            findings.append(
+                Finding(found.code, path, f"`{records.get(path)['step']}`: {found.what} (from {docs}/{name})")
+            )
     return findings, len(copies)
 
 
-def _differing(pairs: dict[str, tuple[Path, str]], same_class: bool, records: Records) -> list[Finding]:
-    """The copies of one job's results, given with these, that are not the same."""
-    path = next(path for _, path in pairs.values())
-    may = None if same_class else allowed(path, records.get(path), records)
-    found = [finding for finding in verdicts(pairs, may) if finding.code]
-    return [Finding(f.code, f.path, f"against {pairs[f.path][1]}: {f.what}") for f in found]
+def golden(config: Path) -> tuple[list[Finding], dict[str, int]]:
+    """Hold the results in the working directory against those published of a configuration, and nothing else.
+
+    Returns what was found, and how much was looked at.
+    """
+    plan, records = planned(config), Records()
+    wanted = [path for path in plan if _name(path)]
+    hashes = {path: sha256(path) for path in wanted if Path(path).is_file() and records.get(path)}
+    findings, copies = check(config, hashes, records, plan)
+    findings += [Finding(4, path, "is missing, or its record") for path in wanted if path not in hashes]
+    if not copies:
+        findings.append(Finding(4, place(config) or str(config), "holds nothing to compare with: `make publish`"))
+    return findings, seen(hashes, records) | {"copies": copies}
 
 
 def _copies(docs: str) -> dict[str, Path]:
     """What lies in a folder that `make publish` may have put there, by its name in it."""
     folder = CHECKOUT / docs
-    return {file.relative_to(folder).as_posix(): file for name in COPIED for file in sorted(folder.glob(name))}
+    patterns = (*COPIED, *(f"tables/*/{name}" for name in TABLES))
+    return {file.relative_to(folder).as_posix(): file for name in patterns for file in sorted(folder.glob(name))}
 
 
 def _published(docs: str) -> dict:
@@ -127,8 +137,16 @@ def _wrote(record: dict | None, path: str, digest: str) -> bool:
     return bool(record) and record["outputs"].get(path, {}).get("sha256") == digest
 
 
-def _name(path: str) -> str:
-    return path.removeprefix(f"{RESULTS}/")
+def _name(path: str) -> str | None:
+    """What a result is called among the published ones; None where it is none of them."""
+    name = path.removeprefix(f"{RESULTS}/")
+    if any(Path(path).match(f"{RESULTS}/{pattern}") for pattern in COPIED):
+        return name
+    return f"tables/{name}" if any(Path(path).match(f"{RESULTS}/*/{table}") for table in TABLES) else None
+
+
+def _path(name: str) -> str:
+    return f"{RESULTS}/{name.removeprefix('tables/')}"
 
 
 def _hash(plan: dict[str, list[str]]) -> str:

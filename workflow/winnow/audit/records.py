@@ -27,6 +27,7 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 PACKAGES = Path(sysconfig.get_path("purelib")).resolve()
 REQUIREMENTS = "envs/requirements.txt"
 RESULTS = "results"
+CPU = "cpu"
 FOLDER = f"{RESULTS}/provenance"
 RAW = ("double", "float", "int64", "int32", "int16", "int8")
 CPU_FEATURES = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "amx_tile")
@@ -130,7 +131,7 @@ class Recorder:
             "outputs": {path: _hashes(path) for path in outputs},
             "code": {p.removeprefix("code:"): read[p] for p in read if p.startswith("code:")},
             "requirements": self.requirements,
-            "numerics": _numerics(),
+            "device": _device(),
         }
         text = json.dumps(record, indent=1, sort_keys=True) + "\n"
         run = json.dumps(self._run(wall) | {"record": hashlib.sha256(text.encode()).hexdigest()}, indent=1) + "\n"
@@ -225,12 +226,10 @@ def _input_hashes(path: str, digest: str) -> dict[str, str]:
     return known if known.get("sha256") == digest else _hashes(located(path))
 
 
-def _numerics() -> dict[str, str]:
-    if "numpy" not in sys.modules:
-        return {}
-    from .numerics import numerics_class
-
-    return numerics_class()
+def _device() -> str:
+    """`cpu`, whose results have the same bytes on every machine, or the name of the GPU that the step computed on."""
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch and torch.cuda.is_initialized() else CPU
 
 
 def lock() -> dict[str, str]:

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from ..randomness import Stream
-from .compare import allowed, verdicts
+from .compare import differs, verdict
 from .records import CHECKOUT, RESULTS, record_path, sha256
 from .results import Finding, Records, environment, has_hash, made_with, results, seen
 
@@ -40,10 +40,10 @@ def _rederive(path: str, records: Records) -> list[Finding]:
         run = run_again(record, Path(folder))
         if run.returncode:
             return [Finding(1, path, f"cannot be derived again: {run.stderr.strip().splitlines()[-1]}")]
-        return compare(record, Path(folder), records)
+        return compare(record, Path(folder))
 
 
-def run_again(record: dict, folder: Path, **environment: str) -> subprocess.CompletedProcess:
+def run_again(record: dict, folder: Path) -> subprocess.CompletedProcess:
     """Run a recorded step in a folder that gets links to those of its inputs that it does not hold yet."""
     for name in record["inputs"]:
         if name.startswith(f"{RESULTS}/") and not (folder / name).exists():
@@ -52,19 +52,17 @@ def run_again(record: dict, folder: Path, **environment: str) -> subprocess.Comp
     command = [sys.executable, CHECKOUT / "workflow", record["step"], *record["command"]]
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     said_to = dict(capture_output=True, encoding="utf-8", errors="replace")
-    return subprocess.run(command, cwd=folder, env=os.environ | threads | environment, **said_to)
+    return subprocess.run(command, cwd=folder, env=os.environ | threads, **said_to)
 
 
-def compare(record: dict, folder: Path, records: Records) -> list[Finding]:
+def compare(record: dict, folder: Path) -> list[Finding]:
     """Every output of a job against what the same job wrote into another folder."""
-    first = next(iter(record["outputs"]))
-    again = json.loads((folder / record_path(first)).read_text(encoding="utf-8"))
-    same_class = all(again["numerics"].get(k) == v for k, v in record["numerics"].items())
-    whole = {path for path, known in record["outputs"].items() if has_hash(path, known["sha256"])}
-    pairs = {path: (path, folder / path) for path in record["outputs"] if path in whole}
+    again = json.loads((folder / record_path(next(iter(record["outputs"])))).read_text(encoding="utf-8"))
+    code = differs(record["device"], again["device"])
+    whole = [path for path, known in record["outputs"].items() if has_hash(path, known["sha256"])]
     damaged = [path for path in record["outputs"] if path not in whole]
     findings = [Finding(4, path, f"is missing or not the file that `{record['step']}` wrote") for path in damaged]
-    return findings + verdicts(pairs, None if same_class else allowed(first, record, records))
+    return findings + [verdict(path, path, folder / path, code) for path in whole]
 
 
 def sample(n: int, seed: int) -> tuple[list[Finding], dict[str, int]]:

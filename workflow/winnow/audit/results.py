@@ -12,7 +12,7 @@ from ..files import UNFINISHED
 from .records import REQUIREMENTS, RESULTS, located, lock, record_path, sha256
 
 UNRECORDED = ("provenance", "logs", "bench", "README.md", "report.html")  # in results/, made by no step
-KEYS = {"step", "command", "parameters", "streams", "inputs", "outputs", "code", "requirements", "numerics"}
+KEYS = {"step", "command", "parameters", "streams", "inputs", "outputs", "code", "requirements", "device"}
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,9 @@ def seen(paths: Iterable[str], records: Records) -> dict[str, int]:
     return {"files": len(paths), "records": len(jobs), "runs": sum("/runs/" in path for path in paths)}
 
 
-def classes(paths: Iterable[str], records: Records) -> dict[str, str]:
-    """The numerics classes that results were made in, by library; several of one library are joined with `+`."""
-    found = {}
-    for record in {id(record): record for path in paths if (record := records.get(path))}.values():
-        for library, digest in record["numerics"].items():
-            found.setdefault(library, set()).add(digest)
-    return {library: "+".join(sorted(digests)) for library, digests in sorted(found.items())}
+def devices(paths: Iterable[str], records: Records) -> list[str]:
+    """What results were computed on: `cpu`, GPUs by their names."""
+    return sorted({record["device"] for path in paths if (record := records.get(path))})
 
 
 def environment() -> list[Finding]:

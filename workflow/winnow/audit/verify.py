@@ -40,7 +40,8 @@ def verify(config: Path) -> tuple[list[Finding], dict[str, int]]:
         findings += _inputs_of(path, record, hashes, known) + _code_of(path, record)
     for path in present:  # each output has a run record of its own, and one of them may be another run's
         findings += made_with(path, known.run(path)) if known.run(path) else []
-    copied, copies = docs.check(config, {path: hashes[path] for path in present}, known, expected)
+    intact = {path: hashes[path] for path in present if _intact(path, hashes[path], known)}
+    copied, copies = docs.check(config, intact, known, expected)
     return findings + copied, seen(present, known) | {"copies": copies}
 
 

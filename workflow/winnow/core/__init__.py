@@ -15,7 +15,6 @@ is cut into calls. Environment: WINNOW_ISA = v4 | v3 | plain, WINNOW_TILE = coor
 result. docs/CORE.md says how a step works and how fast it is.
 """
 
-import mmap
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,16 +24,20 @@ from torch import Tensor
 
 from ..errors import WinnowError
 from ..files import used
-from .linear import LANES, Pattern, masked_linear
+from .convolution import masked_conv2d
+from .linear import LANES, Pattern, masked_linear, reserved
 
 __all__ = ["Examples", "Network", "Pattern", "Trace", "descend", "evaluate", "isa", "load"]
-__all__ += ["masked_linear", "padded", "preactivations"]
+__all__ += ["masked_conv2d", "masked_linear", "padded", "preactivations"]
 
 OPERATORS = ("descend", "evaluate", "forward", "isa", "coordinate_major", "batch_major", "multiply", "backward")
 OPERATORS += ("dense_multiply", "dense_backward", "expand", "collect", "shift", "unshift", "cross_entropy", "update")
+OPERATORS += ("normalize", "unnormalize", "average", "unaverage")
+OPERATORS += ("to_planes", "from_planes", "convolve", "convolve_backward")
 LOSSES = {"cross_entropy": 0, "logistic": 1}
 REDUCTIONS = ("mean", "sum")
 STATUS = ("running", "below", "diverged")
+BESIDE = Path(__file__).with_name("libwinnow.so")  # where the wheel has it
 
 
 @dataclass
@@ -76,15 +79,16 @@ class Trace:
     status: str  # running | below | diverged
 
 
-def load(library: Path) -> None:
+def load(library: Path = BESIDE) -> None:
     """Make the operators of a library that `build.build` wrote available; a second call does nothing.
 
-    Raises WinnowError if it is missing, does not load, or lacks an operator because its sources were older.
+    A wheel brings one along, which is the default. Raises WinnowError if it is missing, does not load, or lacks an
+    operator because its sources were older.
     """
     if all(hasattr(torch.ops.winnow, name) for name in OPERATORS):
         return
     if not Path(library).is_file():
-        raise WinnowError(f"{library}: the compiled core is missing; build it first")
+        raise WinnowError(f"{library}: the compiled core is missing; build it first (python workflow core --out FILE)")
     try:
         torch.ops.load_library(str(Path(used(library)).resolve()))
     except OSError as error:
@@ -107,17 +111,7 @@ def padded(d: int, columns: int) -> Tensor:
     on huge pages where the system has them. Memory is taken as rows are written.
     """
     stride = LANES * (-(-max(columns, 1) // LANES) | 1)
-    huge = 1 << 21
-    if d * stride * 4 < huge:
-        flat = torch.zeros(d * stride + LANES)
-        skip = -flat.data_ptr() % 64 // 4
-    else:
-        memory = mmap.mmap(-1, d * stride * 4 + huge)
-        if hasattr(mmap, "MADV_HUGEPAGE"):
-            memory.madvise(mmap.MADV_HUGEPAGE)
-        flat = torch.frombuffer(memory, dtype=torch.float32)
-        skip = -flat.data_ptr() % huge // 4
-    return flat[skip : skip + d * stride].view(d, stride)[:, :columns]
+    return reserved(d * stride).view(d, stride)[:, :columns]
 
 
 def descend(
@@ -172,13 +166,15 @@ def descend(
     return Trace(losses[: taken + 1], errors[: taken + 1], taken, STATUS[status])
 
 
-def evaluate(network: Network, examples: Examples, *, loss: str) -> tuple[float, float, Tensor]:
-    """(mean loss in nats, error, logits float64 [K, n]) of a network; errors count as in `descend`.
+def evaluate(network: Network, examples: Examples, *, loss: str) -> tuple[float, float, Tensor, Tensor]:
+    """Of a network (mean loss in nats, error, logits float64 [K, n], loss of every example float64 [n]).
 
+    Errors count as in `descend`.
     Columns are taken in blocks, so test sets of any size need no more memory than their inputs.
     """
     _known("loss", loss, LOSSES)
     logits = torch.empty(len(network.output), len(examples.labels), dtype=torch.float64)
+    losses = torch.empty(len(examples.labels), dtype=torch.float64)
     value, error = torch.ops.winnow.evaluate(
         network.pointers,
         network.coordinates,
@@ -190,8 +186,9 @@ def evaluate(network: Network, examples: Examples, *, loss: str) -> tuple[float,
         examples.labels,
         LOSSES[loss],
         logits,
+        losses,
     )
-    return value, error, logits
+    return value, error, logits, losses
 
 
 def preactivations(network: Network, inputs: Tensor) -> Tensor:

@@ -23,11 +23,11 @@ ISAS = {"plain": [], "v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4"]}
 
 
 def units(isas: dict[str, list[str]]) -> dict[str, list[str]]:
-    """What the compiler is told for each object of the kernels: two an instruction set, both from its one source.
+    """What the compiler is told for each object of the kernels: three an instruction set, all from its one source.
 
-    Layers are apart because the compiler inlines less of the other kernels in a larger unit.
+    They are apart because the compiler inlines less of each in a larger unit.
     """
-    parts = {"": [], "_layers": ["-DWINNOW_LAYERS"]}
+    parts = {"": [], "_layers": ["-DWINNOW_LAYERS"], "_convolutions": ["-DWINNOW_CONVOLUTIONS"]}
     return {isa + part: [f"{isa}.cpp", *march, *more] for isa, march in isas.items() for part, more in parts.items()}
 
 
@@ -48,7 +48,7 @@ def build(target: Path) -> None:
     include += ["-DTORCH_TARGET_VERSION=0x020a000000000000"]
     with atomic(Path(target).resolve()) as library, tempfile.TemporaryDirectory() as scratch:
         here = ISAS if platform.machine() == "x86_64" else {isa: [] for isa in ISAS}
-        objects = {name: [f"{name}.cpp", *include] for name in ("op", "layers")} | units(here)
+        objects = {name: [f"{name}.cpp", *include] for name in ("op", "layers", "planes", "convolutions")} | units(here)
         made = {name: f"{scratch}/{name}.o" for name in objects}
         _run(*([*compiler, *FLAGS, "-c", *what, "-o", made[name]] for name, what in objects.items()))
         _run([*compiler, "-shared", "-o", str(library), *made.values(), f"-L{site / 'lib'}", "-ltorch_cpu"])

@@ -1,4 +1,4 @@
-// The C face between the torch operators (op.cpp, layers.cpp) and the kernels, compiled once per instruction set.
+// The C face between the torch operators (op.cpp, layers.cpp, convolutions.cpp) and the kernels, compiled once per instruction set.
 // Raw pointers only: a shared std template would become a weak symbol, and the linker could then hand a
 // caller on an older processor the AVX-512 copy of it.
 #pragma once
@@ -82,7 +82,7 @@ struct Examples {
 struct Score {
   double* logits;            // [classes, count]
   double* slopes;            // [classes, count], d loss_i / d logit
-  double* example;           // [2, count], largest logit and what the others weigh
+  double* example;           // [2, count], of an example its loss, in the end, and what is needed for it
   double* column;            // [chunks * 16]
   double loss, error;        // means over the examples
 };
@@ -127,6 +127,33 @@ struct Kernels {
   void (*collect)(const Mask&, const float* dense, float* weights);
 };
 
+// A batch of images: convolution.py tells how it lies in memory. Zeros surround the inner part of what is read.
+struct Planes {
+  float* values;  // the first inner chunk
+  int64_t channels, chunks, height, width;
+
+  int64_t row() const { return (width + 1) * kLanes; }
+  int64_t image() const { return (height + 1) * row(); }
+  int64_t channel() const { return chunks * image() + kLanes; }
+};
+
+// And how many images there are, in chunks of 16.
+struct Images : Planes {
+  int64_t batch;
+
+  // Numbers of a channel, without borders and what is behind the last image
+  int64_t numbers() const { return batch * height * width; }
+  Images halved() const { return {{nullptr, channels, chunks, height / 2, width / 2}, batch}; }
+};
+
+// A batch norm: y = (z - mean) scale gain + bias, by channels.
+struct Norm {
+  const float *gain, *bias;
+  float *mean, *scale;       // scale = 1 / sqrt(variance + epsilon)
+  double* variance;          // null: mean and scale are given
+  double epsilon;
+};
+
 // Dense products in the order of the sparse ones, and what a layer does around its product.
 struct LayerKernels {
   // z = A X, and to [rows, columns] = G X^T, which `add_to` adds to what is there.
@@ -137,6 +164,45 @@ struct LayerKernels {
   void (*unshift)(int64_t rows, int64_t columns, const float* active, int64_t active_chunks, float* g,
                   int64_t g_chunks, float* to_bias);
   void (*update)(const Update&, int64_t count, const float* gradient, float* velocity, float* weights);
+  // Of images (planes.inc): batch norm with what is around it, perhaps with pooling, and the average over a plane.
+  void (*normalize)(const Images&, const Norm&, const float* z, const float* other, bool rectify, float* y);
+  void (*unnormalize)(const Images&, const Norm&, const float* y, bool rectify, float* g, float* z, float* to_gain,
+                      float* to_bias);
+  void (*normalize_pooled)(const Images&, const Norm&, const float* z, float* y);
+  void (*unnormalize_pooled)(const Images&, const Norm&, const float* g, float* z, float* to_gain, float* to_bias);
+  void (*average)(const Images&, const float* x, float* y, int64_t y_chunks);
+  void (*unaverage)(const Images&, const float* g, int64_t g_chunks, float* to_x);
+};
+
+// Kept weights that sum for one channel and follow each other in the list, by ascending place in the matrix.
+struct Segment {
+  int32_t row, count;
+  int32_t first;  // whether the sums of the row begin here
+};
+
+// The kept weights of a convolution. A row is a channel that is summed for: of the output, or of the input in a backward
+// pass. Segments may have any order in which those of a row ascend: it decides what stays in the near caches, and no
+// bit. A row without weights has an empty segment, which makes its sums 0.
+struct Taps {
+  int64_t segments;
+  const Segment* segment;  // [segments]
+  const int32_t* offsets;  // [kept], floats from the place of a sum to what the weight reads for it
+  const float* values;     // [kept]
+  float* gradient;         // [kept], added to; null where none is wanted
+};
+
+struct ConvolutionKernels {
+  // z = the convolution of x, with a stride of 1 or 2.
+  void (*forward)(const Taps&, const Planes& x, const Planes& z, int64_t stride);
+  // gradient += <g, x> of every weight; to_x, laid out as x, = the transposed convolution of g, unless it is null. A
+  // stride of 2 has four lists, for the even and odd rows and columns of x: (even, even), (even, odd), …
+  void (*backward)(const Taps*, const Planes& g, const Planes& x, float* to_x, int64_t stride);
+};
+
+// A number that is known when the code is compiled.
+template <int N>
+struct Fixed {
+  static constexpr int value = N;
 };
 
 // What a dense product holds in registers: rows x chunks of a product, outer_rows x sums of an outer product.
@@ -159,9 +225,11 @@ static inline int64_t collect_chunk(const float* dense, uint32_t bits, float* we
 
 extern const Kernels plain;
 extern const LayerKernels plain_layers;
+extern const ConvolutionKernels plain_convolutions;
 #if defined(__x86_64__)
 extern const Kernels v3, v4;
 extern const LayerKernels v3_layers, v4_layers;
+extern const ConvolutionKernels v3_convolutions, v4_convolutions;
 #endif
 
 }  // namespace winnow

@@ -6,35 +6,6 @@ namespace {
 
 // ---- Batch-major and back -----------------------------------------------------------------------------------------
 
-// to[c, r] = from[r, c] of a [rows, columns] matrix; its rows, and those of the transpose, lie a stride apart.
-void transpose(const float* from, int64_t from_stride, float* to, int64_t to_stride, int64_t rows, int64_t columns) {
-  const auto element = [=](int64_t r, int64_t c) { to[c * to_stride + r] = from[r * from_stride + c]; };
-  int64_t whole_rows = 0, whole_columns = 0;
-#ifdef __x86_64__
-  const auto square = [=](int64_t r, int64_t c) {
-    const float* const p = from + r * from_stride + c;
-    __m128 a0 = _mm_loadu_ps(p), a1 = _mm_loadu_ps(p + from_stride), a2 = _mm_loadu_ps(p + 2 * from_stride),
-           a3 = _mm_loadu_ps(p + 3 * from_stride);
-    _MM_TRANSPOSE4_PS(a0, a1, a2, a3);
-    float* const q = to + c * to_stride + r;
-    _mm_storeu_ps(q, a0);
-    _mm_storeu_ps(q + to_stride, a1);
-    _mm_storeu_ps(q + 2 * to_stride, a2);
-    _mm_storeu_ps(q + 3 * to_stride, a3);
-  };
-  whole_rows = rows / 16 * 16, whole_columns = columns / 16 * 16;
-  // Walk along the longer rows, and finish their lines: a power of two puts the lines of a column in one cache set.
-  const bool by_rows = from_stride > to_stride;
-  const int64_t outer = by_rows ? whole_rows : whole_columns, inner = by_rows ? whole_columns : whole_rows;
-  for (int64_t o = 0; o < outer; o += 16)
-    for (int64_t i = 0; i < inner; i += 16)
-      for (int64_t k = o; k < o + 16; k += 4)
-        for (int64_t l = i; l < i + 16; l += 4) by_rows ? square(k, l) : square(l, k);
-#endif
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t c = r < whole_rows ? whole_columns : 0; c < columns; ++c) element(r, c);
-}
-
 // to [d, batch] = x [batch, d]^T, its rows filled up with zeros to whole chunks
 void coordinate_major(Tensor x, Tensor to) {
   STD_TORCH_CHECK(x.dim() == 2, "winnow: a batch is not a matrix");

@@ -1,5 +1,7 @@
 """A pruned linear layer for minibatches: it stores, multiplies and trains the kept weights only."""
 
+import math
+import mmap
 import time
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -24,6 +26,7 @@ class Pattern:
     pointers: Tensor  # int64 [rows + 1]: row r keeps coordinates[pointers[r] : pointers[r + 1]]
     coordinates: Tensor  # int32 [kept], ascending within a row, each once
     _flat: dict = field(init=False, repr=False, default_factory=dict)
+    taps: dict = field(init=False, repr=False, default_factory=dict)  # core.convolution
 
     def __post_init__(self):
         """Check once what the operators then rely on."""
@@ -34,6 +37,14 @@ class Pattern:
             raise ValueError(f"the pointers are not {rows + 1} ascending numbers from 0 to {kept}")
         if kept and (int(self.coordinates.min()) < 0 or int(self.coordinates.max()) >= columns):
             raise ValueError(f"a coordinate is outside [0, {columns})")
+
+    def __deepcopy__(self, memo: dict) -> "Pattern":
+        """Itself: a pattern does not change, and copies of a network need its lists only once."""
+        return self
+
+    def __reduce__(self) -> tuple:
+        """Without its lists, which are made again where they are needed."""
+        return Pattern, (self.shape, self.pointers, self.coordinates)
 
     @cached_property
     def by_column(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -78,12 +89,29 @@ def masked_linear(x: Tensor, weights: Tensor, pattern: Pattern, bias: Tensor | N
 
     Differentiable in x, weights and bias. On a CPU the cost follows the kept weights until `dense_pays`, and is that
     of a dense layer then; the bits are the same on both sides and on every CPU. On a GPU it is the compiled
-    dense layer.
+    dense layer. Raises TypeError for other types on a CPU (but for x under torch.autocast), ValueError for another
+    width of x.
     """
+    if x.shape[-1:] != pattern.shape[1:]:
+        raise ValueError(f"masked_linear: x is {list(x.shape)}; its last axis must be the {pattern.shape[1]} inputs")
     if x.device.type != "cpu":
         return _compiled_dense()(x, weights, pattern.flat(weights.device), pattern.shape, bias)
+    x = float32("masked_linear", x, weights, bias)
     y = _Masked.apply(x.reshape(-1, pattern.shape[1]).contiguous(), weights, bias, pattern)
     return y.reshape(*x.shape[:-1], pattern.shape[0])
+
+
+def float32(name: str, x: Tensor, *parameters: Tensor | None) -> Tensor:
+    """x as a masked layer of this name takes it on a CPU: like torch's float32 operators, autocast gives it float32.
+
+    Raises TypeError for any other type, of x or of the parameters.
+    """
+    if torch.is_autocast_enabled("cpu") and x.dtype in (torch.bfloat16, torch.float16):
+        x = x.float()
+    if others := {t.dtype for t in (x, *parameters) if t is not None and t.dtype != torch.float32}:
+        given = ", ".join(sorted(map(str, others)))
+        raise TypeError(f"{name}: input or weights are {given}; on a CPU both must be torch.float32 (call .float())")
+    return x
 
 
 class _Masked(torch.autograd.Function):
@@ -112,6 +140,22 @@ class _Masked(torch.autograd.Function):
 
 
 # ---- On coordinate-major batches, laid out as `core.padded` does -----------------------------------------------------
+
+
+def reserved(floats: int) -> Tensor:
+    """Zeros, float32, for long: aligned for a chunk, and much of it on huge pages where the system has them.
+
+    Memory is taken as it is written. It is private to the process: few systems give huge pages to shared memory.
+    """
+    huge = 1 << 21
+    if floats * 4 < huge:
+        flat = torch.zeros(floats + LANES)
+        return flat[-flat.data_ptr() % 64 // 4 :][:floats]
+    memory = mmap.mmap(-1, floats * 4 + huge, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    flat = torch.frombuffer(memory, dtype=torch.float32)
+    return flat[-flat.data_ptr() % huge // 4 :][:floats]
 
 
 def room(rows: int, batch: int) -> Tensor:
@@ -197,9 +241,13 @@ def crossover() -> float:
     return pattern.density * min(times[False]) / min(times[True])
 
 
+def scattered(weights: Tensor, flat: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The dense weights of a shape, differentiable, given where in them the kept ones lie (`Pattern.flat`)."""
+    return weights.new_zeros(math.prod(shape)).scatter(0, flat, weights).view(shape)
+
+
 def _dense(x, weights, flat, shape, bias):
-    matrix = weights.new_zeros(shape[0] * shape[1]).scatter(0, flat, weights).view(shape)
-    return torch.nn.functional.linear(x, matrix, bias)
+    return torch.nn.functional.linear(x, scattered(weights, flat, shape), bias)
 
 
 @cache

@@ -131,13 +131,15 @@ std::tuple<int64_t, int64_t> descend(Tensor pointers, Tensor coordinates, Tensor
 }
 
 std::tuple<double, double> evaluate(Tensor pointers, Tensor coordinates, Tensor weights, Tensor output, int64_t power,
-                                    Tensor inputs, Tensor patches, Tensor labels, int64_t loss, Tensor logits) {
+                                    Tensor inputs, Tensor patches, Tensor labels, int64_t loss, Tensor logits,
+                                    Tensor losses) {
   const int64_t columns = inputs.size(1), neurons = pointers.numel() - 1, classes = output.size(0);
   const Columns x = padded(inputs, "inputs", columns);
   const Layout layout = by_blocks(pointers, coordinates, weights, x, inputs.size(0));
   const Output out(output, classes, neurons);
   const Examples e = examples(patches, labels, columns, classes, loss);
   check(logits, "logits", ScalarType::Double, {classes, e.count});
+  check(losses, "losses", ScalarType::Double, {e.count});
   Scratch scratch;
   Score s = score(scratch, e, x.chunks);
   s.logits = pointer<double>(logits);
@@ -151,6 +153,7 @@ std::tuple<double, double> evaluate(Tensor pointers, Tensor coordinates, Tensor 
     k.activate(neurons, part.chunks, power, out.connections(), z.get(), sums.get() + first * kLanes, x.chunks);
   }
   k.assess(e, sums.get(), x.chunks, s);
+  std::copy_n(s.example, e.count, pointer<double>(losses));
   return {s.loss, s.error};
 }
 
@@ -175,7 +178,7 @@ STABLE_TORCH_LIBRARY(winnow, m) {
       "Tensor(c!)? coefficients, Tensor(d!) losses, Tensor(e!) errors) -> (int, int)");
   m.def(
       "evaluate(Tensor pointers, Tensor coordinates, Tensor weights, Tensor output, int power, Tensor inputs, "
-      "Tensor patches, Tensor labels, int loss, Tensor(a!) logits) -> (float, float)");
+      "Tensor patches, Tensor labels, int loss, Tensor(a!) logits, Tensor(b!) losses) -> (float, float)");
   m.def("forward(Tensor pointers, Tensor coordinates, Tensor weights, Tensor inputs, Tensor(a!) z) -> ()");
   m.def("isa() -> str");
 }

@@ -11,6 +11,7 @@ struct Chunk {
 
 constexpr int kResident = 1;
 constexpr Block kBlock = {4, 1, 1, 1};
+constexpr int kSums = 1;
 
 // a * b + c with a single rounding. Without the instruction: the product of two floats is exact in double, and
 // rounding its sum with c to odd before the final rounding to float makes the double rounding harmless.
@@ -62,6 +63,17 @@ inline Chunk relu(const Chunk& a) {
 inline Chunk keep_positive(const Chunk& a, const Chunk& where) {
   return each([&](int i) { return where.v[i] > 0.0f ? a.v[i] : 0.0f; });
 }
+// b where it is larger than a, else a.
+inline Chunk larger(const Chunk& a, const Chunk& b) {
+  return each([&](int i) { return b.v[i] > a.v[i] ? b.v[i] : a.v[i]; });
+}
+// a where low is below high, and a elsewhere.
+inline Chunk keep_below(const Chunk& a, const Chunk& low, const Chunk& high) {
+  return each([&](int i) { return low.v[i] < high.v[i] ? a.v[i] : 0.0f; });
+}
+inline Chunk keep_rest(const Chunk& a, const Chunk& low, const Chunk& high) {
+  return each([&](int i) { return low.v[i] < high.v[i] ? 0.0f : a.v[i]; });
+}
 inline float sum(Chunk a) {
   for (int half = kLanes / 2; half; half /= 2)
     for (int i = 0; i < half; ++i) a.v[i] += a.v[i + half];
@@ -74,8 +86,10 @@ struct Group {
   void add_sums(float*) const {}
 };
 
-#ifdef WINNOW_LAYERS
+#if defined(WINNOW_LAYERS)
 #include "layer.inc"
+#elif defined(WINNOW_CONVOLUTIONS)
+#include "conv.inc"
 #else
 #include "kernels.inc"
 #endif
@@ -83,8 +97,10 @@ struct Group {
 }  // namespace winnow::isa_plain
 
 namespace winnow {
-#ifdef WINNOW_LAYERS
+#if defined(WINNOW_LAYERS)
 extern const LayerKernels plain_layers = isa_plain::kernels();
+#elif defined(WINNOW_CONVOLUTIONS)
+extern const ConvolutionKernels plain_convolutions = isa_plain::kernels();
 #else
 extern const Kernels plain = isa_plain::kernels("plain");
 #endif

@@ -1,6 +1,7 @@
 // What the operators share: the choice of the instruction set, memory, checked tensors, the layout of the kept weights.
 #pragma once
 
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/tensor.h>
 
@@ -36,6 +37,7 @@ constexpr int64_t kNear = 768 << 10;   // bytes of input rows that a second-leve
 struct Isa {
   const Kernels& kernels;
   const LayerKernels& layers;
+  const ConvolutionKernels& convolutions;
 };
 
 Isa isa_in_use() {
@@ -47,12 +49,12 @@ Isa isa_in_use() {
   const bool has_v4 = has_v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl");
-  if (has_v4 && (name.empty() || name == "v4")) return {v4, v4_layers};
-  if (has_v3 && (name.empty() || name == "v3")) return {v3, v3_layers};
+  if (has_v4 && (name.empty() || name == "v4")) return {v4, v4_layers, v4_convolutions};
+  if (has_v3 && (name.empty() || name == "v3")) return {v3, v3_layers, v3_convolutions};
 #endif
   STD_TORCH_CHECK(name.empty() || name == "plain", "winnow: WINNOW_ISA=", name,
                   " is not one of v4, v3, plain, or this processor does not have it");
-  return {plain, plain_layers};
+  return {plain, plain_layers, plain_convolutions};
 }
 const Kernels& kernels() { return isa_in_use().kernels; }
 const LayerKernels& layer_kernels() { return isa_in_use().layers; }
@@ -175,6 +177,56 @@ Columns padded(const Tensor& t, const char* name, int64_t columns) {
                       reinterpret_cast<uintptr_t>(t.data_ptr()) % 64 == 0,
                   "winnow: ", name, " is not a padded float32 matrix with ", columns, " columns (core.padded)");
   return {pointer<const float>(t), chunks_of(columns), t.stride(0) / kLanes};
+}
+
+// A tensor [channels, chunks, height, width, 16] in the layout of Planes, with the memory that its borders take.
+Planes planes(const Tensor& t, const char* name) {
+  STD_TORCH_CHECK(t.is_cpu() && t.scalar_type() == ScalarType::Float && t.dim() == 5 && t.size(4) == kLanes,
+                  "winnow: ", name, " is not a float32 CPU tensor [channels, chunks, height, width, 16]");
+  STD_TORCH_CHECK(t.numel() > 0, "winnow: ", name, " holds no images");
+  const Planes p{pointer<float>(t), t.size(0), t.size(1), t.size(2), t.size(3)};
+  int64_t before = 0, bytes = 0;
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_storage_offset(t.get(), &before));
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_storage_size(t.get(), &bytes));
+  const bool steps = t.stride(0) == p.channel() && t.stride(1) == p.image() && t.stride(2) == p.row() &&
+                     t.stride(3) == kLanes && t.stride(4) == 1 && reinterpret_cast<uintptr_t>(p.values) % 64 == 0;
+  const bool inside = before >= p.row() + kLanes &&
+                      (before + p.channels * p.channel() - kLanes) * int64_t(sizeof(float)) <= bytes;
+  STD_TORCH_CHECK(steps && inside, "winnow: ", name, " does not lie in memory as Planes do (core.convolution)");
+  return p;
+}
+
+void same_images(const Planes& p, const char* name, int64_t chunks, int64_t height, int64_t width) {
+  STD_TORCH_CHECK(p.chunks == chunks && p.height == height && p.width == width, "winnow: ", name, " has ", p.chunks,
+                  " chunks of ", p.height, " x ", p.width, " places, not ", chunks, " of ", height, " x ", width);
+}
+
+// to[c, r] = from[r, c] of a [rows, columns] matrix; its rows, and those of the transpose, lie a stride apart.
+void transpose(const float* from, int64_t from_stride, float* to, int64_t to_stride, int64_t rows, int64_t columns) {
+  int64_t whole_rows = 0, whole_columns = 0;
+#ifdef __x86_64__
+  const auto square = [=](int64_t r, int64_t c) {
+    const float* const p = from + r * from_stride + c;
+    __m128 a0 = _mm_loadu_ps(p), a1 = _mm_loadu_ps(p + from_stride), a2 = _mm_loadu_ps(p + 2 * from_stride),
+           a3 = _mm_loadu_ps(p + 3 * from_stride);
+    _MM_TRANSPOSE4_PS(a0, a1, a2, a3);
+    float* const q = to + c * to_stride + r;
+    _mm_storeu_ps(q, a0);
+    _mm_storeu_ps(q + to_stride, a1);
+    _mm_storeu_ps(q + 2 * to_stride, a2);
+    _mm_storeu_ps(q + 3 * to_stride, a3);
+  };
+  whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
+  // Walk along the longer rows, and finish their lines: a power of two puts the lines of a column in one cache set.
+  const bool by_rows = from_stride > to_stride;
+  const int64_t outer = by_rows ? whole_rows : whole_columns, inner = by_rows ? whole_columns : whole_rows;
+  for (int64_t o = 0; o < outer; o += 16)
+    for (int64_t i = 0; i < inner; i += 16)
+      for (int64_t k = o; k < std::min(o + 16, outer); k += 4)
+        for (int64_t l = i; l < std::min(i + 16, inner); l += 4) by_rows ? square(k, l) : square(l, k);
+#endif
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = r < whole_rows ? whole_columns : 0; c < columns; ++c) to[c * to_stride + r] = from[r * from_stride + c];
 }
 
 // The kept weights in the order of the pass, and the way back.

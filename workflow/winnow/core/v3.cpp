@@ -13,6 +13,7 @@ struct Chunk {
 // Sixteen registers hold three chunks of slopes and three of preactivations.
 constexpr int kResident = 3;
 constexpr Block kBlock = {6, 1, 1, 2};
+constexpr int kSums = 4;
 
 inline Chunk zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 inline Chunk fill(float a) { return {_mm256_set1_ps(a), _mm256_set1_ps(a)}; }
@@ -35,6 +36,17 @@ inline Chunk keep_positive(Chunk a, Chunk where) {
   return {_mm256_and_ps(a.lo, _mm256_cmp_ps(where.lo, _mm256_setzero_ps(), _CMP_GT_OQ)),
           _mm256_and_ps(a.hi, _mm256_cmp_ps(where.hi, _mm256_setzero_ps(), _CMP_GT_OQ))};
 }
+// b where it is larger than a, else a.
+inline Chunk larger(Chunk a, Chunk b) { return {_mm256_max_ps(b.lo, a.lo), _mm256_max_ps(b.hi, a.hi)}; }
+// a where low is below high, and a elsewhere.
+inline Chunk keep_below(Chunk a, Chunk low, Chunk high) {
+  return {_mm256_and_ps(a.lo, _mm256_cmp_ps(low.lo, high.lo, _CMP_LT_OQ)),
+          _mm256_and_ps(a.hi, _mm256_cmp_ps(low.hi, high.hi, _CMP_LT_OQ))};
+}
+inline Chunk keep_rest(Chunk a, Chunk low, Chunk high) {
+  return {_mm256_and_ps(a.lo, _mm256_cmp_ps(low.lo, high.lo, _CMP_NLT_UQ)),
+          _mm256_and_ps(a.hi, _mm256_cmp_ps(low.hi, high.hi, _CMP_NLT_UQ))};
+}
 inline float sum(Chunk a) {
   __m256 b = _mm256_add_ps(a.lo, a.hi);
   __m128 c = _mm_add_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1));
@@ -48,8 +60,10 @@ struct Group {
   void add_sums(float*) const {}
 };
 
-#ifdef WINNOW_LAYERS
+#if defined(WINNOW_LAYERS)
 #include "layer.inc"
+#elif defined(WINNOW_CONVOLUTIONS)
+#include "conv.inc"
 #else
 #include "kernels.inc"
 #endif
@@ -57,8 +71,10 @@ struct Group {
 }  // namespace winnow::isa_v3
 
 namespace winnow {
-#ifdef WINNOW_LAYERS
+#if defined(WINNOW_LAYERS)
 extern const LayerKernels v3_layers = isa_v3::kernels();
+#elif defined(WINNOW_CONVOLUTIONS)
+extern const ConvolutionKernels v3_convolutions = isa_v3::kernels();
 #else
 extern const Kernels v3 = isa_v3::kernels("v3");
 #endif

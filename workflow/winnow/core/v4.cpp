@@ -13,6 +13,7 @@ struct Chunk {
 // 14 chunks of slopes and 14 of preactivations leave four registers for the sums and the weight.
 constexpr int kResident = 14;
 constexpr Block kBlock = {6, 4, 3, 4};
+constexpr int kSums = 16;
 
 inline Chunk zero() { return {_mm512_setzero_ps()}; }
 inline Chunk fill(float a) { return {_mm512_set1_ps(a)}; }
@@ -30,6 +31,15 @@ inline Chunk fma(Chunk a, Chunk b, Chunk c) { return {_mm512_fmadd_ps(a.v, b.v, 
 inline Chunk relu(Chunk a) { return {_mm512_max_ps(_mm512_setzero_ps(), a.v)}; }
 inline Chunk keep_positive(Chunk a, Chunk where) {
   return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(where.v, _mm512_setzero_ps(), _CMP_GT_OQ), a.v)};
+}
+// b where it is larger than a, else a.
+inline Chunk larger(Chunk a, Chunk b) { return {_mm512_max_ps(b.v, a.v)}; }
+// a where low is below high, and a elsewhere.
+inline Chunk keep_below(Chunk a, Chunk low, Chunk high) {
+  return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(low.v, high.v, _CMP_LT_OQ), a.v)};
+}
+inline Chunk keep_rest(Chunk a, Chunk low, Chunk high) {
+  return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(low.v, high.v, _CMP_NLT_UQ), a.v)};
 }
 inline float sum(Chunk a) {
   __m256 b = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
@@ -80,8 +90,10 @@ struct Group {
   void add_sums(float* w) const { _mm_storeu_ps(w, _mm_add_ps(four_sums(a, b), _mm_loadu_ps(w))); }
 };
 
-#ifdef WINNOW_LAYERS
+#if defined(WINNOW_LAYERS)
 #include "layer.inc"
+#elif defined(WINNOW_CONVOLUTIONS)
+#include "conv.inc"
 #else
 #include "kernels.inc"
 #endif
@@ -89,8 +101,10 @@ struct Group {
 }  // namespace winnow::isa_v4
 
 namespace winnow {
-#ifdef WINNOW_LAYERS
+#if defined(WINNOW_LAYERS)
 extern const LayerKernels v4_layers = isa_v4::kernels();
+#elif defined(WINNOW_CONVOLUTIONS)
+extern const ConvolutionKernels v4_convolutions = isa_v4::kernels();
 #else
 extern const Kernels v4 = isa_v4::kernels("v4");
 #endif

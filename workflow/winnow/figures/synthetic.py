@@ -5,11 +5,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..judge.selection import last
+from ..judge.selection import both_signs, last
 from ..paper.published import published
 from ..two_layer.settings import TwoLayerSettings
 from .curves import PRUNED, at_shared_steps, line_with_interval, over_seeds
-from .style import name_intervals, new_figure, published_line
+from .style import legend_below, name_intervals, new_figure, published_line
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
 COLOURS = {"train": "C0", "test": "C1", "full": "C0", "pruned": "C1"}
@@ -27,19 +27,48 @@ def fig2b(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
 
 def fig5a(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Fig. 5a: train and test error after training, four hidden neurons, sigma_n = 1.5."""
-    return _by_fraction(tables["fig5"], "5a", {"train_error": "train error", "test_error": "test error"}, "error")
+    return _of_both_kinds(tables["fig5"], "5a", {"train_error": "train error", "test_error": "test error"}, "error")
 
 
 def fig5b(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Fig. 5b: train and test loss after training, four hidden neurons, sigma_n = 1.5."""
-    return _by_fraction(tables["fig5"], "5b", {"train_loss": "train loss", "test_loss": "test loss"}, "loss (nats)")
+    names = {"train_loss": "train loss", "test_loss": "test loss"}
+    data, figure = _of_both_kinds(tables["fig5"], "5b", names, "loss (nats)")
+    figure.axes[0].set(yscale="log", ylim=(data.y[data.y > 0].min() / 2, None))
+    return data, figure
+
+
+def _of_both_kinds(table: pd.DataFrame, number: str, names: dict[str, str], unit: str) -> tuple[pd.DataFrame, Figure]:
+    """As `_by_fraction`, of the runs that start with outputs of both signs.
+
+    Those of one sign, which cannot fit a class, are shown one by one and held up to nothing: some turn an output round,
+    and of a few that differ this much a mean says nothing.
+    """
+    both = both_signs(table, table.attrs["settings"])
+    figure, axes = new_figure()
+    parts = _curves(axes, table[both], number, names)
+    for metric, name in names.items() if not both.all() else ():
+        alone = [over_seeds(run, metric) for _, run in last(table[~both]).groupby("seed")]
+        runs, label = pd.concat(alone), f"{name}, a run of outputs of one sign (n = {len(alone)})"
+        axes.plot(runs.x, runs.y, "x", color=COLOURS[name.split()[0]], markersize=3.5, label=label)
+        parts.append(runs.assign(series=f"{metric}, outputs of one sign", source="winnow"))
+    axes.set(xlabel=PRUNED, ylabel=unit, xlim=(-0.03, 0.93))
+    legend_below(axes)
+    return pd.concat(parts, ignore_index=True), figure
 
 
 def _by_fraction(table: pd.DataFrame, number: str, names: dict[str, str], unit: str) -> tuple[pd.DataFrame, Figure]:
     """Ours and the paper's curves of some metrics over the pruned fraction."""
-    ends = last(table)
     figure, axes = new_figure()
-    parts = []
+    parts = _curves(axes, table, number, names)
+    axes.set(xlabel=PRUNED, ylabel=unit, xlim=(-0.03, 0.93))
+    _make_room(axes)
+    return pd.concat(parts, ignore_index=True), figure
+
+
+def _curves(axes: Axes, table: pd.DataFrame, number: str, names: dict[str, str]) -> list[pd.DataFrame]:
+    """Draw ours and the paper's curves of some metrics; returns their numbers."""
+    ends, parts = last(table), []
     for metric, name in names.items():
         colour = COLOURS[name.split()[0]]
         ours, paper = over_seeds(ends, metric), published(number, metric)
@@ -47,15 +76,13 @@ def _by_fraction(table: pd.DataFrame, number: str, names: dict[str, str], unit: 
         published_line(axes, paper, f"{name}, paper (n = {paper.n.iloc[0]})", colour)
         parts += [ours.assign(series=metric, source="winnow"), paper.assign(series=metric, source="paper")]
     name_intervals(axes)
-    axes.set(xlabel=PRUNED, ylabel=unit, xlim=(-0.03, 0.93))
-    _make_room(axes, unit)
-    return pd.concat(parts, ignore_index=True), figure
+    return parts
 
 
-def _make_room(axes: Axes, unit: str) -> None:
+def _make_room(axes: Axes) -> None:
     """Show the zero and leave room for the legend above the curves."""
-    low, high = axes.get_ylim()
-    axes.set_ylim(min(0, low) if unit.startswith("loss") else -0.02 * high, 1.45 * high)
+    high = axes.get_ylim()[1]
+    axes.set_ylim(-0.02 * high, 1.45 * high)
     axes.legend(loc="upper left")
 
 

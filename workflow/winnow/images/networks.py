@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..core import Pattern, masked_linear
-from ..core.perceptron import Layer, Perceptron
+from ..core import Pattern, feedforward
+from ..core.modules import Masked, MaskedConv2d, MaskedLinear
 from ..errors import WinnowError
 from ..randomness import Stream
 from .settings import VGG_CONVOLUTIONS, ImageNetwork
@@ -106,10 +106,7 @@ class BatchNorm(nn.BatchNorm2d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map [n, channels, height, width] to that shape. Raises WinnowError in training where n height width is 1."""
         if self.training and x[:, 0].numel() == 1:
-            raise WinnowError(
-                "training.batch_size: leaves a batch of one image, which batch norm cannot take statistics of where "
-                "feature maps are 1 x 1; choose one that leaves more (pruning.score_examples likewise)"
-            )
+            raise WinnowError(feedforward.ALONE)
         return super().forward(x)
 
 
@@ -120,41 +117,53 @@ def _head(channels: int, classes: int) -> tuple[nn.Module, ...]:
 ARCHITECTURES = {"mlp": mlp, "vgg": vgg, "resnet": resnet}
 
 
-class MaskedLinear(nn.Module):
-    """A linear layer that stores and trains its kept weights only, on the compiled core."""
-
-    def __init__(self, layer: nn.Linear, mask: torch.Tensor):
-        super().__init__()
-        self.pattern = Pattern.of(mask)
-        self.kept = nn.Parameter(layer.weight.detach()[mask])
-        self.bias = nn.Parameter(layer.bias.detach().clone())
-
-    @property
-    def weight(self) -> torch.Tensor:
-        """The whole matrix, 0 where it is pruned; a copy."""
-        flat = torch.zeros(self.pattern.shape[0] * self.pattern.shape[1])
-        flat[self.pattern.flat(flat.device)] = self.kept.detach()
-        return flat.view(self.pattern.shape)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map [n, inputs] to [n, outputs]."""
-        return masked_linear(x, self.kept, self.pattern, self.bias)
-
-
-def perceptron(network: nn.Module) -> Perceptron | None:
-    """A fully connected float32 network on a CPU as the core trains it, with the same tensors; None for all others."""
-    modules = list(network) if isinstance(network, nn.Sequential) else [network]
-    known = (nn.Flatten, nn.ReLU, nn.Linear, MaskedLinear)
+def on_core(network: nn.Module) -> feedforward.Feedforward | None:
+    """A float32 network on a CPU as the core trains it, with the same tensors; None for others."""
     ours = all(p.device.type == "cpu" and p.dtype == torch.float32 for p in network.parameters())
-    if not ours or not all(isinstance(module, known) for module in modules):
+    if not ours:
         return None
-    layers = []
-    for module in modules:
-        if isinstance(module, MaskedLinear):
-            layers.append(Layer(module.kept.detach(), module.bias.detach(), module.pattern))
-        elif isinstance(module, nn.Linear):
-            layers.append(Layer(module.weight.detach(), module.bias.detach(), _whole(tuple(module.weight.shape))))
-    return Perceptron(layers)
+    layers = _layers(network)
+    entry = [] if isinstance(layers[0], feedforward.Flatten) else [feedforward.ToPlanes()]
+    return feedforward.Feedforward([*entry, *layers])
+
+
+def _layers(module: nn.Module) -> list[feedforward.Layer]:
+    """What the core makes of a module: a ReLU and a pooling are part of the layer before them."""
+    match module:
+        case nn.Sequential():
+            found = []
+            for part in module:
+                if isinstance(part, nn.ReLU):
+                    found[-1].rectify = True
+                elif isinstance(part, nn.MaxPool2d):
+                    found[-1].pooled = True
+                elif not (isinstance(part, nn.Flatten) and found):  # averages are flat
+                    found += _layers(part)
+            return found
+        case nn.Flatten():
+            return [feedforward.Flatten()]
+        case MaskedLinear() | nn.Linear():
+            weights, pattern = _kept(module)
+            return [feedforward.Linear(weights, module.bias.detach(), pattern)]
+        case MaskedConv2d() | nn.Conv2d():
+            return [feedforward.Convolution(*_kept(module), module.stride[0])]
+        case nn.BatchNorm2d():
+            seen = module.running_mean, module.running_var, module.num_batches_tracked
+            return [feedforward.Norm(module.weight.detach(), module.bias.detach(), *seen, module.eps)]
+        case nn.AdaptiveAvgPool2d():
+            return [feedforward.Average()]
+        case Residual():
+            shortcut = [] if isinstance(module.shortcut, nn.Identity) else _layers(module.shortcut)
+            return [feedforward.Residual(_layers(module.body), shortcut)]
+    raise TypeError(f"the core has no {type(module).__name__}")
+
+
+def _kept(layer: nn.Module) -> tuple[torch.Tensor, Pattern]:
+    """The kept weights of a linear layer or a convolution, and which they are."""
+    if isinstance(layer, Masked):
+        return layer.kept.detach(), layer.pattern
+    weight = layer.weight.detach()
+    return weight.view(-1), _whole(tuple(weight.flatten(1).shape))
 
 
 @cache
@@ -164,7 +173,7 @@ def _whole(shape: tuple[int, int]) -> Pattern:
 
 def prunable(network: nn.Module, output: bool = True) -> Tensors:
     """The weights of the linear and convolution layers, input first; the last layer's only if `output`."""
-    modules = [(name, m) for name, m in network.named_modules() if isinstance(m, (*LAYERS, MaskedLinear))]
+    modules = [(name, m) for name, m in network.named_modules() if isinstance(m, (*LAYERS, Masked))]
     return {f"{name}.weight": module.weight for name, module in (modules if output else modules[:-1])}
 
 
@@ -179,18 +188,24 @@ def apply_masks(network: nn.Module, masks: Tensors) -> None:
 def compress(network: nn.Module, masks: Tensors) -> None:
     """Make a network train its kept weights only, on the device that it is on; `prunable` names stay.
 
-    On a CPU a linear layer is replaced by one that has only the kept weights. Convolutions, and every layer on a GPU,
-    stay dense: pruned weights start at 0 and their gradient is made 0, so that no momentum or decay moves them.
+    On a CPU a layer is replaced by one that has only the kept weights. On a GPU it stays dense: pruned weights start
+    at 0 and their gradient is made 0, so that no momentum or decay moves them.
     """
     for name, mask in masks.items():
         if mask.all():
             continue
         module = name.removesuffix(".weight")
         layer = network.get_submodule(module)
-        if isinstance(layer, nn.Linear) and layer.weight.device.type == "cpu":
-            network.set_submodule(module, MaskedLinear(layer, mask))
+        if layer.weight.device.type == "cpu":
+            kept = MaskedLinear if isinstance(layer, nn.Linear) else MaskedConv2d
+            network.set_submodule(module, kept(layer, mask))
         else:
-            kept = torch.zeros_like(layer.weight, requires_grad=False).copy_(mask)  # of the same device and layout
-            with torch.no_grad():
-                layer.weight.mul_(kept)
-            layer.weight.register_hook(kept.mul)
+            hold_at_zero(layer.weight, mask)
+
+
+def hold_at_zero(weight: torch.Tensor, mask: torch.Tensor) -> None:
+    """Make pruned weights 0, and their gradient."""
+    kept = torch.zeros_like(weight, requires_grad=False).copy_(mask)  # of the same device and layout
+    with torch.no_grad():
+        weight.mul_(kept)
+    weight.register_hook(kept.mul)

@@ -15,10 +15,10 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from ..core.perceptron import Perceptron
+from ..core.feedforward import Feedforward
 from ..errors import WinnowError
 from ..randomness import Stream
-from .networks import LAYERS, Tensors, apply_masks, perceptron, prunable
+from .networks import LAYERS, Tensors, apply_masks, on_core, prunable
 from .settings import SCORED, ImagePruning
 
 SYNFLOW_ROUNDS = 100
@@ -130,10 +130,10 @@ def magnitude(weights: Tensors) -> Tensors:
 
 def snip(network: nn.Module, weights: Tensors, inputs: torch.Tensor, labels: torch.Tensor) -> Tensors:
     """|theta * g|, g the gradient of the mean loss (Lee et al. 2019, connection sensitivity)."""
-    own = perceptron(network)
-    of_batch = partial(_perceptron_gradients, own) if own else partial(_gradients, network, weights, temperature=1.0)
-    gradients = _summed(of_batch(batch) for batch in _batches(inputs, labels))[: len(weights)]
-    return {n: (w.detach() * g.view_as(w)).abs() for (n, w), g in zip(weights.items(), gradients, strict=True)}
+    own, names = on_core(network), [name for name, _ in network.named_parameters()]
+    summed = _summed(_gradients_on_core(own, batch) for batch in _batches(inputs, labels))
+    gradients = dict(zip(names, summed, strict=True))
+    return {name: (w.detach() * gradients[name].view_as(w)).abs() for name, w in weights.items()}
 
 
 def grasp(network: nn.Module, weights: Tensors, inputs: torch.Tensor, labels: torch.Tensor) -> Tensors:
@@ -141,13 +141,11 @@ def grasp(network: nn.Module, weights: Tensors, inputs: torch.Tensor, labels: to
 
     As in their software, logits are divided by a temperature. Without it (784-300-100-10, fraction 0.6) the loss after
     pruning starts at 240 nats and does not get below 1.9. The first pass over the examples takes g, the second Hg.
-    Fully connected networks are scored in double precision, as what processors round differently there ranks nothing;
-    for convolutions that would take twice the memory.
+    All in double precision: what processors round differently there ranks nothing.
     """
-    if perceptron(network):
-        network, inputs = copy.deepcopy(network).double(), inputs.double()
-        weights = {name: weight for name, weight in prunable(network).items() if name in weights}
-    of_batch = partial(_gradients, network, weights, temperature=GRASP_TEMPERATURE)
+    network, inputs = copy.deepcopy(network).double(), inputs.double()
+    weights = {name: weight for name, weight in prunable(network).items() if name in weights}
+    of_batch = partial(_gradients, network, weights)
     whole = _summed(of_batch(batch) for batch in _batches(inputs, labels))
 
     def product(batch: tuple) -> tuple[torch.Tensor, ...]:
@@ -172,19 +170,18 @@ def _batches(inputs: torch.Tensor, labels: torch.Tensor) -> Iterator[tuple[torch
 
 
 def _gradients(
-    network: nn.Module, weights: Tensors, batch: tuple, temperature: float, create_graph: bool = False
+    network: nn.Module, weights: Tensors, batch: tuple, create_graph: bool = False
 ) -> tuple[torch.Tensor, ...]:
-    """The gradient of what a batch adds to the mean loss over all examples."""
+    """The gradient of what a batch adds to the mean loss of grasp over all examples."""
     inputs, labels, share = batch
-    loss = share * cross_entropy(network(inputs) / temperature, labels)
+    loss = share * cross_entropy(network(inputs) / GRASP_TEMPERATURE, labels)
     return torch.autograd.grad(loss, list(weights.values()), create_graph=create_graph)
 
 
-def _perceptron_gradients(network: Perceptron, batch: tuple) -> list[torch.Tensor]:
-    """The same for the weights of a fully connected network, on the core's arithmetic."""
+def _gradients_on_core(network: Feedforward, batch: tuple) -> list[torch.Tensor]:
+    """The gradient of what a batch adds to the mean loss over all examples, for every parameter."""
     inputs, labels, share = batch
-    _, gradients = network.gradients(inputs.flatten(1), labels)
-    return [share * gradient for gradient in gradients[::2]]  # without those of the biases
+    return [share * gradient for gradient in network.gradients(inputs, labels)[1]]
 
 
 def _summed(parts: Iterable[tuple[torch.Tensor, ...]]) -> list[torch.Tensor]:

@@ -49,15 +49,15 @@ def train(
 
     `splits` maps train and test to (inputs, labels). A run that diverges ends with the weights and the row of its
     last evaluation. The order of the examples and their augmentation depend on the streams of that name alone, so a
-    resumed run sees what an uninterrupted one sees. A fully connected network on a CPU is trained by the core. On a GPU
-    the network is compiled and computes in bfloat16 where that is safe; weights and their updates stay float32.
+    resumed run sees what an uninterrupted one sees. On a CPU the core trains the network. On a GPU it is compiled and
+    computes in bfloat16 where that is safe; weights and their updates stay float32.
     """
     inputs, labels = splits["train"]
     steps = math.ceil(len(inputs) / training.batch_size)
     on_gpu = inputs.device.type == "cuda"
     forward = torch.compile(network, dynamic=False) if on_gpu else network
     precision = torch.autocast("cuda", torch.bfloat16, enabled=on_gpu)
-    own = networks.perceptron(network)
+    own = networks.on_core(network)
     velocities = {f"velocity.{n}": torch.zeros_like(p) for n, p in network.named_parameters() if training.momentum}
     after_epoch = checkpoint(network.state_dict() | velocities, progress)
     epochs = examples(streams, len(inputs), training, inputs.device)
@@ -74,7 +74,7 @@ def train(
             seen = inputs[batch] if moves is None else augmented(inputs[batch], moves)
             if own:
                 more = (rate, training.momentum, training.weight_decay, list(velocities.values()))
-                total += own.descend(seen.flatten(1), labels[batch], *more)
+                total += own.descend(seen, labels[batch], *more)
                 continue
             with precision:
                 loss = cross_entropy(forward(seen), labels[batch])
@@ -153,11 +153,14 @@ def with_batch_statistics(network: nn.Module, inputs: torch.Tensor) -> nn.Module
     `inputs` pass in their order and in even blocks of at most EVALUATED. What batch norm then evaluates with is the
     mean over the blocks of their means and variances.
     """
-    measured = copy.deepcopy(network).train()
+    measured, blocks = copy.deepcopy(network).train(), inputs.tensor_split(math.ceil(len(inputs) / EVALUATED))
+    if own := networks.on_core(measured):
+        own.take_statistics(blocks)
+        return measured
     for module in measured.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # to torch, the mean over all batches
-    for block in inputs.tensor_split(math.ceil(len(inputs) / EVALUATED)):
+    for block in blocks:
         measured(block)
     return measured
 
@@ -168,8 +171,8 @@ def measure(network: nn.Module, splits: Splits, rows: int = EVALUATED) -> tuple:
 
     Batch norm uses its running statistics.
     """
-    if own := networks.perceptron(network):
-        return tuple(value for s in ("train", "test") for value in own.evaluate(splits[s][0].flatten(1), splits[s][1]))
+    if own := networks.on_core(network):
+        return tuple(value for s in ("train", "test") for value in own.evaluate(*splits[s]))
     values = []
     network.eval()
     for split in ("train", "test"):

@@ -89,6 +89,17 @@ def last(table: pd.DataFrame, keys: list[str] = RUN) -> pd.DataFrame:
     return table.groupby(keys, sort=False).tail(1)
 
 
+def both_signs(rows: pd.DataFrame, settings: TwoLayerSettings) -> pd.Series:
+    """Whether runs of the two-layer network start with output weights of both signs.
+
+    Hidden neurons are not negative: with outputs of one sign a class cannot be fitted, unless training turns one round.
+    Where every class has neurons of its own (`class_sums`), all runs count.
+    """
+    if "positive_outputs" not in rows:
+        return pd.Series(True, index=rows.index)
+    return rows.positive_outputs.between(1, settings.model.width - 1)
+
+
 def first_below(table: pd.DataFrame, eps: float, run: list[str] = RUN) -> pd.DataFrame:
     """One row a run: its first evaluation with train loss <= eps (`reached`: it converged, whatever came later), or its
     last one if there is none."""

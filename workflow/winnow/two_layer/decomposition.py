@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from .. import core
 from ..core import Examples, Network
@@ -128,7 +127,7 @@ def noise_variances(initial: np.ndarray, network: Network, sigma_n: float, signa
         np.square(squares, out=squares)  # in place: the largest networks have 30 million weights
         return np.where(np.diff(starts) > 0, np.add.reduceat(squares, starts[:-1]), 0)
 
-    scale, without = sigma_n**2, norms(weights * carries_none)
+    scale, without = sigma_n * sigma_n, norms(weights * carries_none)
     return {
         "variance_initial": scale * norms(initial).mean(),
         "variance_learned": scale * norms(weights - initial).mean(),
@@ -138,25 +137,24 @@ def noise_variances(initial: np.ndarray, network: Network, sigma_n: float, signa
     }
 
 
-def balanced_loss(labels: torch.Tensor, logits: torch.Tensor) -> float:
-    """The mean over classes of the mean loss of their examples, nats; `logits` is float64 [K, n].
+def balanced_loss(labels: torch.Tensor, losses: torch.Tensor) -> float:
+    """The mean over classes of the mean loss of their examples, nats; `losses` is float64 [n].
 
     Unlike the mean over examples it does not change with the shares of the classes, which differ by chance between
     training and test examples. A class without examples is left out.
     """
-    losses = functional.cross_entropy(logits.T, labels, reduction="none").numpy()
     counts = np.bincount(labels.numpy())
-    sums = np.bincount(labels.numpy(), losses)
+    sums = np.bincount(labels.numpy(), losses.numpy())
     return float((sums[counts > 0] / counts[counts > 0]).mean())
 
 
-def fresh_noise(network: Network, examples: Examples, threshold: float, logits: torch.Tensor) -> dict[str, float]:
+def fresh_noise(network: Network, examples: Examples, threshold: float, losses: torch.Tensor) -> dict[str, float]:
     """Lemma 8's event on test examples: E is that max_jr <w_jr, xi> stays below a threshold.
 
-    event_missed = P(not E), and the mean test loss on E and on the rest (nan where there is none), nats; `logits` is
-    float64 [K, n_test].
+    event_missed = P(not E), and the mean test loss on E and on the rest (nan where there is none), nats; `losses` is
+    float64 [n_test].
     """
-    losses = functional.cross_entropy(logits.T, examples.labels, reduction="none").numpy()
+    losses = losses.numpy()
     largest = core.preactivations(network, examples.padded()).numpy()[:, : len(losses)].max(axis=0)
     missed = largest >= threshold
     on, off = (float(losses[chosen].mean()) if chosen.any() else float("nan") for chosen in (~missed, missed))
@@ -193,20 +191,20 @@ class Tracker:
         speed = np.maximum(1, ratio) ** (self.settings.model.power - 2)
         return torch.from_numpy(training.learning_rate * speed), bool((speed > 1).any())
 
-    def measure(self, logits: torch.Tensor, compared: bool) -> dict[str, float]:
-        """What the network has learned so far; `logits` float64 [K, n_test] of the test examples.
+    def measure(self, losses: torch.Tensor, compared: bool) -> dict[str, float]:
+        """What the network has learned so far; `losses` float64 [n_test] of the test examples.
 
         train_loss_balanced is measured only where runs are `compared`, else nan: it costs as much as a step.
         """
         data, loss = self.settings.data, self.settings.training.loss
         signals = data.signal_coordinates if data.signal == "coordinate" else 0  # a dense one has no place of its own
-        seen = core.evaluate(self.network, self.train, loss=loss)[2] if compared else None
+        seen = core.evaluate(self.network, self.train, loss=loss)[3] if compared else None
         return (
             features(self.coefficients.numpy(), self.columns)
             | {"train_loss_balanced": balanced_loss(self.train.labels, seen) if compared else float("nan")}
-            | {"test_loss_balanced": balanced_loss(self.test.labels, logits)}
+            | {"test_loss_balanced": balanced_loss(self.test.labels, losses)}
             | noise_variances(self.initial_weights, self.network, data.sigma_n, signals)
-            | fresh_noise(self.network, self.test, self.settings.model.event_threshold, logits)
+            | fresh_noise(self.network, self.test, self.settings.model.event_threshold, losses)
             | self.initial
         )
 

@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 
 import numpy as np
 import torch
@@ -23,20 +24,23 @@ STATUS = {"running": "max_steps", "below": "converged", "diverged": "diverged"}
 
 def evaluation_steps(max_steps: int, count: int) -> list[int]:
     """At most `count` (at least 2) log-spaced steps from 0 to max_steps, both included, ascending."""
-    inner = np.geomspace(max_steps, 1, count - 1).round().astype(int)  # from the top: of one step alone, the last
-    return [0, *sorted(set(inner.tolist()))]
+    top, parts = Decimal(max_steps), max(count - 2, 1)  # numpy's powers are other ones on another processor
+    inner = {round(top ** (1 - Decimal(k) / parts)) for k in range(count - 1)}  # from the top: of one alone, the last
+    return [0, *sorted(inner)]
 
 
 def run(settings: TwoLayerSettings, mask: pruning.Mask, network: Network, train: Examples, test: Examples) -> dict:
     """Train one network and evaluate it at log-spaced steps, and at the first step that reaches each milestone.
 
     Returns columns of equal length: step, train_loss, train_error, test_loss, test_error (and for `class_sums` those
-    of `decomposition.Tracker`), and the scalars density and status. A run that diverges ends with its last finite
+    of `decomposition.Tracker`), and the scalars density, status and, with an output layer of two classes,
+    positive_outputs. A run that diverges ends with its last finite
     step, whose other values are NaN if that step was not one to be evaluated; one that is not finite at step 0 has that
     step alone, with no values.
     """
     training = settings.training
     tracker = Tracker(network, train, test, settings) if settings.model.output_layer == "class_sums" else None
+    start = {} if tracker else positive_outputs(network.output)  # before training changes them
 
     rows, step, status = [], 0, "running"
     stops = _stops(training)
@@ -61,11 +65,11 @@ def run(settings: TwoLayerSettings, mask: pruning.Mask, network: Network, train:
         if status == "running" and step < targets[0]:
             continue
         loss = trace.losses[-1].item()
-        test_loss, test_error, logits = core.evaluate(network, test, loss=training.loss)
+        test_loss, test_error, _, losses = core.evaluate(network, test, loss=training.loss)
         compared = trace.status == "below" or step == training.max_steps  # at a train loss, or at the end
         row = {"step": step, "train_loss": loss, "train_error": trace.errors[-1].item()}
         row |= {"test_loss": test_loss, "test_error": test_error}
-        rows.append(row | (tracker.measure(logits, compared) if tracker else {}))
+        rows.append(row | (tracker.measure(losses, compared) if tracker else {}))
         stops = [stop for stop in stops if stop < loss]
         if status == "below" and (training.eps is None or loss > training.eps):
             status = "running"
@@ -76,7 +80,19 @@ def run(settings: TwoLayerSettings, mask: pruning.Mask, network: Network, train:
     columns = {name: [row.get(name, math.nan) for row in rows] for name in names}
     if tracker:
         columns |= {name: [[]] * (len(rows) - 1) + [values] for name, values in tracker.strengths().items()}
-    return columns | {"density": mask.density, "status": STATUS[status]}
+    return columns | {"density": mask.density, "status": STATUS[status]} | start
+
+
+def positive_outputs(output: torch.Tensor) -> dict[str, int]:
+    """How many neurons speak for the first of two classes, label +1, from the output weights [outputs, m].
+
+    Hidden neurons are not negative, so where none or all of the m do, one class can only be fitted by changing the
+    sign of an output. Two outputs (cross entropy) decide by their difference; of more there is no such count.
+    """
+    if len(output) > 2:
+        return {}
+    towards = output[0] if len(output) == 1 else output[0] - output[1]
+    return {"positive_outputs": int((towards > 0).sum())}
 
 
 def _stops(training: FullBatch) -> list[float]:

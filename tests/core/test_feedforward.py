@@ -1,4 +1,4 @@
-"""The fully connected network against plain torch with autograd, and its bits."""
+"""Networks on the core against plain torch with autograd in float64, and their bits."""
 
 import hashlib
 
@@ -8,22 +8,22 @@ from torch.nn.functional import cross_entropy, linear
 
 from winnow import core
 from winnow.core import linear as products
-from winnow.core.perceptron import Layer, Perceptron
+from winnow.core.feedforward import Feedforward, Flatten, Linear
 
 SIZES = (30, 70, 21, 10)
 
 
 def network(densities=(0.5, 0.1, 1.0), seed=0):
-    """A Perceptron, and its dense float64 weights, masks and biases."""
+    """A fully connected network, and its dense float64 weights, masks and biases."""
     generator = torch.Generator().manual_seed(seed)
     layers, weights, masks, biases = [], [], [], []
     for inputs, outputs, density in zip(SIZES[:-1], SIZES[1:], densities, strict=True):
         masks.append(torch.rand(outputs, inputs, generator=generator) < density)
         dense = torch.randn(outputs, inputs, generator=generator) * (2 / max(density, 0.1) / inputs) ** 0.5
         biases.append(torch.randn(outputs, generator=generator) * 0.1)
-        layers.append(Layer(dense[masks[-1]], biases[-1].clone(), core.Pattern.of(masks[-1])))
+        layers.append(Linear(dense[masks[-1]], biases[-1].clone(), core.Pattern.of(masks[-1]), outputs != SIZES[-1]))
         weights.append((dense * masks[-1]).double())
-    return Perceptron(layers), weights, masks, [bias.double() for bias in biases]
+    return Feedforward([Flatten(), *layers]), weights, masks, [bias.double() for bias in biases]
 
 
 def batch(n, seed=1):
