@@ -16,6 +16,7 @@ from winnow.config.load import load
 from winnow.errors import WinnowError
 from winnow.figures import FIGURES, PUBLISHED, matching
 from winnow.steps import STEPS
+from winnow.terminal import one_line_a_job
 
 # A --configfile, or the configuration of a workflow that uses this one, stands alone; without one, the default run.
 if not workflow.overwrite_configfiles and "experiments" not in config:
@@ -57,6 +58,7 @@ include: "workflow/rules/pages.smk"
 
 
 onstart:
+    one_line_a_job(logger, workflow.output_settings.verbose)
     # Snakemake 9.27 sets a timer at every pass over the jobs that are left, for --max-jobs-per-timespan. Timers add passes
     # that set timers: a tenth of a core after 300 jobs, and a run ends with the last of them. Jobs that run here need none.
     if workflow.local_exec:

@@ -5,8 +5,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from winnow import collect
+from winnow.config.base import RunSettings
 from winnow.errors import WinnowError
-from winnow.files import write_table
+from winnow.files import write_json, write_table
+from winnow.two_layer.settings import TwoLayerSettings
 
 GRID = {"sigma_n": ["0.5", "1"], "fraction": ["0", "0.9"], "seed": ["0", "4"]}
 
@@ -21,6 +23,8 @@ def write_run(path: str, fraction: float, seed: int, sigma_n: float, status: str
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    settings = TwoLayerSettings(kind="two_layer", model={"width": 6}, training={"milestones": [0.5]})
+    write_json("experiment.json", RunSettings(experiment="a", root_seed=1, settings=settings).model_dump(mode="json"))
     for path, expected in collect.runs("a", GRID):
         sigma_n = float(re.search(r"sigma_n-([\d.]+)", path)[1])
         write_run(path, **expected, sigma_n=sigma_n)
@@ -28,7 +32,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def run() -> None:
-    collect.main(["--experiment", "a", "--grid", json.dumps(GRID), "--metrics", "m.parquet", "--summary", "s.parquet"])
+    arguments = ["--experiment", "a", "--settings", "experiment.json", "--grid", json.dumps(GRID)]
+    collect.main([*arguments, "--metrics", "m.parquet", "--summary", "s.parquet"])
 
 
 def test_tables_hold_every_run_in_the_order_of_the_grid(folder, monkeypatch):
@@ -41,6 +46,20 @@ def test_tables_hold_every_run_in_the_order_of_the_grid(folder, monkeypatch):
     keys = list(zip(summary["sigma_n"], summary["fraction"], summary["seed"], strict=True))
     assert summary["run"] == [path for path, _ in collect.runs("a", GRID)]
     assert keys == [(sigma, f, s) for sigma in (0.5, 1) for f in (0, 0.9) for s in (0, 4)]
+
+
+def test_a_summary_says_the_settings_and_metrics_do_not(folder):
+    """Fixed ones, once and for every row; a swept one stays that of its run, and what is null is no column."""
+    run()
+    summary, metrics = pq.read_table("s.parquet"), pq.read_table("m.parquet")
+    assert summary["width"].to_pylist() == [6.0] * 8
+    assert summary["sigma_n"].to_pylist() == [0.5] * 4 + [1.0] * 4
+    assert summary["noise_orthogonal"].to_pylist() == ["true"] * 8
+    assert summary["milestones"].to_pylist() == [[0.5]] * 8
+    keys = {key for section in TwoLayerSettings.sections().values() for key in section.model_fields}
+    assert keys - set(summary.column_names) == {"output_scale", "flat_below", "eps"}
+    assert keys & set(metrics.column_names) == {"method", "sigma_n"}
+    assert len(set(summary.column_names)) == summary.num_columns
 
 
 def test_seeds_are_said_as_ranges():

@@ -1,11 +1,15 @@
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis.strategies as st
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
 
 from winnow import files
 from winnow.errors import WinnowError
@@ -111,3 +115,23 @@ with atomic("x.json") as temporary:
     assert files.UNFINISHED.fullmatch(left.name)
     write_json(tmp_path / "x.json", 1)
     assert list(tmp_path.iterdir()) == [tmp_path / "x.json"]
+
+
+def test_numbers_are_rounded_to_nine_digits_wherever_they_stand():
+    third = 0.333333333
+    tree = {"a": [1 / 3, {"b": (2e-300 / 3, 7, "1/3", None, True)}], "c": np.float64(1 / 3), "d": math.nan}
+    found = files.rounded(tree)
+    assert math.isnan(found.pop("d"))
+    assert found == {"a": [third, {"b": [6.66666667e-301, 7, "1/3", None, True]}], "c": third}
+    assert files.rounded(np.array([[1 / 3, math.inf], [1e9 / 3, -0.0]])).tolist() == [[third, math.inf], [333333333, 0]]
+    table = pd.DataFrame({"n": [1], "y": [1 / 3], "runs": [["a", "b"]], "name": ["x"]})
+    assert files.rounded(table).to_dict("list") == {"n": [1], "y": [third], "runs": [["a", "b"]], "name": ["x"]}
+    assert table.y[0] == 1 / 3
+    assert files.rounded(math.pi, 3) == 3.14
+
+
+@given(st.floats(allow_nan=False))
+def test_what_is_rounded_stays_and_is_near(number):
+    once = files.rounded(number)
+    assert files.rounded(once) == once
+    assert once == pytest.approx(number, rel=5.01e-9, abs=5e-324)

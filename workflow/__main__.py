@@ -1,6 +1,7 @@
 """`python workflow <step> …`: runs one step from a plain checkout, nothing installed."""
 
 import importlib
+import os
 import sys
 
 from winnow.audit.records import Recorder
@@ -16,15 +17,26 @@ def main() -> int:
     step, arguments = sys.argv[1], sys.argv[2:]
     sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that has no … is no reason to fail
     recorder = Recorder(step, arguments)
-    module = importlib.import_module(f"winnow.{STEPS[step]}")
-    sys.argv[0] = f"python workflow {step}"
     try:
+        module = importlib.import_module(f"winnow.{STEPS[step]}")
+        sys.argv[0] = f"python workflow {step}"
         code = module.main(arguments)
         recorder.finish()
     except (WinnowError, MemoryError) as error:
         print(f"error: {error or 'out of memory'}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        if error.name.split(".")[0] == "winnow":
+            raise
+        print(f"error: {sys.executable} has no {error.name}; {which_python()}", file=sys.stderr)
+        return 1
     return code or 0
+
+
+def which_python() -> str:
+    """Which Python has the packages."""
+    python = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), ".venv", "bin", "python")
+    return f"use {os.path.relpath(python)}" + ("" if os.path.exists(python) else ", which `make env` makes")
 
 
 if __name__ == "__main__":

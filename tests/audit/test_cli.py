@@ -1,6 +1,8 @@
 """The audit's commands: what they say where there is nothing to look at, and how findings make an exit code."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 
@@ -16,7 +18,7 @@ EMPTY = {"experiments": {"a": {"kind": "two_layer", "fractions": [0], "seeds": 1
 
 
 def test_the_worst_finding_decides(capsys):
-    order = (0, 3, 5, 1, 6, 4)
+    order = (0, 5, 1, 6, 4)
     findings = [Finding(code, "x", "[red]y") for code in order]
     for n, code in enumerate(order, start=1):
         assert show(findings[:n], SEEN, as_json=True) == code
@@ -39,13 +41,12 @@ def test_who_looked_at_nothing_does_not_say_identical(capsys):
         (["verify", "--config", "empty.yaml"], 4, "looked at 0 files, 0 records, 0 runs, 0 copies"),
         (["sample", "5"], 4, "looked at 0 files, 0 records, 0 runs"),
         (["golden"], 4, "looked at 0 files, 0 records, 0 runs"),
+        (["golden", "--config", "empty.yaml"], 4, "holds nothing to compare with"),
         (["rederive", "results/a.parquet"], 4, "looked at 0 files, 0 records, 0 runs"),
         (["trace", "results/a.parquet"], 4, "looked at 0 files, 0 records, 0 runs"),
         (["trace", "results/a.parquet"], 4, "there is no results/a.parquet in this folder"),
         (["sample", "0"], 2, "usage"),
         (["sample", "-1"], 2, "usage"),
-        (["golden", "--update"], 6, "error: no golden values"),
-        (["tolerance"], 6, "error: nothing to measure"),
         (["publish", "--config", CHECKOUT / "config/ci.yaml"], 6, "error: results/"),
         (["publish", "--config", "empty.yaml"], 6, "empty.yaml is not published: only config.yaml and"),
     ],
@@ -57,3 +58,13 @@ def test_in_an_empty_folder_no_command_says_that_all_is_well(tmp_path, arguments
     assert run.returncode == code, run.stdout + run.stderr
     assert says in run.stdout + run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("step", ["audit", "train", "figure"])
+def test_a_python_without_the_packages_names_the_one_that_has_them(tmp_path, step):
+    command = [sys.executable, "-S", CHECKOUT / "workflow", step]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 1
+    python = os.path.relpath(CHECKOUT / ".venv/bin/python", tmp_path)
+    made = "" if (CHECKOUT / ".venv/bin/python").exists() else ", which `make env` makes"
+    assert re.fullmatch(rf"error: \S+ has no \w+; use {re.escape(python + made)}\n", run.stderr), run.stderr

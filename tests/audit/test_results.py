@@ -138,6 +138,22 @@ def test_results_of_other_packages_than_the_locks_are_told_by_their_run_records(
         assert [f["what"] for f in json.loads(run.stdout)["findings"]] == [told]
 
 
+def test_deriving_a_page_again_says_that_it_repeats_no_run(folder):
+    """And what settings are made of is all that there is to repeat: nothing is said."""
+    command = [sys.executable, CHECKOUT / "workflow"]
+    Path("results").mkdir()
+    Path("results/claims.md").write_text("# Claims\n")
+    settings = '{"experiment": "a", "settings": {}}'
+    subprocess.run([*command, "page", "results/claims.md", "--out", "results/pages/claims.html"], check=True)
+    subprocess.run([*command, "settings", "--json", settings, "--out", "results/a/experiment.json"], check=True)
+    for path, says in (
+        ("results/pages/claims.html", "identical (made again from its inputs, no run repeated)"),
+        ("results/a/experiment.json", "identical"),
+    ):
+        run = subprocess.run([*command, "audit", "rederive", path, "--json"], capture_output=True, text=True)
+        assert [f["what"] for f in json.loads(run.stdout)["findings"]] == [says]
+
+
 def test_a_local_version_is_that_of_the_lock():
     pins = lock()
     assert {"numpy", "torch", "pyarrow", "snakemake"} <= set(pins)

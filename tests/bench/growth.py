@@ -71,7 +71,8 @@ def main() -> None:
         measured("plan 10,000 runs (--dry-run)", *snakemake("--dry-run", TABLE))
         measured("one batch of 10 runs, with the core and data", *snakemake(FIRST))
         multiply(grid)
-        command = ["collect", "--experiment", "sweep", "--grid", json.dumps(grid), "--metrics", TABLE]
+        command = ["collect", "--experiment", "sweep", "--settings", paths.settings("sweep")]
+        command += ["--grid", json.dumps(grid), "--metrics", TABLE]
         measured("collect", f"{ROOT}/workflow", *command, "--summary", paths.table("sweep", "summary"))
         measured("take the files as made (--touch)", *snakemake("--touch", TABLE))
         measured("nothing to do", *snakemake(TABLE))

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from winnow.figures import curves, style
+from winnow.files import rounded
 
 
 def rows(values: dict[tuple[float, int], float]) -> pd.DataFrame:
@@ -20,7 +21,7 @@ def test_a_point_is_a_mean_over_seeds_and_knows_its_runs():
     assert data.n.to_list() == [2, 1]
     assert data.runs.to_list() == [["0.5/seed-2", "0.5/seed-10"], ["0.9/seed-2"]]
     assert data.sd[0] == pytest.approx(np.sqrt(2)) and np.isnan(data.sd[1])
-    assert (data.low[0], data.high[0]) == (curves.mean_interval(np.array([1.0, 3.0]))[0], data.high[0])
+    assert (data.low[0], data.high[0]) == tuple(rounded(curves.mean_interval(np.array([1.0, 3.0]))))
     pairs = table.assign(run=[["dense", run] for run in table.run])
     assert curves.over_seeds(pairs, "value").runs[1] == ["dense", "0.9/seed-2"]
     with pytest.raises(ValueError, match=r"value at fraction 0\.5: a seed has more than one value"):

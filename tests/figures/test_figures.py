@@ -11,6 +11,7 @@ import pytest
 from matplotlib.axis import Axis
 from matplotlib.text import Text
 
+from winnow import columns
 from winnow.errors import WinnowError
 from winnow.figures import FIGURES, POINTS, READ_AT, style
 
@@ -76,6 +77,11 @@ def test_a_small_grid_is_drawn_or_refused_in_words(name):
 def test_the_kind_that_the_configuration_checks_is_the_one_that_is_read(name):
     module = importlib.import_module(f"winnow.figures.{FIGURES[name].module}")
     assert get_args(module.KIND.model_fields["kind"].annotation) == (FIGURES[name].kind,)
+
+
+def test_the_columns_of_the_numbers_are_explained(drawn):
+    _, data, _ = drawn
+    assert [name for name in data if name not in columns.FIGURE] == []
 
 
 def test_axes_are_labelled(drawn):

@@ -22,11 +22,11 @@ def test_features_pool_all_neurons_of_all_seeds():
 def test_the_width_exponent_is_that_of_the_runs():
     tables = made_up.tables("decomposition")
     table = tables["width_mild"]
-    table["gamma_least"] = table.width ** (-0.4 - 1e-4 * (table.seed - 1.5))  # seeds that agree have no interval
+    table["gamma_least"] = table.width ** (-0.4 - table.seed / 1000)
     data, figure = mechanism.decomposition(tables)
     labels = [text.get_text() for text in figure.axes[4].get_legend().get_texts()]
     assert sum("exponent -0.40 [-0.40, -0.40]" in label for label in labels) >= 1
-    assert data[data.panel == "width"].y.max() == pytest.approx(50**-0.4, rel=1e-3)
+    assert data[data.panel == "width"].y.max() == pytest.approx(50**-0.4, rel=0.01)
 
 
 def test_points_of_few_seeds_are_named():

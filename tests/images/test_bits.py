@@ -1,4 +1,4 @@
-"""Run tables of fully connected networks are byte-identical on every processor: one factor at a time."""
+"""Run tables of image networks are byte-identical on every processor: one factor at a time."""
 
 import hashlib
 import os
@@ -57,14 +57,21 @@ def tables(folder, library, name, **environment):
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(made.iterdir())}
 
 
-@pytest.fixture(scope="module")
-def expected(library, tmp_path_factory):
+MODELS = {
+    "mlp": {"hidden": [40, 24]},
+    "vgg": {"architecture": "vgg", "depth": 11, "width": 3},
+    "resnet": {"architecture": "resnet", "depth": 8, "width": 4},
+}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def expected(request, library, tmp_path_factory):
     """(folder, tables) of this processor as it is."""
     folder = tmp_path_factory.mktemp("bits")
     tree = {
         "kind": "images",
         "data": {"source": "digits", "n_test": 1300},
-        "model": {"hidden": [40, 24]},
+        "model": MODELS[request.param],
         "pruning": {"score_examples": 100},
         "training": {"epochs": 3, "batch_size": 48, "evaluate_every": 1, "momentum": 0.5, "weight_decay": 0.001},
     }

@@ -161,3 +161,10 @@ def test_differences_and_the_best_of_several():
     found = evidence.best_evidence(gains)
     assert min(found.p_for, found.p_against) > 0.05
     assert found.low < found.estimate < found.high
+
+
+def test_words_follow_from_the_numbers_that_are_written():
+    """A hair above .05, which rounding takes to it: two families that differ in last bits say the same."""
+    rows = [evidence.decide([claim(p(0.025 - bits, 1.0))])[0] for bits in (0, 1e-15, -1e-15)]
+    assert len({row["verdict"] for row in rows}) == 1
+    assert {row["p_for"] for row in rows} == {0.025}

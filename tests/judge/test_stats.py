@@ -7,6 +7,7 @@ import scipy.stats
 
 from winnow.judge import stats
 from winnow.judge.stats import mean_interval
+from winnow.randomness import Stream
 
 # Final values of runs of config/ci.yaml's experiments with 100 or 150 seeds (fig2a, fig2b, fig5: at the last step;
 # boundary, init_std 0.1: at train loss 0.01; noisy: points of accuracy over dense at fraction 0.8), minus their mean.
@@ -172,3 +173,17 @@ def test_holm_by_hand():
     assert np.isnan(adjusted[2])
     assert [stats.smallest(p) for p in ([0.01, 0.9], [0.6, 0.5], [0.5, 0.5, 0.01])] == pytest.approx([0.02, 1, 0.03])
     assert np.isnan(stats.smallest([0.01, np.nan]))
+
+
+def test_fits_are_those_of_lapack_and_their_bits_no_librarys():
+    x, y = np.linspace(0, 0.95, 20), Stream(0).normals(20).astype(float)
+    assert stats.slope(x, y) == pytest.approx(np.polyfit(x, y, 1)[0], rel=1e-6)
+    for degree in (0, 1, 3):
+        assert stats.polynomial(x, y, degree) == pytest.approx(np.polyval(np.polyfit(x, y, degree), x), abs=1e-9)
+
+
+def test_last_bits_of_seeds_decide_nothing():
+    values = np.log(np.array([1.1, 1.7, 2.3, 3.1]))
+    other = np.nextafter(values, 10)
+    for law in (stats.mean_interval, stats.one_sided, stats.deviation, lambda v: stats.two_samples(v, values)):
+        assert np.array_equal(law(values), law(other))

@@ -1,207 +1,157 @@
-"""On another processor: a run whose image part was made with other arithmetic is told from drift, and drift from it.
+"""One arithmetic: every step gives the same bytes under each factor that a processor, a library or a compiler may vary.
 
-Every test holds whatever this machine's arithmetic is.
+Jobs of a run of config/ci.yaml are run again, one factor at a time: every step, every figure once, a training job of
+every kind of network. The C library is `make test-distro`'s factor.
 """
 
-import json
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from project import ROOT, audit, snakemake
-from winnow.audit.tolerance import DISTURBANCES
+from project import ROOT, audit
 
-from winnow.audit.records import sha256
+from winnow import paths
+from winnow.audit.records import read_record
 
-CLASS = """
-import torch
-from winnow.audit.numerics import numerics_class
-torch.set_num_threads(1)
-print(sorted(numerics_class().items()))
-"""
 CI = ("--config", "config/ci.yaml")
-RUN = "results/fig4-small/runs/method-imp/fraction-0.8/seed-0.parquet"
+FLAGS = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+NEEDS = {"v4": "avx512f", "avx512": "avx512f", "AVX512_CORE": "avx512f", "v3": "avx2", "avx2": "avx2", "AVX2": "avx2"}
+NUMPY = [("NPY_DISABLE_CPU_FEATURES", off) for off in ("X86_V4", "X86_V3 X86_V4")] + [("OPENBLAS_CORETYPE", "Nehalem")]
+TORCH = [("ATEN_CPU_CAPABILITY", name) for name in ("default", "avx2", "avx512")]
+TORCH += [("ONEDNN_MAX_CPU_ISA", name) for name in ("SSE41", "AVX2", "AVX512_CORE")]
+CORE = [("WINNOW_ISA", name) for name in ("v4", "v3", "plain")]
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+TRAINING = ("train", "train-images")
 
 
-def numerics(**env) -> str:
-    """The numerics class of a job, with further variables of the environment."""
-    run = subprocess.run(
-        [sys.executable, "-c", CLASS], cwd=ROOT / "workflow", env=os.environ | env, capture_output=True, check=True
-    )
-    return run.stdout.decode()
+def jobs(tree: Path, monkeypatch) -> dict[str, list[dict]]:
+    """The records of the run's jobs by step: all figures, else one an experiment, or one altogether."""
+    monkeypatch.chdir(tree)
+    found = {}
+    for path in sorted(str(file) for file in Path("results").rglob("*") if file.is_file()):
+        record = read_record(path)
+        if record and record["step"] not in ("core", "settings"):
+            place = path.split("/")[1] if record["step"] != "figure" else record["command"][0]
+            found.setdefault(record["step"], {}).setdefault(place, record)
+    return {step: list(records.values()) for step, records in found.items()}
 
 
-@pytest.fixture(scope="session")
-def arithmetic():
-    """Variables that make the libraries compute otherwise than they do here."""
-    here = numerics()
-    found = next((env for env in DISTURBANCES if "WINNOW_ISA" in env and numerics(**env) != here), None)
-    if found is None:
-        pytest.skip("this processor has no other arithmetic: it knows neither AVX2 nor AVX-512")
+def differing(tree: Path, folder: Path, records: list[dict], core: Path | None = None, **environment: str) -> list[str]:
+    """Run jobs again in a folder, from links to their inputs; those of their outputs that have other bytes then."""
+    found = []
+    for record in records:
+        for name in record["inputs"]:
+            if name.startswith("results/") and not (folder / name).exists():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).symlink_to(core if core and name == paths.CORE else tree / name)
+        command = [sys.executable, tree / "workflow", record["step"], *record["command"]]
+        told = os.environ | ONE_THREAD | environment
+        run = subprocess.run(command, cwd=folder, env=told, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        found += [name for name in record["outputs"] if (folder / name).read_bytes() != (tree / name).read_bytes()]
     return found
 
 
-@pytest.fixture(scope="session")
-def elsewhere(tree, arithmetic, tmp_path_factory):
-    """A copy of the tree that is published, and then a part of it made again with other arithmetic.
+def need(value: str) -> None:
+    """Skip where the processor lacks what a factor asks for."""
+    if (flag := NEEDS.get(value)) and flag not in FLAGS:
+        pytest.skip(f"this processor has no {flag}")
 
-    Of the networks on images one experiment of either kind, and all that is drawn and judged from them.
-    """
-    folder = tmp_path_factory.mktemp("elsewhere") / "tree"
+
+@pytest.mark.parametrize(("number", "factor"), enumerate(NUMPY), ids=lambda value: str(value))
+def test_what_is_drawn_and_judged_is_the_same_whatever_numpy_is_told(tree, tmp_path, monkeypatch, number, factor):
+    """Of the figures each factor draws every third."""
+    need("v4" if factor[1] == "X86_V4" else "v3")
+    found = jobs(tree, monkeypatch)
+    again = found.pop("figure")[number :: len(NUMPY)]
+    again += [record for step, records in found.items() for record in records[:: max(len(records) // 3, 1)][:3]]
+    assert len(again) > 15
+    assert differing(tree, tmp_path, again, **dict([factor])) == []
+
+
+@pytest.mark.parametrize("factor", [*TORCH, *CORE], ids=lambda factor: "=".join(factor))
+def test_what_is_trained_is_the_same_whatever_torch_and_the_core_are_told(tree, tmp_path, monkeypatch, factor):
+    """Of the two-layer networks three, of those on images one an experiment."""
+    need(factor[1])
+    found = jobs(tree, monkeypatch)
+    two_layer = found["train"]
+    again = [*two_layer[:: max(len(two_layer) // 3, 1)][:3], *found["train-images"]]
+    assert differing(tree, tmp_path, again, **dict([factor])) == []
+
+
+def test_two_threads_give_what_one_gives(tree, tmp_path, monkeypatch):
+    again = [record for records in jobs(tree, monkeypatch).values() for record in records[:2]]
+    assert differing(tree, tmp_path, again, **dict.fromkeys(ONE_THREAD, "2")) == []
+
+
+def test_another_compiler_gives_the_same_networks(tree, tmp_path, monkeypatch):
+    if not (clang := shutil.which("clang++")):
+        pytest.skip("there is no clang++ here")
+    command = [sys.executable, tree / "workflow", "core", "--out", paths.CORE]
+    (tmp_path / "core").mkdir()
+    subprocess.run(command, cwd=tmp_path / "core", env=os.environ | {"CXX": clang}, check=True)
+    core = tmp_path / "core" / paths.CORE
+    assert core.read_bytes() != (tree / paths.CORE).read_bytes()
+    found = jobs(tree, monkeypatch)
+    again = [record for step in TRAINING for record in found[step]]
+    assert differing(tree, tmp_path, again, core) == []
+
+
+@pytest.fixture(scope="module")
+def published(tree, tmp_path_factory):
+    """A copy of the tree with what was published of its run."""
+    folder = tmp_path_factory.mktemp("golden") / "tree"
     shutil.copytree(tree, folder, symlinks=True)
-    shutil.copy(ROOT / "Makefile", folder)
     subprocess.run([sys.executable, "workflow", "audit", "publish", *CI], cwd=folder, check=True)
-    assert audit(folder, "verify", *CI)[0] == 0
-    for name in ("fig4-small", "methods"):  # an experiment, and the figure that it is drawn in
-        shutil.rmtree(folder / "results" / name)
-        for file in folder.glob(f"results/figures/{name}.*"):
-            file.unlink()
-    run = snakemake(folder, "--cores", "all", **arithmetic)
-    assert run.returncode == 0, run.stdout
-    assert (folder / RUN).read_bytes() != (tree / RUN).read_bytes()
     return folder
 
 
-@pytest.fixture(params=["tree", "elsewhere"])
-def anywhere(request):
-    return request.getfixturevalue(request.param)
+def test_the_results_of_ci_are_the_golden_ones(published):
+    """Those in git, not those just published."""
+    assert audit(published, "golden")[0] == 0
+    kept = published / "docs/ci"
+    kept.rename(published / "kept")
+    try:
+        shutil.copytree(ROOT / "docs/ci", kept)
+        code, found = audit(published, "golden")
+    finally:
+        shutil.rmtree(kept, ignore_errors=True)
+        (published / "kept").rename(kept)
+    assert code == 0, found
+    assert found["looked_at"]["copies"] > 50
 
 
-@pytest.fixture
-def edit():
-    """Write other bytes to a file for one test."""
-    kept = {}
-
-    def write(file, content: bytes) -> None:
-        kept.setdefault(file, file.read_bytes())
-        file.write_bytes(content)
-
-    yield write
-    for file, content in kept.items():
-        file.write_bytes(content)
-
-
-def findings(found: dict, code: int) -> list[str]:
-    return [f"{f['path']} {f['what']}" for f in found["findings"] if f["code"] == code]
-
-
-def test_the_results_of_ci_are_the_golden_ones(anywhere):
-    golden = json.loads((anywhere / "tests/golden/ci.json").read_text())["numerics"]
-    record = json.loads(
-        (anywhere / "results/provenance" / RUN.removeprefix("results/")).with_suffix(".parquet.json").read_text()
-    )
-    code, found = audit(anywhere, "golden")
-    assert code in ((0,) if record["numerics"] == golden else (0, 3)), findings(found, 1) + findings(found, 4)
-    assert found["looked_at"]["files"] > 200
-
-
-def test_drift_from_the_golden_values_names_step_column_and_distance(anywhere, edit):
-    """A thousandth of an error, in an experiment that every processor computes alike."""
-    file = anywhere / "results/fig5/summary.parquet"
-    table = pq.read_table(file)
+def drifted(table: pa.Table) -> bytes:
+    """The table with a thousandth more of the test error."""
     at = table.column_names.index("test_error")
     moved = pa.BufferOutputStream()
     pq.write_table(table.set_column(at, "test_error", pc.add(table["test_error"], 0.001)), moved)
-    edit(file, moved.getvalue().to_pybytes())
-    code, found = audit(anywhere, "golden")
-    assert code == 1
-    (drift,) = (line for line in findings(found, 1) if line.startswith("results/fig5/summary.parquet"))
-    assert drift.startswith("results/fig5/summary.parquet `collect`: column test_error: mean")
-    assert "(+0.001)" in drift
-
-
-def test_a_table_that_cannot_be_read_is_no_drift(anywhere, edit):
-    edit(anywhere / "results/fig5/summary.parquet", b"PAR1")
-    code, found = audit(anywhere, "golden")
-    assert code == 4
-    assert findings(found, 4)[0].startswith("results/fig5/summary.parquet cannot be read: ")
-
-
-def test_only_what_torch_rounds_is_another_run(tree, elsewhere):
-    """The fully connected networks were trained again as well."""
-    runs = [path.relative_to(tree) for path in (tree / "results").glob("*/runs/**/*.parquet")]
-    moved = {run.parts[1] for run in runs if (tree / run).read_bytes() != (elsewhere / run).read_bytes()}
-    assert moved == {"fig4-small"}
-    assert len(runs) > 500
-
-
-def test_docs_may_be_those_of_another_processor(elsewhere):
-    """docs/ci/ holds what was published here; the results are those of the other arithmetic."""
-    code, found = audit(elsewhere, "verify", *CI)
-    assert code == 3, found
-    told = findings(found, 3)
-    assert any(line.startswith("docs/ci/figures/fig4-small.svg ") for line in told)
-    assert all(line.startswith("docs/ci/") for line in told)
-    assert not any(line.startswith("docs/ci/figures/fig2a") for line in told)
-
-
-def test_make_audit_succeeds_there(elsewhere, arithmetic):
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
-    command = ["make", "--old-file=env", "audit", "CONFIG=config/ci.yaml", f"VENV={sys.prefix}"]
-    run = subprocess.run(command, cwd=elsewhere, env=environment | arithmetic, capture_output=True, text=True)
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert "within tolerance in another numerics class (exit code 3)" in run.stdout
-
-
-def republished(edit, docs, name: str, content: bytes) -> None:
-    """Edit a copy, and what was published of it, as somebody would who knows how."""
-    edit(docs / name, content)
-    published = json.loads((docs / "published.json").read_text())
-    published["files"][name] = sha256(docs / name)
-    edit(docs / "published.json", json.dumps(published).encode())
-
-
-def test_an_edited_copy_is_drift_there_too(elsewhere, edit):
-    docs = elsewhere / "docs/ci"
-    edit(docs / "claims.md", (docs / "claims.md").read_bytes().replace(b"**inconclusive**", b"**supported**", 1))
-    edit(docs / "figures/fig4-small.svg", (docs / "figures/fig4-small.svg").read_bytes() + b"<!-- -->")
-    code, found = audit(elsewhere, "verify", *CI)
-    assert code == 1
-    told = findings(found, 1)
-    assert "docs/ci/claims.md is neither results/claims.md nor what `make publish` copied" in told
-    assert any(line.startswith("docs/ci/figures/fig4-small.svg is neither") for line in told)
-
-
-def test_a_verdict_that_the_results_do_not_have_is_drift(elsewhere, edit):
-    docs = elsewhere / "docs/ci"
-    for name, old, new in (("claims.md", b"**inconclusive**", b"**supported**"), ("claims.json", b"inconcl", b"concl")):
-        republished(edit, docs, name, (docs / name).read_bytes().replace(old, new, 1))
-    code, found = audit(elsewhere, "verify", *CI)
-    assert code == 1
-    assert {line.split()[0] for line in findings(found, 1)} == {"docs/ci/claims.json", "docs/ci/claims.md"}
+    return moved.getvalue().to_pybytes()
 
 
 @pytest.mark.parametrize(
-    ("figure", "metric", "far"),
-    [("fig4-small", "y", 20.0), ("fig2a", "y", 1e-6)],  # points of accuracy, and the error of an exact network
+    ("damage", "code", "told"),
+    [
+        (lambda file: drifted(pq.read_table(file)), 1, "`collect`: differs: test_error by 0.001 (from docs/ci/"),
+        (lambda file: b"PAR1", 4, "`collect`: cannot be read: "),
+    ],
+    ids=["drift", "unreadable"],
 )
-def test_numbers_of_a_figure_that_another_processor_does_not_explain_are_drift(elsewhere, edit, figure, metric, far):
-    docs = elsewhere / "docs/ci"
-    table = pq.read_table(docs / f"figures/{figure}.data.parquet")
-    at = table.column_names.index(metric)
-    moved = pa.BufferOutputStream()
-    pq.write_table(table.set_column(at, metric, pc.add(table[metric], far)), moved)
-    republished(edit, docs, f"figures/{figure}.data.parquet", moved.getvalue().to_pybytes())
-    code, found = audit(elsewhere, "verify", *CI)
-    assert code == 1
-    name = f"figures/{figure}.data.parquet"
-    assert f"docs/ci/{name} against results/{name}: differs: {metric} by {far:.3g}" in "\n".join(findings(found, 1))
-
-
-def test_a_convolutional_run_is_derived_again_within_tolerance(elsewhere, arithmetic):
-    """From the other arithmetic to the one that is here, with its mask for the next level."""
-    run = RUN.replace("fraction-0.8", "fraction-0")
-    assert audit(elsewhere, "rederive", run, **arithmetic)[0] == 0
-    code, found = audit(elsewhere, "rederive", run)
-    assert code == 3, found
-    assert {f["path"].split(".")[-1] for f in found["findings"]} == {"parquet", "safetensors"}
-
-
-def test_claims_are_derived_again_within_tolerance(tree, arithmetic):
-    code, found = audit(tree, "rederive", "results/claims.md", **arithmetic)
-    assert code in (0, 3), found
+def test_drift_from_the_golden_values_names_step_column_and_distance(published, damage, code, told):
+    file = published / "results/fig5/summary.parquet"
+    kept = file.read_bytes()
+    file.write_bytes(damage(file))
+    try:
+        given, found = audit(published, "golden")
+    finally:
+        file.write_bytes(kept)
+    assert given == code
+    (finding,) = (f for f in found["findings"] if f["code"])
+    assert finding["path"] == "results/fig5/summary.parquet"
+    assert finding["what"].startswith(told)

@@ -12,11 +12,13 @@ import pytest
 import yaml
 from project import KEPT, ROOT, snakemake
 
+from winnow import columns
 from winnow.figures import FIGURES, PUBLISHED, matching
 from winnow.images import memory
 
 CI = yaml.safe_load((ROOT / "config/ci.yaml").read_text())
 KINDS = {name: experiment["kind"] for name, experiment in CI["experiments"].items()}
+TABLES = ("metrics", "summary")
 TWO_LAYER = tuple(name for name, kind in KINDS.items() if kind == "two_layer")
 SCORED = {"scorecard", "page_scorecard"}
 IMAGES = tuple(name for name, kind in KINDS.items() if kind == "images")
@@ -43,6 +45,26 @@ def produced(tree: Path) -> dict[str, bytes]:
     apart = ("results/logs/", "results/report.html", "results/README.md")
     kept = (name for name in relative if not name.startswith(apart) and not name.endswith(".run.json"))
     return {name: relative[name].read_bytes() for name in kept}
+
+
+def test_the_list_of_columns_is_that_of_the_tables(tree):
+    """No table has a column that is not listed, and none is listed that no table has."""
+    found = {kind: set() for kind in (*columns.KINDS, "figures")}
+    for name, kind in KINDS.items():
+        metrics, summary = (set(pq.read_schema(tree / f"results/{name}/{t}.parquet").names) for t in TABLES)
+        swept = set(CI["experiments"][name].get("axes", ()))
+        assert summary - metrics <= set(columns.settings_columns(kind))
+        assert swept <= metrics
+        found[kind] |= metrics - swept - {"method"}
+    for name in CI["figures"]:
+        found["figures"] |= set(pq.read_schema(tree / f"results/figures/{name}.data.parquet").names)
+    run = set(columns.RUN) - {"method"}
+    assert found["two_layer"] == run | set(columns.TWO_CLASSES) | set(columns.THEORY)
+    assert found["images"] == run | set(columns.IMAGES)
+    assert found["figures"] <= set(columns.FIGURE)
+    unseen = [columns.FIGURE[name][1] for name in set(columns.FIGURE) - found["figures"]]
+    others = tuple(f"`{name}`" for name in set(FIGURES) - set(CI["figures"]))  # that CI does not draw
+    assert [meaning for meaning in unseen if not meaning.startswith(others)] == []
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
-# in:  the runs of an experiment
-# out: results/<experiment>/metrics.parquet (every evaluation), results/<experiment>/summary.parquet (one row a run)
+# in:  the runs of an experiment and its experiment.json
+# out: results/<experiment>/metrics.parquet (every evaluation), results/<experiment>/summary.parquet (one row a run, with
+#      the settings)
 
 
 for name, experiment in CONFIG.experiments.items():
@@ -11,6 +12,7 @@ for name, experiment in CONFIG.experiments.items():
         input:
             paths.sources(STEPS["collect"]),
             expand(paths.run(name, list(experiment.axes)), **experiment.grid),
+            settings=paths.settings(name),
         output:
             metrics=paths.table(name, "metrics"),
             summary=paths.table(name, "summary"),
@@ -23,5 +25,5 @@ for name, experiment in CONFIG.experiments.items():
             grid=json.dumps(experiment.collected),
             name=name,
         shell:
-            "python {params.code:q} collect --experiment {params.name:q} --grid {params.grid:q}"
+            "python {params.code:q} collect --experiment {params.name:q} --settings {input.settings:q} --grid {params.grid:q}"
             " --metrics {output.metrics:q} --summary {output.summary:q} 2> {log:q}"

@@ -1,5 +1,6 @@
 # in:  the metrics of the experiments that a figure shows
 # out: results/figures/<figure>.{svg,pdf,png} and <figure>.data.parquet (exactly the numbers drawn)
+# A caption is a jinja template that says the settings that were run: snakemake.params.settings[<experiment>].<section>.<key>.
 # One label an entry: of two labels the report makes a toggle where a category has two entries, and then shows neither.
 
 
@@ -32,6 +33,7 @@ for name in CONFIG.figures:
         params:
             code=paths.code,
             name=name,
+            settings={e: CONFIG.run_settings(e).settings.model_dump(mode="json") for e in experiments},  # for the caption
         shell:
             "python {params.code:q} figure {params.name:q} --settings {input.settings:q} --metrics {input.metrics:q}"
             " --svg {output.svg:q}"

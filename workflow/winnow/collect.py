@@ -6,11 +6,13 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import paths
+from .config.base import canonical
 from .errors import WinnowError
 from .files import atomic, used
 
@@ -45,8 +47,35 @@ def read_run(path: str, expected: dict) -> pa.Table:
     return table.append_column("run", pa.array([path] * table.num_rows, pa.string()))
 
 
-def collect(experiment: str, grid: dict, metrics_path: str, summary_path: str) -> Counter:
-    """Write every evaluation of every run, and the last one of each run; return how many runs ended how."""
+def with_settings(table: pa.Table, settings: dict[str, object]) -> pa.Table:
+    """A table with a column for every setting that it has none of, a swept one, and that is not null.
+
+    As with swept ones, numbers are float64, `true` and `false` text.
+    """
+    for key, value in settings.items():
+        if key in table.column_names or value is None:
+            continue
+        if isinstance(value, list):
+            column = pa.array([value] * table.num_rows, pa.list_(pa.float64()))
+        elif isinstance(value, bool | str):
+            column = pa.array([canonical(value)] * table.num_rows, pa.string())
+        else:
+            column = pa.array([value] * table.num_rows, pa.float64())
+        table = table.append_column(key, column)
+    return table
+
+
+def fixed_settings(path: str) -> dict[str, object]:
+    """The settings in an experiment.json, which were checked when written, of all sections: their keys are unique."""
+    settings = json.loads(Path(used(path)).read_text(encoding="utf-8"))["settings"]
+    return {key: value for section in settings.values() if isinstance(section, dict) for key, value in section.items()}
+
+
+def collect(experiment: str, grid: dict, settings: dict[str, object], metrics_path: str, summary_path: str) -> Counter:
+    """Write every evaluation of every run, and the last one of each run with the experiment's settings.
+
+    Returns how many runs ended how.
+    """
     statuses = Counter()
     with atomic(metrics_path) as metrics_file, atomic(summary_path) as summary_file:
         metrics = summary = None
@@ -54,9 +83,10 @@ def collect(experiment: str, grid: dict, metrics_path: str, summary_path: str) -
         while chunk := list(itertools.islice(files, FILES_AT_ONCE)):
             tables = [read_run(path, expected) for path, expected in chunk]
             lasts = pa.concat_tables([table.slice(max(table.num_rows - 1, 0)) for table in tables])
+            lasts = with_settings(lasts, settings)
             statuses.update(lasts["status"].to_pylist())
             metrics = metrics or pq.ParquetWriter(metrics_file, tables[0].schema)
-            summary = summary or pq.ParquetWriter(summary_file, tables[0].schema)
+            summary = summary or pq.ParquetWriter(summary_file, lasts.schema)
             metrics.write_table(pa.concat_tables(tables).combine_chunks())
             summary.write_table(lasts.combine_chunks())
         metrics.close()
@@ -68,13 +98,16 @@ def main(arguments: list[str]) -> None:
     """Collect the runs of an experiment into metrics.parquet and summary.parquet."""
     parser = argparse.ArgumentParser(prog="python workflow collect", description=main.__doc__)
     parser.add_argument("--experiment", required=True, help="name of the experiment")
+    parser.add_argument("--settings", required=True, help="its experiment.json")
     parser.add_argument(
         "--grid", required=True, type=grid, help="the grid as JSON: the values of every wildcard; seeds as 0-9"
     )
     parser.add_argument("--metrics", required=True, help="every evaluation of every run")
-    parser.add_argument("--summary", required=True, help="the last evaluation of every run")
+    parser.add_argument("--summary", required=True, help="the last evaluation of every run, and its settings")
     options = parser.parse_args(arguments)
-    statuses = collect(options.experiment, options.grid, options.metrics, options.summary)
+    statuses = collect(
+        options.experiment, options.grid, fixed_settings(options.settings), options.metrics, options.summary
+    )
     counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
     prefix = "warning: " if statuses["diverged"] else ""
     print(f"{prefix}{options.experiment}: {statuses.total()} runs: {counts}", file=sys.stderr)

@@ -17,6 +17,7 @@ from .inputs import check_unchanged, used
 
 WRITTEN = []  # the results that this process has written: audit/records.py records them
 HOST = re.sub(r"[^\w-]", "-", platform.node())
+DIGITS = 9  # significant, of numbers that libraries compute
 UNFINISHED = re.compile(r"\..+\.(tmp|checkpoint)")  # the names that files have until they are complete
 
 
@@ -78,6 +79,25 @@ def _alive(process: int) -> bool:
     except PermissionError:  # somebody else's
         return True
     return True
+
+
+def rounded(value: object, digits: int = DIGITS) -> object:
+    """Floating-point numbers to some significant digits: one, or those in an array, a table, or a tree as JSON has it.
+
+    The last bits of a logarithm, of a p-value or of a fit are the processor's and the C library's. What is written, and
+    what words depend on, is rounded once, so that they do not show.
+    """
+    if isinstance(value, dict):
+        return {key: rounded(item, digits) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item, digits) for item in value]
+    if isinstance(value, np.ndarray):
+        return np.array([rounded(item, digits) for item in value.ravel().tolist()], value.dtype).reshape(value.shape)
+    if isinstance(value, float | np.floating):
+        return float(f"{value:.{digits - 1}e}")
+    if hasattr(value, "select_dtypes"):  # a table; training jobs have no pandas
+        return value.assign(**{name: rounded(value[name].to_numpy(), digits) for name in value.select_dtypes("float")})
+    return value
 
 
 def write_json(path: str | Path, value: object) -> None:

@@ -17,4 +17,5 @@ STEPS = {
     "page": "page",
     "audit": "audit.cli",
     "schema": "config.load",
+    "columns": "columns",
 }

@@ -5,12 +5,17 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from ..randomness import Stream
 from .compare import differs, verdict
 from .records import CHECKOUT, RESULTS, record_path, sha256
 from .results import Finding, Records, environment, has_hash, made_with, results, seen
+
+AGAIN = {"figure": "redrawn from its tables"}
+AGAIN |= dict.fromkeys(("collect", "claims", "scorecard", "calibrate", "page"), "made again from its inputs")
+"""What deriving a result means where it repeats no run."""
 
 
 def rederive(paths: list[str]) -> tuple[list[Finding], dict[str, int]]:
@@ -57,12 +62,15 @@ def run_again(record: dict, folder: Path) -> subprocess.CompletedProcess:
 
 def compare(record: dict, folder: Path) -> list[Finding]:
     """Every output of a job against what the same job wrote into another folder."""
-    again = json.loads((folder / record_path(next(iter(record["outputs"])))).read_text(encoding="utf-8"))
-    code = differs(record["device"], again["device"])
+    now = json.loads((folder / record_path(next(iter(record["outputs"])))).read_text(encoding="utf-8"))
+    code = differs(record["device"], now["device"])
     whole = [path for path, known in record["outputs"].items() if has_hash(path, known["sha256"])]
     damaged = [path for path in record["outputs"] if path not in whole]
     findings = [Finding(4, path, f"is missing or not the file that `{record['step']}` wrote") for path in damaged]
-    return findings + [verdict(path, path, folder / path, code) for path in whole]
+    findings += [verdict(path, path, folder / path, code) for path in whole]
+    if again := AGAIN.get(record["step"]):
+        findings = [replace(f, what=f"{f.what} ({again}, no run repeated)") for f in findings]
+    return findings
 
 
 def sample(n: int, seed: int) -> tuple[list[Finding], dict[str, int]]:

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from .linear import LANES, Pattern, float32, reserved, scattered
 
-KEPT_LISTS = 8  # of a pattern, for batches and images of different sizes
+KEPT_LISTS = 2  # of a pattern, 16 bytes a weight each: for batches, and images, of two sizes
 
 
 def masked_conv2d(x: Tensor, weights: Tensor, pattern: Pattern, stride: int = 1, bias: Tensor | None = None) -> Tensor:
@@ -196,8 +196,8 @@ def _lists(pattern: Pattern, planes: Planes, stride: int):
     if max(planes.size, result.size) >= 1 << 31:
         raise ValueError(f"a batch of {planes.batch} images is too large for a convolution; take fewer at once")
     # Row and column of a weight in its kernel, from the center
-    place = pattern.coordinates.numpy().astype(np.int64)
-    output = np.repeat(np.arange(outputs), pattern.pointers.diff().numpy())
+    place = pattern.coordinates.numpy()
+    output = np.repeat(np.arange(outputs, dtype=np.int32), pattern.pointers.diff().numpy())
     channel, y, x = place // kernel**2, place // kernel % kernel - kernel // 2, place % kernel - kernel // 2
     block = _near(pattern.density, result.width), 32
     ahead, order = _segments(channel, output, outputs, block)
@@ -211,7 +211,8 @@ def _lists(pattern: Pattern, planes: Planes, stride: int):
         parts.append((segments, output[chosen] * result.strides[0] + up * result.strides[2] + left * LANES, chosen))
     back = [np.concatenate(part) for part in zip(*parts, strict=True)]
     as_tensors = [
-        tuple(torch.from_numpy(a.astype(np.int32)) for a in three) for three in ((ahead, to[order], order), back)
+        tuple(torch.from_numpy(a.astype(np.int32, copy=False)) for a in three)
+        for three in ((ahead, to[order], order), back)
     ]
     return *as_tensors, [len(segments) for segments, *_ in parts]
 
@@ -237,4 +238,4 @@ def _segments(read: np.ndarray, row: np.ndarray, rows: int, block: tuple[int, in
     segments[:, 0] = np.concatenate([row[order[starts]], empty])
     segments[: len(starts), 1] = np.diff(np.append(starts, len(row)))
     segments[np.unique(segments[:, 0], return_index=True)[1], 2] = 1
-    return segments, order
+    return segments, order.astype(np.int32)

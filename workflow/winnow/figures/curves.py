@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ..judge.stats import least_deviation, mean_interval, share_interval, standard_error
+from ..files import rounded
+from ..judge.stats import least_deviation, mean_interval, numbers, share_interval, standard_error
 
 PRUNED = "pruned fraction"
 ROUND = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998)  # the fractions that a density axis can name
@@ -34,8 +35,9 @@ def over_seeds(rows: pd.DataFrame, y: str, x: str = "fraction", level: float = 0
     """Mean of a column over seeds at every x: columns x, y, low, high (its interval), sd (over seeds, NaN of one), se
     (standard error of y), n (seeds), diverged (runs), runs (the files of the n).
 
-    Interval and standard error are those of `judge.stats`: NaN where seeds say nothing of their spread, at least the
-    binomial one of SHARES; an interval of these ends where they do. That of a mean of POSITIVE is symmetric in its log.
+    Numbers are rounded, so that what is drawn is what is written. Interval and standard error are those of
+    `judge.stats`: NaN where seeds say nothing of their spread, at least the binomial one of SHARES; an interval of
+    these ends where they do. That of a mean of POSITIVE is as wide up as down in logarithms.
 
     Rows of a run that diverged are counted and in no mean, and rows without a value (NaN) are left out. Column `run` of
     the rows is the file of a value's run, or a list of files where a value is made of several. A column of bool is a
@@ -48,7 +50,7 @@ def over_seeds(rows: pd.DataFrame, y: str, x: str = "fraction", level: float = 0
         lost = int((part.status == "diverged").sum())
         kept = part[part.status != "diverged"].dropna(subset=[y])
         if len(kept):
-            values = kept[y].to_numpy(float)
+            values = numbers(kept[y])
             floor, ends = _share(kept, y)
             if kept[y].dtype == bool:
                 interval = share_interval(values.sum(), len(values), level)
@@ -57,11 +59,11 @@ def over_seeds(rows: pd.DataFrame, y: str, x: str = "fraction", level: float = 0
             if y in POSITIVE and values.mean() > 0:  # the error of a log is the relative error, to first order
                 interval = values.mean() * np.exp(np.subtract(interval, values.mean()) / values.mean())
             sd = values.std(ddof=1) if len(values) > 1 else np.nan
-            numbers = (values.mean(), *interval, sd, standard_error(values, floor))
-            points.append((at, *numbers, len(values), lost, list(kept.run.explode().unique())))
+            found = (values.mean(), *interval, sd, standard_error(values, floor))
+            points.append((at, *found, len(values), lost, list(kept.run.explode().unique())))
         elif lost:
             points.append((at, *[np.nan] * 5, 0, lost, []))
-    return pd.DataFrame(points, columns=list(POINT)).astype(POINT)
+    return rounded(pd.DataFrame(points, columns=list(POINT)).astype(POINT))
 
 
 def _share(rows: pd.DataFrame, y: str) -> tuple[float, tuple[float, float]]:

@@ -6,7 +6,7 @@ import importlib
 import pandas as pd
 
 from ..config.base import read
-from ..files import atomic, used
+from ..files import atomic, rounded, used
 from ..judge.selection import with_examples
 from . import FIGURES
 from .style import save
@@ -31,5 +31,5 @@ def main(arguments: list[str]) -> None:
         tables[run.experiment].attrs["settings"] = run.settings
     data, drawing = getattr(module, options.name.replace("-", "_"))(tables)
     with atomic(options.data) as temporary:
-        data.to_parquet(temporary, index=False)
+        rounded(data).to_parquet(temporary, index=False)
     save(drawing, {"svg": options.svg, "pdf": options.pdf, "png": options.png})

@@ -13,17 +13,35 @@ import matplotlib
 matplotlib.use("agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib import scale
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
+from matplotlib.scale import LogTransform, SymmetricalLogTransform
 
 from ..files import atomic
 
 # Of fonts, those that come with matplotlib: others of their names may be installed, as Arial or another DejaVu Sans.
 BUNDLED = matplotlib.get_data_path()
 fontManager.ttflist = [font for font in fontManager.ttflist if Path(font.fname).is_relative_to(BUNDLED)]
+
+
+class _Log(LogTransform):
+    def transform_non_affine(self, values):
+        return np.round(super().transform_non_affine(values), PLACES)
+
+
+class _SymmetricalLog(SymmetricalLogTransform):
+    def transform_non_affine(self, values):
+        return np.round(super().transform_non_affine(values), PLACES)
+
+
+# The last bit of a logarithm is the processor's, and where a tick lies between two pixels it would decide for one.
+PLACES = 9  # of a decade
+scale.LogTransform, scale.SymmetricalLogTransform = _Log, _SymmetricalLog
 
 COLUMN_WIDTH = 3.5  # inches, one column of a two-column page
 PAGE_WIDTH = 6.69  # inches: 170 mm, both columns; figures are printed at the size they are drawn, so text is as well

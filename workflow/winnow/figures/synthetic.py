@@ -45,7 +45,7 @@ def _of_both_kinds(table: pd.DataFrame, number: str, names: dict[str, str], unit
     and of a few that differ this much a mean says nothing.
     """
     both = both_signs(table, table.attrs["settings"])
-    figure, axes = new_figure()
+    figure, axes = new_figure(aspect=1)
     parts = _curves(axes, table[both], number, names)
     for metric, name in names.items() if not both.all() else ():
         alone = [over_seeds(run, metric) for _, run in last(table[~both]).groupby("seed")]

@@ -19,9 +19,9 @@ IMAGES = {
 START = 1100e6  # the interpreter, pyarrow and torch's build for CUDA, which pip installs; that for CPUs: 450e6
 PIXEL = 7  # stored as one byte, seen as four
 WEIGHT = {"layerwise": 44, "synflow": 74, "grasp": 74}  # sorting its places; double precision
-ANY_WEIGHT = 32  # its value, gradient, momentum and copies, its score
+ANY_WEIGHT = 44  # its value, gradient, momentum and copies, its score, its places in the lists of the core
 STEP = 13  # of every output of a layer that is pruned, for every image of a step
-SCORING = {"snip": STEP, "grasp": 2 * STEP}  # likewise; a second derivative keeps twice as much
+SCORING = {"snip": STEP, "grasp": 8 * STEP}  # likewise; a second derivative in double precision
 EVALUATION = 17  # of every output of the largest layer, for every image evaluated at once
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..config.base import canonical, read
 from ..figures import FACTORS, READ_AT
-from ..files import atomic, used, write_json
+from ..files import atomic, rounded, used, write_json
 from ..paper.published import published
 from ..two_layer.settings import TwoLayerSettings
 from .scorecard import AGREES, standard_error
@@ -73,7 +73,7 @@ def offsets(rows: pd.DataFrame, curve: Curve) -> pd.Series:
 def distance(*parts: pd.Series) -> float | None:
     """Root mean square of offsets; None where there are none."""
     together = np.concatenate(parts)
-    return float(np.sqrt(np.mean(together**2))) if len(together) else None
+    return rounded(float(np.sqrt(np.mean(together**2)))) if len(together) else None
 
 
 def distances(rows: pd.DataFrame) -> dict[str, float | None]:

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from ..config.base import Settings, read
 from ..figures import CLAIMS
-from ..files import atomic, used, write_json
+from ..files import atomic, rounded, used, write_json
 from ..images.settings import ImageSettings
 from ..two_layer.settings import TwoLayerSettings
 from . import mechanism, theorems
@@ -221,7 +221,7 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     runs = [read(path, Either) for path in options.settings]
     tables = {run.experiment: pd.read_parquet(used(path)) for run, path in zip(runs, options.metrics, strict=True)}
-    found = claims(tables, {run.experiment: run.settings for run in runs})
+    found = rounded(claims(tables, {run.experiment: run.settings for run in runs}))
     write_json(options.json, found)
     with atomic(options.markdown) as temporary:
         temporary.write_text(table(found), encoding="utf-8")

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import pandas as pd
 
+from ..files import rounded
 from . import stats
 
 ALPHA = 1 - stats.LEVEL
@@ -97,8 +98,12 @@ class Claim:
 
 
 def decide(claims: list[Claim]) -> list[dict]:
-    """The claims as rows with their verdicts: one family, two-sided, adjusted with Holm over all that were run."""
-    adjusted = stats.holm([claim.p_value for claim in claims])
+    """The claims as rows with their verdicts: one family, two-sided, adjusted with Holm over all that were run.
+
+    Words follow from rounded numbers, which are those that are written.
+    """
+    claims = [replace(claim, found=claim.found and Evidence(**rounded(asdict(claim.found)))) for claim in claims]
+    adjusted = rounded(stats.holm([claim.p_value for claim in claims]))
     return [claim.row(float(p)) for claim, p in zip(claims, adjusted, strict=True)]
 
 
@@ -125,7 +130,7 @@ def equivalence_evidence(values, target: float, margin: float, floor: float = 0.
 
 def difference_evidence(one, other, floors: tuple[float, float] = (0.0, 0.0)) -> Evidence:
     """Evidence that the mean of one group of seeds is above that of another, independent one."""
-    one, other = np.asarray(one, float), np.asarray(other, float)
+    one, other = stats.numbers(one), stats.numbers(other)
     if not len(one) or not len(other):
         return Evidence()
     low, high, above, below = stats.two_samples(one, other, floors)
@@ -134,7 +139,7 @@ def difference_evidence(one, other, floors: tuple[float, float] = (0.0, 0.0)) ->
 
 def best_evidence(values: np.ndarray, floor: float | np.ndarray = 0.0) -> Evidence:
     """Evidence that some column's mean over seeds is above 0, judged as the best of all; values is [seeds, columns]."""
-    values = np.asarray(values, float)
+    values = stats.numbers(values)
     if len(values) < 2 or not values.shape[1]:
         return Evidence()
     best, low, high, above, below = stats.best_of(values, floor)
@@ -146,7 +151,7 @@ def nearer_evidence(first, last) -> Evidence:
 
     With the first mean at a > 0, say, |b| < a means that both a - b and a + b are above 0. Shown is a - b.
     """
-    first, last = np.asarray(first, float), np.asarray(last, float)
+    first, last = stats.numbers(first), stats.numbers(last)
     if min(len(first), len(last)) < 2:
         return Evidence()
     side = 1.0 if first.mean() >= 0 else -1.0
@@ -180,7 +185,7 @@ def every_mean_evidence(
     Runs without a value are left out. `floors` are by fraction.
     """
     sign = -1.0 if below else 1.0
-    groups = {at: sign * part.dropna().to_numpy(float) for at, part in values.groupby(rows.fraction)}
+    groups = {at: sign * stats.numbers(part.dropna()) for at, part in values.groupby(rows.fraction)}
     groups = {at: part for at, part in groups.items() if len(part) > 1}
     if not groups:
         return Evidence()
@@ -194,7 +199,7 @@ def every_mean_evidence(
 
 
 def _mean(values, p_for: float, p_against: float, floor: float = 0.0) -> Evidence:
-    values = np.asarray(values, float)
+    values = stats.numbers(values)
     if not len(values):
         return Evidence()
     low, high = stats.mean_interval(values, floor=floor)

@@ -20,6 +20,7 @@ from . import stats
 from .evidence import PAIRED, Claim, Evidence, best_evidence, mean_evidence
 from .missing import experiment, judged
 from .selection import gains, to_judge, whole, with_dense
+from .stats import slope
 
 WITHIN = 0.5  # points of accuracy: "competitive" (our choice)
 RANDOM, IMP, DENSE = "bernoulli", "imp", "dense"
@@ -270,7 +271,7 @@ def noise_claims(rows: pd.DataFrame) -> list[Claim]:
     slopes = []
     for _, part in pd.concat(parts, names=["sigma"]).groupby("seed"):
         if len(part) > 1:
-            slopes.append(np.polyfit(part.index.get_level_values("sigma"), part.mean(axis=1), 1)[0])
+            slopes.append(slope(part.index.get_level_values("sigma"), part.mean(axis=1)))
     return [
         _boost("practice-boost-noisy", rows, wide, best, "where pixels are noisy, some fraction of random", "noisy"),
         Claim(

@@ -13,11 +13,14 @@ import pandas as pd
 from scipy.optimize import least_squares
 from scipy.special import expit
 
+from ..files import rounded
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from .selection import Regime
 from .stats import mean_interval
 
+FIT_DIGITS = 6
+TO_THE_END = dict.fromkeys(("xtol", "ftol", "gtol"), 1e-13)
 CELL = ["experiment", "swept", "value", "fraction"]  # runs that differ in their seed alone
 
 
@@ -60,10 +63,12 @@ def accuracy(points: pd.DataFrame, slope: float, constant: float) -> np.ndarray:
 
 
 def fit(points: pd.DataFrame) -> np.ndarray:
-    """Least-squares slope and constant, on means over seeds."""
+    """Least-squares slope and constant, on means over seeds; to fewer digits than numbers have, as last bits decide
+    where a search ends."""
     cells = means(points)
     measured = cells.accuracy.to_numpy()
-    return least_squares(lambda p: accuracy(cells, *p) - measured, [2.0, 0.0]).x
+    found = least_squares(lambda p: accuracy(cells, *p) - measured, [2.0, 0.0], **TO_THE_END).x
+    return rounded(found, FIT_DIGITS)
 
 
 def jackknife(points: pd.DataFrame) -> np.ndarray:

@@ -24,9 +24,9 @@ import pandas as pd
 from scipy.stats import binomtest, spearmanr
 
 from ..figures import PUBLISHED
-from ..files import atomic, used, write_json
+from ..files import atomic, rounded, used, write_json
 from ..paper.published import STATED
-from .stats import LEVEL
+from .stats import LEVEL, polynomial
 
 AGREES = 1.96
 RESOLUTION = 0.0005  # of a value read off the paper; accuracies in per cent have 100 times that
@@ -72,7 +72,7 @@ def roughness(x: np.ndarray, y: np.ndarray, metric: str) -> float:
     taken = SMOOTH + 1
     if len(x) < 2 * taken or max(x) > 1:
         return float("nan")
-    left = y - np.polyval(np.polyfit(x, y, SMOOTH), x)
+    left = y - polynomial(x, y, SMOOTH)
     return max(float(np.sqrt((left**2).sum() / (len(x) - taken))), resolution(metric))
 
 
@@ -103,7 +103,7 @@ def score(figure: str, data: pd.DataFrame) -> list[dict]:
         bars = standard_error(value, np.fmax(half, at["sd"]), n, metric)
         rough = roughness(paper.x.to_numpy(), paper.y.to_numpy(), metric)
         far = at["y"] - value
-        z = far / np.hypot(at["se"], bars)
+        z = rounded(far / np.hypot(at["se"], bars))
         agrees = [None if np.isnan(there) else bool(abs(there) <= AGREES) for there in z]
         inside = [None if np.isnan(bar) else bool(abs(d) <= bar) for d, bar in zip(far, half, strict=True)]
         table = pd.DataFrame({"figure": figure, "series": series, "metric": metric, "x": near.x, "ours": at["y"]})
@@ -112,7 +112,7 @@ def score(figure: str, data: pd.DataFrame) -> list[dict]:
         table = table.assign(z=z, agrees=agrees)
         table = table.assign(interpolated=~run[paper.index.get_indexer(near.index)], inside_bar=inside)
         table = table.assign(constant=len(paper) > 1 and paper.y.nunique() == 1)
-        points += table.astype(object).where(table.notna(), None).to_dict("records")
+        points += rounded(table).astype(object).where(table.notna(), None).to_dict("records")
     return points
 
 
@@ -130,12 +130,12 @@ def curve(rows: pd.DataFrame) -> dict:
     varied = rows.ours.nunique() > 1 and rows.published.nunique() > 1 and len(rows) > 2
     above, below = int((rows.ours > rows.published).sum()), int((rows.ours < rows.published).sum())
     independent = rows.x.max() < 1 and above + below
-    p = float(binomtest(above, above + below).pvalue) if independent else None
+    p = rounded(float(binomtest(above, above + below).pvalue)) if independent else None
     return {
         "points": len(rows),
         "agree": int(rows.agrees.sum()),
         "constant": bool(rows.constant.iloc[0]),
-        "rank_correlation": float(spearmanr(rows.ours, rows.published).statistic) if varied else None,
+        "rank_correlation": rounded(float(spearmanr(rows.ours, rows.published).statistic)) if varied else None,
         "above": above,
         "below": below,
         "sign_p": p,
@@ -266,6 +266,6 @@ def main(arguments: list[str]) -> None:
             differs = differences(number, json.loads(Path(used(settings)).read_text(encoding="utf-8"))["settings"])
         points += scored
         figures.append(summarize(number, scored) | {"differs": differs})
-    write_json(options.json, {"points": points, "figures": figures})
+    write_json(options.json, rounded({"points": points, "figures": figures}))
     with atomic(options.markdown) as temporary:
         Path(temporary).write_text(markdown(figures, points), encoding="utf-8")

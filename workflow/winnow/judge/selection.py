@@ -13,6 +13,7 @@ from ..config.base import Settings
 from ..errors import WinnowError
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
+from .stats import slope
 
 EPS = 0.01  # the train loss at which runs are compared, nats; a tenth of it for the claims that say so
 RUN = ["fraction", "seed"]
@@ -204,7 +205,7 @@ def slopes_by_seed(rows: pd.DataFrame, x: np.ndarray, y: np.ndarray, least: int 
     for _, seed in pd.DataFrame({"seed": rows.seed, "x": x, "y": y}).groupby("seed"):
         points = seed[np.isfinite(seed.y)]
         if points.x.nunique() >= least:
-            slopes.append(np.polyfit(points.x, points.y, 1)[0])
+            slopes.append(slope(points.x, points.y))
     return np.array(slopes)
 
 

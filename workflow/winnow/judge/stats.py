@@ -8,8 +8,34 @@ of examples, `floor` knows more: no seed's value scatters less than the count th
 import numpy as np
 from scipy import stats
 
+from ..files import rounded
+
 LEVEL = 0.95
 ROUNDING = 1e-12  # of the largest value: seeds that differ by less differ by how a sum was rounded
+
+
+def numbers(values: object) -> np.ndarray:
+    """The values of seeds as they count, float64: what comes of them is made of rounded numbers."""
+    return rounded(np.asarray(values, float))
+
+
+def slope(x: np.ndarray, y: np.ndarray) -> float:
+    """The least-squares slope of y on x, of rounded numbers and by sums alone: LAPACK's bits are the processor's."""
+    x, y = numbers(x), numbers(y)
+    far = x - x.mean()
+    return float((far * y).sum() / (far * far).sum())
+
+
+def polynomial(x: np.ndarray, y: np.ndarray, degree: int) -> np.ndarray:
+    """The least-squares polynomial of y on x, at x, through orthogonal polynomials; by sums alone, as `slope`."""
+    basis, fitted = [], np.zeros(len(x))
+    for _ in range(degree + 1):
+        power = x * basis[-1] if basis else np.ones(len(x))
+        for other in basis:
+            power = power - (power * other).sum() / (other * other).sum() * other
+        basis.append(power)
+        fitted += (power * y).sum() / (power * power).sum() * power
+    return fitted
 
 
 def least_deviation(shares: np.ndarray, examples: float) -> np.ndarray:
@@ -35,7 +61,7 @@ def deviation(values: np.ndarray, floor: float | np.ndarray = 0.0) -> np.ndarray
 
     It cannot of one seed, nor where all seeds agree and nothing is known of their least deviation.
     """
-    values = np.asarray(values, float)
+    values = numbers(values)
     if len(values) < 2:
         return np.full(values.shape[1:], np.nan)[()]
     agree = np.ptp(values, axis=0) <= ROUNDING * np.abs(values).max(axis=0)
@@ -56,7 +82,7 @@ def mean_interval(
     The same at every number of seeds, because a percentile bootstrap of three seeds covers the mean in three cases of
     four only (tests/judge/residuals.csv).
     """
-    mean = np.mean(values, axis=0)
+    mean = np.mean(numbers(values), axis=0)
     half = stats.t.ppf((1 + level) / 2, max(len(values) - 1, 1)) * standard_error(values, floor)
     return mean - half, mean + half
 
@@ -70,7 +96,7 @@ def one_sided(
     """
     if not len(values):
         return float("nan"), float("nan")
-    t, freedom = (np.mean(values, axis=0) - target) / standard_error(values, floor), max(len(values) - 1, 1)
+    t, freedom = (np.mean(numbers(values), axis=0) - target) / standard_error(values, floor), max(len(values) - 1, 1)
     return stats.t.sf(t, freedom), stats.t.cdf(t, freedom)
 
 
@@ -94,7 +120,7 @@ def two_samples(
     For seeds of two experiments, which share no random stream, so that nothing is paired; `floors` are theirs. nan
     where the spread of either cannot be told.
     """
-    samples = [np.asarray(one, float), np.asarray(other, float)]
+    samples = [numbers(one), numbers(other)]
     if not all(map(len, samples)):
         return (float("nan"),) * 4
     variances = np.array([standard_error(*pair) ** 2 for pair in zip(samples, floors, strict=True)])
@@ -113,7 +139,7 @@ def best_of(values: np.ndarray, floor: float | np.ndarray = 0.0) -> tuple[int, f
     largest lower and the largest upper end hold the largest mean, whichever column was chosen. (A permutation of so few
     seeds has no p-value small enough.)
     """
-    values = np.asarray(values, float)
+    values = numbers(values)
     columns = values.shape[1]
     low, high = mean_interval(values, bonferroni(columns), floor)
     above, below = one_sided(values, 0.0, floor)
