@@ -69,7 +69,7 @@ def test_its_c_library_is_another_one_and_shows(debian):
 
 
 def test_the_small_run_is_the_golden_one(debian):
-    """Byte by byte."""
+    """But for last bits, where the processor is not of the golden values' numerics class."""
     folder, run = debian
     results = folder / "é run"
     results.mkdir()

@@ -15,6 +15,7 @@ import pandas as pd
 from scipy.optimize import isotonic_regression
 
 from ..errors import WinnowError
+from ..files import rounded
 from ..randomness import Stream
 from . import stats
 from .evidence import PAIRED, Claim, Evidence, best_evidence, mean_evidence
@@ -311,9 +312,8 @@ def distances(curves: dict[str, pd.DataFrame], published: pd.DataFrame) -> pd.Da
     squared = (1 / n.loc[far.index]).mul(variance, axis=0).mean()
     nearest = distance.idxmin() if len(far) else y.columns[0]
     margin = TOLD * np.sqrt(squared + squared[nearest])
-    return pd.DataFrame(
-        {"fractions": len(far), "distance": distance, "further": distance - distance.min(), "margin": margin}
-    )
+    found = {"fractions": len(far), "distance": distance, "further": distance - distance.min(), "margin": margin}
+    return rounded(pd.DataFrame(found))
 
 
 def _floor(gains: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
