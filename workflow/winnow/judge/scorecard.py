@@ -11,9 +11,9 @@ training curve (2c) have no roughness: they are one and the same run.
 
 Of figures 5a and 5b the runs are compared that start with outputs of both signs (see `selection.both_signs`).
 
-A published series that never varies, as a train error of 0, is counted apart: agreeing with it is no evidence. Where all points
-of a curve lie on one side of the published one, the verdict says so. That is no test: the fractions share their seeds,
-and by chance they move together.
+A published series that never varies, as a train error of 0, is counted apart: agreeing with it is no evidence. Where
+all points of a curve lie on one side of the published one, the verdict says so. That is no test: the fractions share
+their seeds, and by chance they move together.
 """
 
 import argparse
