@@ -21,6 +21,8 @@ AXES = {
     "width_mild": {"width": [50, 100, 200]},
     "noise": {"sigma_n": [0.05, 0.1, 0.2]},
     "causes": {"target": ["all", "noise", "signal"]},
+    "start": {"init_std": [1e-10, 1e-4, 0.1]},
+    "start-orthogonal": {"init_std": [1e-10, 1e-4, 0.1]},
     "small_init": {"init_std": [0.1, 0.05]},
     "calibration-fixed": {"sigma_n": [0.5, 1.0], "target": ["all", "neurons"]},
     "calibration-trained": {"sigma_n": [0.5, 1.0], "loss": ["logistic", "cross_entropy"]},
@@ -92,7 +94,8 @@ def images(name: str, data: str = "mnist-5k", fractions: tuple[float, ...] = (0.
     points = []
     for point in _grid(name, fractions):
         ends = point["fraction"] / 10 + point["seed"] / 1000 + point.get("sigma", 0) / 10
-        measured = {"data": data, "train_error": point["fraction"] / 20}
+        measured = {"data": data, "train_error": point["fraction"] / 20, "collapsed_layers": 0}
+        measured["connected_share"] = 1 - point["fraction"] ** 4 - point["seed"] / 1000
         errors = {0: ends + 0.5, 9: ends}
         points.append((point, [measured | {"epoch": epoch, "test_error": e} for epoch, e in errors.items()]))
     return _table(name, points, ImageSettings(kind="images"))

@@ -36,6 +36,19 @@ def test_a_share_of_runs_has_a_binomial_interval():
     assert (data.low[1], data.high[1]) == (pytest.approx(0.025 ** (1 / 4)), 1)  # a t interval would be 1 to 1
 
 
+def test_an_interval_of_positive_numbers_stays_above_0():
+    """Nine seeds have learned and one has not: a t interval of the mean loss would go down to -.18."""
+    table = rows({(0.5, s): 1.4 if s == 0 else 0.001 for s in range(10)}).rename(columns={"value": "test_loss"})
+    point = curves.over_seeds(table, "test_loss").iloc[0]
+    half = curves.mean_interval(table.test_loss.to_numpy())[1] - point.y
+    assert half > point.y
+    factor = np.exp(half / point.y)
+    assert (point.low, point.high) == pytest.approx((point.y / factor, point.y * factor))
+    gain = curves.over_seeds(table.rename(columns={"test_loss": "test_gain"}), "test_gain").iloc[0]
+    assert gain.low == pytest.approx(point.y - half)  # a gain may be a loss
+    assert curves.over_seeds(table.assign(test_loss=0.0), "test_loss").y[0] == 0
+
+
 def test_a_diverged_run_is_in_no_mean_and_is_counted():
     table = rows({(f, s): 10 * f + s for f in (0.5, 0.8, 0.9) for s in range(4)})
     table.loc[(table.fraction == 0.8) & (table.seed == 3) | (table.fraction == 0.9), "status"] = "diverged"

@@ -41,6 +41,9 @@ def test_each_panel_has_its_numbers_for_each_experiment_and_kind_of_step():
             there = rows[np.isclose(rows.x, 1 - density)]
             assert there.y.to_numpy() == pytest.approx([y] * len(SERIES))
             assert (there.n == made_up.SEEDS).all() and (there.low < there.y).all() and (there.y < there.high).all()
+    for axes in figure.axes:  # as all fractions are drawn
+        assert axes.get_xscale() == "log" and [text.get_text() for text in axes.get_xticklabels()] == ["0", "0.5"]
+        assert axes.lines[0].get_xdata() == pytest.approx([1, 0.5])
     assert [axes.get_ylabel() for axes in figure.axes] == list(data.panel.unique())
 
 

@@ -1,10 +1,12 @@
 import math
 
 import made_up
+import numpy as np
 import pytest
 
 from winnow.errors import WinnowError
 from winnow.figures import mechanism
+from winnow.paper import formulas
 
 
 def test_features_pool_all_neurons_of_all_seeds():
@@ -22,7 +24,7 @@ def test_the_width_exponent_is_that_of_the_runs():
     table = tables["width_mild"]
     table["gamma_least"] = table.width ** (-0.4 - table.seed / 1000)
     data, figure = mechanism.decomposition(tables)
-    labels = [text.get_text() for text in figure.axes[2].get_legend().get_texts()]
+    labels = [text.get_text() for text in figure.axes[4].get_legend().get_texts()]
     assert sum("exponent -0.40 [-0.40, -0.40]" in label for label in labels) >= 1
     assert data[data.panel == "width"].y.max() == pytest.approx(50**-0.4, rel=0.01)
 
@@ -32,8 +34,46 @@ def test_points_of_few_seeds_are_named():
     table = tables["boundary"]
     table.loc[(table.fraction == 0.99) & (table.seed > 0), ["signal_start_low", "signal_start_high"]] = math.nan
     _, figure = mechanism.lemmas(tables)
-    assert [text.get_text() for text in figure.axes[1].texts] == ["n = 1", "n = 1"]
+    figure.canvas.draw()
+    assert [text.get_text() for text in figure.axes[1].texts] == ["n = 1"]
+    box = figure.axes[1].texts[0].get_window_extent().transformed(figure.axes[1].transData.inverted())
+    assert box.y1 < min(line.get_ydata().min() for line in figure.axes[1].lines if len(line.get_ydata()))
     assert not list(figure.axes[0].texts)
+
+
+def test_coefficients_of_runs_that_did_not_get_there_are_marked():
+    """Three of four runs at .9 and all at .99 end above the train loss at which the others are compared."""
+    tables = made_up.tables("decomposition")
+    table = tables["boundary"]
+    late = (table.fraction == 0.99) | (table.fraction == 0.9) & (table.seed > 0)
+    table.loc[late, "train_loss"] = 0.02
+    _, figure = mechanism.decomposition(tables)
+    label = "most runs end above train loss 0.01"
+    patches = [patch for axes in figure.axes[:2] for patch in axes.patches]
+    assert [patch.get_label() for patch in patches] == [label]
+    ends = sorted(patches[0].get_x() + np.array([0, patches[0].get_width()]))
+    assert 0.1 < ends[1] < 0.5 and ends[0] < 0.01
+    said = [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
+    assert label in said
+    assert not any("0.01" in axes.get_ylabel() for axes in figure.axes)
+
+
+def test_what_is_memorized_is_drawn_over_the_initial_weights():
+    """The larger one of zeta and -omega, where runs reach the train loss, with Theorem 3's bound when dense."""
+    tables = made_up.tables("decomposition")
+    table = tables["start-orthogonal"]
+    there = table.train_loss < 0.01
+    table.loc[there, "zeta_max"], table.loc[there, "omega_max"] = table.init_std, 3 * table.init_std
+    data, figure = mechanism.decomposition(tables)
+    drawn = data[data.panel == "start-orthogonal"]
+    assert drawn.y.to_numpy() == pytest.approx(3 * drawn.x)
+    assert sorted(drawn.x.unique()) == [1e-10, 1e-4, 0.1] and drawn.series.nunique() == len(made_up.FRACTIONS)
+    assert data[data.panel == "start"].y.max() == pytest.approx(0.1)
+    assert [axes.get_xscale() for axes in figure.axes[2:4]] == ["log", "log"]
+    bound = next(line for line in figure.axes[3].lines if line.get_label() == "Theorem 3's bound, dense")
+    settings = table.attrs["settings"]
+    most = formulas.noise_bounds(4, settings.model.width, 1024, 0.1, settings.data.sigma_n, 1)[1]
+    assert bound.get_ydata()[-1] == pytest.approx(most)
 
 
 def test_chance_is_drawn():

@@ -1,6 +1,7 @@
 import math
 
 import made_up
+import numpy as np
 import pytest
 
 from winnow.figures import FIGURES, phase
@@ -13,6 +14,24 @@ def test_the_fit_recovers_the_constants_it_was_made_with():
     assert data.constant.iloc[0] == pytest.approx(0.5, abs=0.05)
     assert data.constant_low.iloc[0] <= data.constant.iloc[0] <= data.constant_high.iloc[0]
     assert data.held_out_error.iloc[0] < 0.01 < data.constant_error.iloc[0]
+
+
+def test_cells_show_their_uncertainty():
+    """One cell's seeds are far apart: a bar in d, and a dot on the map of its experiment."""
+    tables = {name: made_up.theory(name) for name in FIGURES["phase"].experiments}
+    table = tables["noise"]
+    cell = (table.fraction == 0.5) & (table.sigma_n == 0.1)
+    table.loc[cell, "test_error"] = 0.2 + 0.1 * table.seed
+    data, figure = phase.phase(tables)
+    wide = data[data.high - data.low > 0.2]
+    assert wide[["value", "x"]].to_numpy().tolist() == [[0.1, 0.5]]
+    lines = [line for axes in figure.axes for line in axes.lines]
+    dots = [line.get_xydata().tolist() for line in lines if line.get_label() == "uncertain"]
+    assert dots == [[[1, 1]], [], []]  # second fraction, second noise
+    diagram = next(axes for axes in figure.axes if axes.get_xlabel().startswith("predicted"))
+    bars = np.concatenate([segment[:, 1] for bar in diagram.collections for segment in bar.get_segments()])
+    point = wide.iloc[0]
+    assert np.isclose(bars, (point.low - point.chance) / (point.kept - point.chance)).any()
 
 
 def test_the_predicted_boundary_is_where_the_race_is_even():

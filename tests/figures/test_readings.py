@@ -15,6 +15,10 @@ def test_points_are_the_ends_of_2a_and_2b_and_the_published_ones():
     assert ours.x.tolist() == pytest.approx([0.45 + 1.5 / 1000] * 6)
     assert ours.y.tolist() == pytest.approx([0.46 + 1.5 / 1000] * 6)
     assert not ours.dense_meets.any()
+    bars = [bar for found in figure.axes[0].containers for bar in found.lines[2]]
+    ends = {tuple(segment[:, axis].round(6)) for bar in bars for segment in bar.get_segments() for axis in (0, 1)}
+    for point in ours.itertuples():
+        assert {(round(point.low, 6), round(point.high, 6)), (round(point.x_low, 6), round(point.x_high, 6))} <= ends
     ends = [published(name, "test_error").y.iloc[-1] for name in ("2a", "2b")]
     assert [paper.x, paper.y] == ends
     assert paper.low == pytest.approx(paper.y - 1.96 * 0.0614 / 10**0.5, abs=1e-3)

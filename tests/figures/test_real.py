@@ -22,6 +22,17 @@ def test_fig3a_shows_accuracies_in_percent_and_the_paper_only_over_the_whole_of_
     assert "random, paper (n = 3)" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
 
 
+def test_fig3a_shows_what_the_paper_gains_over_its_dense_network():
+    data, figure = real.fig3a({"fig3a": made_up.images("fig3a", "mnist")})
+    levels = published("3a", "test_accuracy", "random")
+    gained = data[(data.source == "paper") & (data.series == "random") & (data.metric == "test_gain")]
+    assert gained.y.to_numpy() == pytest.approx(levels.y[1:] - levels.y[0])
+    said = [text.get_text() for text in figure.axes[3].get_legend().get_texts()]
+    assert {"random, paper", "IMP, paper"} <= set(said)
+    data, _ = real.fig3a({"fig3a": made_up.images("fig3a")})
+    assert set(data.source) == {"winnow"}
+
+
 def variants(data: str = "mnist", **others: str) -> dict:
     """Made-up runs at the published fractions of every experiment of fig3a-variants."""
     fractions = tuple(published("3a", "test_accuracy", "random").x)
@@ -112,9 +123,21 @@ def test_figures_of_cifar10_show_the_paper_only_over_the_whole_of_it(name, point
     assert dense is None or paper.y.iloc[0] == pytest.approx(dense)
 
 
+def test_methods_show_what_their_masks_disconnect():
+    tables = made_up.tables("methods")
+    table = tables["methods"]
+    empty = (table.method == "snip") & (table.fraction == 0.9) & (table.seed < 3)
+    table.loc[empty, "collapsed_layers"], table.loc[empty, "connected_share"] = 1, 0.0
+    data, figure = real.methods(tables)
+    paths = data[data.metric == "connected_share"].set_index(["method", "x"])
+    assert paths.y[("erk", 0.36)] == pytest.approx(1 - 0.36**4 - 0.0015)
+    assert paths.collapsed.to_dict() == {("erk", 0.36): 0, ("erk", 0.9): 0, ("snip", 0.36): 0, ("snip", 0.9): 3}
+    assert [text.get_text() for text in figure.axes[1].texts] == ["3"]
+
+
 def test_gains_are_paired_with_the_dense_network():
     data, _ = real.methods(made_up.tables("methods"))
-    point = data.set_index(["method", "x"]).loc[("snip", 0.36)]
+    point = data[data.metric == "test_gain"].set_index(["method", "x"]).loc[("snip", 0.36)]
     assert point.y == pytest.approx(-3.6)
     assert point.runs[:2] == [f"results/methods/runs/method-snip/fraction-{f}/seed-0.parquet" for f in (0.0, 0.36)]
     data, _ = real.fig3a(made_up.tables("fig3a"))
@@ -156,6 +179,6 @@ def test_a_marker_is_filled_where_its_bar_excludes_zero():
     data, figure = real.methods(tables)
     markers = [found for found in figure.axes[0].collections if isinstance(found, PathCollection)]
     hollow = sum(len(found.get_offsets()) for found in markers if (found.get_facecolor() == 1).all())
-    contains = (data.low <= 0) & (data.high >= 0)
+    contains = (data.metric == "test_gain") & (data.low <= 0) & (data.high >= 0)
     assert hollow == contains.sum() == 2
     assert set(data.method[contains]) == {"erk"}

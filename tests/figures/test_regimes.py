@@ -27,6 +27,14 @@ def test_dynamics_shows_memorizing_where_no_signal_neuron_is_left():
     assert n.to_dict() == {"0.99 pruned, no signal neuron": 3, "0.99 pruned, some signal neuron": 1}
 
 
+def test_the_two_shades_can_be_told_where_both_are():
+    """Grey over orange was a third colour that the legend did not have."""
+    _, figure = regimes.regimes(made_up.tables("regimes"))
+    lost, sparse = figure.legends[0].get_patches()
+    assert lost.get_hatch() and lost.get_facecolor()[3] == 0
+    assert sparse.get_facecolor()[3] > 0 and not sparse.get_hatch()
+
+
 def test_a_row_of_panels_has_one_scale():
     _, figure = regimes.regimes(made_up.tables("regimes"))
     scales = [axes.get_yscale() for axes in figure.axes]

@@ -23,6 +23,15 @@ def test_overlay_is_the_published_curve():
     assert (curve.n == 10).all()
 
 
+@pytest.mark.parametrize("name", ["fig2a", "fig2b"])
+def test_the_papers_bars_are_told_from_our_intervals(name):
+    _, figure = getattr(synthetic, name)(made_up.tables(name))
+    said = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert {"band: 95 % interval of our mean", "bar: s.d. of the paper's runs, most likely"} <= set(said)
+    caps = [line for line in figure.axes[0].lines if line.get_marker() == "_" and len(line.get_xdata()) == 10]
+    assert len(caps) == len(said) - 2  # two a published curve, which has one of two labels
+
+
 def test_files_are_byte_identical_when_drawn_again(tmp_path):
     pd.DataFrame(made_up.synthetic("fig2c").to_dict("list")).to_parquet(tmp_path / "metrics.parquet")
     run = RunSettings[TwoLayerSettings](experiment="fig2c", root_seed=0, settings=TwoLayerSettings(kind="two_layer"))

@@ -183,3 +183,10 @@ def test_words_follow_from_the_numbers_that_are_written():
     rows = [evidence.decide([claim(p(0.025 - bits, 1.0))])[0] for bits in (0, 1e-15, -1e-15)]
     assert len({row["verdict"] for row in rows}) == 1
     assert {row["p_for"] for row in rows} == {0.025}
+
+
+def test_last_bits_of_seeds_decide_nothing():
+    values = np.log(np.array([1.1, 1.7, 2.3, 3.1]))
+    other = np.nextafter(values, 10)
+    assert evidence.mean_evidence(values, 0.3) == evidence.mean_evidence(other, 0.3)
+    assert evidence.difference_evidence(values, values[:3]) == evidence.difference_evidence(other, other[:3])

@@ -116,7 +116,7 @@ def test_coordinates_that_nobody_pruned_are_named():
 
 
 def drawn_tables() -> dict:
-    names = ("condition2", "boundary", "overprune")
+    names = ("condition2", "boundary", "overprune", "start", "start-orthogonal")
     return {name: with_settings(worlds.table(name, worlds.TRUE), worlds.settings(name)) for name in names}
 
 

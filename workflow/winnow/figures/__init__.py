@@ -100,7 +100,10 @@ FIGURES = {
     "dynamics": Figure("regimes", ("trajectories", "overprune"), THEORY, "losses and error over training"),
     "features": Figure("mechanism", ("boundary",), "Figure 1", "what neurons learn"),
     "decomposition": Figure(
-        "mechanism", ("condition2", "boundary", "overprune", "width_mild"), THEORY, "learned signal and memorized noise"
+        "mechanism",
+        ("condition2", "boundary", "overprune", "width_mild", "start", "start-orthogonal"),
+        THEORY,
+        "learned signal and memorized noise",
     ),
     "lemmas": Figure("mechanism", ("boundary",), THEORY, "Lemma 4 and Lemma 8"),
     "phase": Figure("phase", ("noise", "width", "boundary"), THEORY, "phase diagram against predicted boundaries"),

@@ -25,6 +25,11 @@ SHARES = {
 }
 """Columns that are shares of a seed's examples: the column that says of how many, and what they lie between."""
 
+POSITIVE = {"train_loss", "test_loss", "loss_on_event", "loss_off_event", "step", "steps", "ratio", "memorized"}
+POSITIVE |= {"gamma_max", "gamma_least", "zeta_max", "omega_max", "noise_start_low", "noise_start_high"}
+POSITIVE |= {"variance_initial", "variance_noise", "variance_noise_max"}
+"""Columns of numbers above 0, as a logarithmic axis shows them: an interval that reached 0 would leave it."""
+
 
 def over_seeds(rows: pd.DataFrame, y: str, x: str = "fraction", level: float = 0.95) -> pd.DataFrame:
     """Mean of a column over seeds at every x: columns x, y, low, high (its interval), sd (over seeds, NaN of one), se
@@ -32,7 +37,7 @@ def over_seeds(rows: pd.DataFrame, y: str, x: str = "fraction", level: float = 0
 
     Numbers are rounded, so that what is drawn is what is written. Interval and standard error are those of
     `judge.stats`: NaN where seeds say nothing of their spread, at least the binomial one of SHARES; an interval of
-    these ends where they do.
+    these ends where they do. That of a mean of POSITIVE is as wide up as down in logarithms.
 
     Rows of a run that diverged are counted and in no mean, and rows without a value (NaN) are left out. Column `run` of
     the rows is the file of a value's run, or a list of files where a value is made of several. A column of bool is a
@@ -51,6 +56,8 @@ def over_seeds(rows: pd.DataFrame, y: str, x: str = "fraction", level: float = 0
                 interval = share_interval(values.sum(), len(values), level)
             else:
                 interval = np.clip(mean_interval(values, level, floor), *ends)
+            if y in POSITIVE and values.mean() > 0:  # the error of a log is the relative error, to first order
+                interval = values.mean() * np.exp(np.subtract(interval, values.mean()) / values.mean())
             sd = values.std(ddof=1) if len(values) > 1 else np.nan
             found = (values.mean(), *interval, sd, standard_error(values, floor))
             points.append((at, *found, len(values), lost, list(kept.run.explode().unique())))

@@ -8,7 +8,7 @@ from ..judge.selection import Regime
 from ..judge.theorems import over_bounds
 from ..two_layer.settings import TwoLayerSettings
 from . import LITERAL
-from .curves import PRUNED, line_with_interval, over_seeds
+from .curves import density_axis, line_with_interval, over_density, over_seeds
 from .regimes import all_regimes
 from .style import GUIDE, curve_marker, letter_panels, new_figure
 
@@ -25,9 +25,10 @@ def literal(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     for number, (axes, label) in enumerate(zip(panels, LABELS, strict=True)):
         for index, one in enumerate(regimes):
             part = _curve(one, number).assign(series=one.name, panel=label)
-            line_with_interval(axes, part, one.name, f"C{index}", curve_marker(index))
+            line_with_interval(axes, over_density(part), one.name, f"C{index}", curve_marker(index))
             parts.append(part)
-        axes.set(xlabel=PRUNED, ylabel=label)
+        density_axis(axes, regimes[0].mild_ends().fraction.unique())
+        axes.set_ylabel(label)
     for axes in panels[1:]:
         axes.set_yscale("log")
         axes.axhline(1, **GUIDE)

@@ -9,9 +9,11 @@ from matplotlib.figure import Figure
 
 from ..judge.selection import (
     EPS,
+    RUN,
     Regime,
     as_densities,
     exponents,
+    first_below,
     last,
     learning_times,
     pruned_coordinates,
@@ -20,6 +22,7 @@ from ..judge.selection import (
     without_signal,
 )
 from ..judge.stats import mean_interval
+from ..judge.theorems import memorized
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from . import LARGE_INIT
@@ -28,6 +31,7 @@ from .regimes import named, regime, some
 from .style import GUIDE, SMALL, curve_marker, legend_below, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
+STARTS = {"start": "noise on all coordinates", "start-orthogonal": "noise 0 on the signals'"}
 UPPER = GUIDE | {"linestyle": "--"}
 
 
@@ -88,12 +92,15 @@ def _inset_of_means(axes: Axes, means: pd.DataFrame) -> None:
 
 
 def decomposition(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
-    """max gamma, zeta and |omega| against density in two regimes, max gamma against m, and the two times."""
-    figure, grid = new_figure(2, 2, aspect=0.8)
+    """max gamma, zeta and |omega| against density in two regimes, what is memorized against sigma_0 with noise on the
+    signals' coordinates and without, max gamma against m, and the two times."""
+    figure, grid = new_figure(2, 3, aspect=0.8)
     found = [regime(tables, "condition2"), regime(tables, "boundary", "init_std", LARGE_INIT)]
     parts = [_coefficients(axes, one) for axes, one in zip(grid[0], found, strict=True)]
-    parts.append(_width(grid[1, 0], tables["width_mild"]))
-    parts.append(_times(grid[1, 1], found[0], regime(tables, "overprune")))
+    parts += [_starts(axes, tables[name], name) for axes, name in zip(grid[1], STARTS, strict=True)]
+    grid[1, 1].sharey(grid[1, 0])
+    parts.append(_width(grid[2, 0], tables["width_mild"]))
+    parts.append(_times(grid[2, 1], found[0], regime(tables, "overprune")))
     letter_panels(grid.flat)
     return pd.concat(parts, ignore_index=True), figure
 
@@ -112,8 +119,39 @@ def _coefficients(axes: Axes, found: Regime) -> pd.DataFrame:
     axes.plot(density, scale, label=r"$\sigma_0 \sigma_n (\mathrm{density}\, d)^{1/2}$", **GUIDE)
     axes.axhline(formulas.feature_scale(model.width, model.power), label=r"$m^{-1/q}$", **UPPER)
     density_axis(axes, found.table.fraction.unique())
-    axes.set(yscale="log", ylabel=f"coefficient at train loss {EPS:g}")
+    axes.set(yscale="log", ylabel="coefficient")
+    _shade_unfinished(axes, rows)
     axes.set_title(named(found), loc="left")
+    legend_below(axes, ncols=2)
+    return pd.concat(parts)
+
+
+def _shade_unfinished(axes: Axes, rows: pd.DataFrame) -> None:
+    """Grey where most runs end above EPS: what is drawn there is what they had learned by then."""
+    reached = rows.groupby("fraction").reached.mean() >= 0.5
+    beyond = reached.index[reached.index > max(reached.index[reached], default=-1)]
+    if len(beyond):
+        shade = {"color": "0.5", "alpha": 0.15, "linewidth": 0}
+        label = f"most runs end above train loss {EPS:g}"
+        axes.axvspan(1.05 * (1 - beyond[0]), axes.get_xlim()[1], label=label, **shade)
+
+
+def _starts(axes: Axes, table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """What is memorized over sigma_0, and Theorem 3's bound of it in the dense network."""
+    settings = table.attrs["settings"]
+    rows = first_below(table, EPS, ["init_std", *RUN]).assign(memorized=memorized)
+    parts = []
+    for number, (fraction, part) in enumerate(rows.groupby("fraction")):
+        curve = over_seeds(part, "memorized", "init_std")
+        line_with_interval(axes, curve, f"{fraction:g} pruned", f"C{number}", curve_marker(number))
+        parts.append(curve.assign(series=f"memorized, {fraction:g} pruned", panel=name))
+    sizes = np.sort(rows.init_std.unique())
+    data, model = settings.data, settings.model
+    size = (data.classes, model.width, data.dimension, sizes, data.sigma_n)
+    axes.plot(sizes, formulas.noise_bounds(*size, density=1)[1], label="Theorem 3's bound, dense", **GUIDE)
+    axes.axhline(formulas.feature_scale(model.width, model.power), label=r"$m^{-1/q}$", **UPPER)
+    axes.set(xscale="log", yscale="log", xlabel=r"initial weights $\sigma_0$", ylabel=r"max($\zeta$, $-\omega$)")
+    axes.set_title(STARTS[name], loc="left")
     legend_below(axes, ncols=2)
     return pd.concat(parts)
 
@@ -199,18 +237,21 @@ def _correlations(axes: Axes, found: Regime, of: str) -> pd.DataFrame:
     for number, (end, label) in enumerate({"low": "least", "high": "largest"}.items()):
         part = over_seeds(start, f"{of}_start_{end}").assign(series=f"{of}_start_{end}")
         line_with_interval(axes, over_density(part), label, f"C{number}", curve_marker(number))
-        _name_fewer(axes, over_density(part))
         parts.append(part)
+    _name_fewer(axes, over_density(part))
     axes.plot(densities, np.broadcast_to(low, densities.shape), label="lower bound", **GUIDE)
     axes.plot(densities, high, label="upper bound", **UPPER)
     return pd.concat(parts)
 
 
 def _name_fewer(axes: Axes, data: pd.DataFrame) -> None:
-    """Write n beside the points that rest on less than half of the seeds."""
-    for point in data[data.n < data.n.max() / 2].itertuples():
-        where = {"xytext": (0, 4), "textcoords": "offset points", "ha": "center", "fontsize": SMALL}
-        axes.annotate(f"n = {point.n}", (point.x, point.high), **where)
+    """Write n at the foot of the panel, below all curves, where points rest on less than half of the seeds."""
+    fewer = data[data.n < data.n.max() / 2]
+    low, high = axes.get_ylim()
+    axes.set_ylim(low - 0.25 * (high - low) * bool(len(fewer)), high)
+    foot = {"transform": axes.get_xaxis_transform(), "ha": "center", "rotation": 90, "fontsize": SMALL}
+    for point in fewer.itertuples():
+        axes.text(point.x, 0.02, f"n = {point.n}", **foot)
 
 
 def _variances(axes: Axes, found: Regime) -> pd.DataFrame:

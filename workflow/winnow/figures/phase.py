@@ -22,6 +22,8 @@ from .curves import PRUNED, over_seeds, seeds
 from .style import GUIDE, SMALL, curve_marker, legend_below, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
+WIDE = 0.2  # an interval of the mean accuracy that a cell's colour does not show
+DOT = {"color": "white", "markeredgecolor": "black", "markeredgewidth": 0.6, "markersize": 3, "label": "uncertain"}
 LABELS = {"sigma_n": r"noise $\sigma_n$", "width": "neurons per class, m", "init_std": r"initial weights $\sigma_0$"}
 
 
@@ -35,8 +37,8 @@ def phase(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     figure, grid = new_figure(2, 2, aspect=0.85)
     for axes, (name, table) in zip(grid.flat, tables.items(), strict=False):
         _diagram(axes, cells[cells.experiment == name], table.attrs["settings"], SWEPT[name], constant)
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, handlelength=3)
-    _collapse(grid[1, 1], points, slope, constant, (low[1], high[1]))
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, handlelength=3)
+    _collapse(grid[1, 1], cells, slope, constant, (low[1], high[1]))
     errors = {
         "fitted_error": _error(fitted, slope, constant),
         "held_out_error": _error(held, slope, constant),
@@ -89,6 +91,8 @@ def _diagram(axes: Axes, cells: pd.DataFrame, settings: TwoLayerSettings, key: s
     means = cells.pivot(index="value", columns="x", values="y")
     fractions, values = means.columns.to_numpy(), means.index.to_numpy()
     chance = 1 / settings.data.classes
+    wide = cells[cells.high - cells.low > WIDE]
+    axes.plot(np.searchsorted(fractions, wide.x), np.searchsorted(values, wide.value), "o", **DOT)
     image = axes.imshow(means, origin="lower", aspect="auto", cmap="cividis", vmin=chance, vmax=1)
     bar = axes.figure.colorbar(image, ax=axes, pad=0.02, ticks=[chance, 0.5, 0.75, 1])
     bar.ax.set_yticklabels([f"{chance:g}", "0.5", "0.75", "1"])
@@ -118,25 +122,23 @@ def _boundary(settings: TwoLayerSettings, constant: float) -> float:
     return float(densities[above.index(True)]) if any(above) else 1e-3
 
 
-def _collapse(axes: Axes, points: pd.DataFrame, slope: float, constant: float, interval: tuple) -> None:
-    """Accuracy, with the lost classes divided out, against the race of every point."""
-    means = race.means(points)
-    means = means[means.kept > 0.9]
-    wins = (means.accuracy - means.chance) / (means.kept - means.chance)
+def _collapse(axes: Axes, cells: pd.DataFrame, slope: float, constant: float, interval: tuple) -> None:
+    """Accuracy and its interval, with the lost classes divided out, against the race of every cell."""
+    cells = cells[cells.kept > 0.9]
+    won = cells[["y", "low", "high"]].sub(cells.chance, axis=0).div(cells.kept - cells.chance, axis=0)
     names = {"noise": r"by noise $\sigma_n$", "width": "by width m", "boundary": r"held out, by $\sigma_0$"}
     for number, (name, label) in enumerate(names.items()):
-        chosen = means.experiment == name
-        axes.plot(
-            means.race[chosen], wins[chosen], curve_marker(number), markersize=3.5, color=f"C{number}", label=label
-        )
-    x = np.linspace(means.race.min(), means.race.max(), 200)
+        chosen = cells.experiment == name
+        x, (y, low, high) = cells.race[chosen], won[chosen].to_numpy().T
+        axes.vlines(x, low, high, color=f"C{number}", linewidth=0.8, alpha=0.6)
+        axes.plot(x, y, curve_marker(number), markersize=3.5, color=f"C{number}", label=label)
+    x = np.linspace(cells.race.min(), cells.race.max(), 200)
     label = f"fit: constant {constant:.2f}" + (
         "" if np.isnan(interval[0]) else f" [{interval[0]:.2f}, {interval[1]:.2f}]"
     )
     axes.plot(x, expit(slope * (x - constant)), color="0.3", linewidth=1, label=label)
     axes.vlines(0, -0.1, 1.1, **GUIDE)
-    axes.set(
-        xlabel="predicted log advantage of the signal", ylabel="accuracy above guessing, rescaled", ylim=(-0.1, 2.1)
-    )
+    axes.set(xlabel="predicted log advantage of the signal", ylabel="accuracy above guessing, rescaled")
+    axes.set_ylim(min(-0.1, won.low.min() - 0.05), 2.1)  # room to write in
     axes.set_yticks(np.linspace(0, 1, 5))
     legend_below(axes)

@@ -13,6 +13,7 @@ from .style import GUIDE, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that this figure shows
 END = 0.9  # the largest published fraction
+WHISKERS = {"linestyle": "none", "elinewidth": 0.6, "alpha": 0.25, "zorder": 1}
 LOOKS = {"weights": ("C0", "o"), "neurons": ("C1", "^")}
 
 
@@ -30,13 +31,13 @@ def readings(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
         style = {"linestyle": "none", "marker": marker, "markersize": 3.5, "markeredgewidth": 0.7, "color": colour}
         for dense, fill in ((False, "none"), (True, colour)):
             there = ours[ours.dense_meets == dense]
+            axes.errorbar(there.x, there.y, _half(there, "y"), _half(there, "x"), **WHISKERS | {"ecolor": colour})
             what = "dense meets both" if dense else "dense does not"
             axes.plot(there.x, there.y, markerfacecolor=fill, label=f"{pruned}; {what} ({len(there)})", **style)
     paper = data[data.source == "paper"]
     axes.errorbar(
         *(paper.x, paper.y),
-        xerr=[paper.x - paper.x_low, paper.x_high - paper.x],
-        yerr=[paper.y - paper.low, paper.high - paper.y],
+        **{"xerr": _half(paper, "x"), "yerr": _half(paper, "y")},
         **{"color": "black", "marker": "D", "markersize": 5, "markerfacecolor": "none", "zorder": 4},
         label="published, ± 1.96 s.e.",
     )
@@ -44,6 +45,12 @@ def readings(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     axes.set(xlabel="test error of 2a at .9", ylabel="test error of 2b at .9", xlim=(0, 0.55), ylim=(0, 0.55))
     axes.legend(loc="lower right", title=f"{seeds(data[data.source == 'winnow'])} a reading")
     return data, figure
+
+
+def _half(data: pd.DataFrame, axis: str) -> list[pd.Series]:
+    """How far points' intervals go down and up, as errorbar wants it."""
+    low, high = ("low", "high") if axis == "y" else ("x_low", "x_high")
+    return [data[axis] - data[low], data[high] - data[axis]]
 
 
 def place(settings: TwoLayerSettings, rows: pd.DataFrame) -> dict:

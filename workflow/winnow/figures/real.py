@@ -13,7 +13,7 @@ from ..judge import practice
 from ..judge.selection import EXAMPLES, final, gains
 from ..paper.published import published
 from .curves import PRUNED, density_axis, line_with_interval, over_density, over_seeds, seeds
-from .style import GUIDE, PAGE_WIDTH, curve_marker, legend_below, letter_panels, new_figure, published_line
+from .style import GUIDE, PAGE_WIDTH, SMALL, curve_marker, legend_below, letter_panels, new_figure, published_line
 
 KIND = ImageSettings  # of the experiments that these figures show
 METHODS = {
@@ -65,6 +65,9 @@ def _accuracies(metrics: pd.DataFrame, number: str) -> tuple[pd.DataFrame, Figur
                 paper = published(number, metric, series).assign(series=series, metric=metric, source="paper")
                 published_line(level, over_density(paper), f"{label}, paper (n = {paper.n.iloc[0]})", colour)
                 parts.append(paper)
+                lost = _published_gains(paper).assign(metric=f"{split}_gain")
+                published_line(gain, over_density(lost), f"{label}, paper", colour)
+                parts.append(lost)
             gained = over_seeds(gains_over_dense(rows, metric), f"{split}_gain")
             line_with_interval(gain, over_density(gained), label, colour, marker)
             parts.append(gained.assign(series=series, metric=f"{split}_gain", source="winnow"))
@@ -76,6 +79,12 @@ def _accuracies(metrics: pd.DataFrame, number: str) -> tuple[pd.DataFrame, Figur
         axes.legend(loc="best")
     letter_panels(grid.flat)
     return pd.concat(parts, ignore_index=True), figure
+
+
+def _published_gains(paper: pd.DataFrame) -> pd.DataFrame:
+    """A published curve minus its own dense point; what its seeds gained, in pairs, is not published."""
+    dense = paper.y[paper.x == 0].item()
+    return paper[paper.x > 0].assign(y=lambda rows: rows.y - dense, bar_low=np.nan, bar_high=np.nan)
 
 
 def _of_methods(table: pd.DataFrame, methods: Collection[str]) -> dict[str, pd.DataFrame]:
@@ -198,25 +207,48 @@ def fig4_small(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
 
 def methods(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Test accuracy minus that of the dense network of the same seed, every method."""
-    data = _simultaneous(_some_pruned(final(tables["methods"])))
-    names = [name for name in METHODS if name in set(data.method)]
-    fractions = sorted(data.x.unique())
-    figure, axes = new_figure()
-    figure.set_size_inches(PAGE_WIDTH, 0.6 * PAGE_WIDTH)
-    axes.axhline(0, color="0.4", linewidth=0.8)
+    table = _some_pruned(final(tables["methods"]))
+    gain, connected = _simultaneous(table), _connected(table)
+    names = [name for name in METHODS if name in set(gain.method)]
+    fractions = sorted(gain.x.unique())
+    figure, (top, below) = new_figure(1, 2, sharex=True, height_ratios=(4, 1))
+    figure.set_size_inches(PAGE_WIDTH, 0.7 * PAGE_WIDTH)
+    top.axhline(0, color="0.4", linewidth=0.8)
     for i, name in enumerate(names):
-        rows = data[data.method == name].sort_values("x")
+        rows, paths = (part[part.method == name].sort_values("x") for part in (gain, connected))
         x = np.arange(len(fractions)) + 0.8 * ((i + 0.5) / len(names) - 0.5)
-        axes.vlines(x, rows.low, rows.high, color=f"C{i}", linewidth=1.3)
+        style = {"marker": curve_marker(i), "color": f"C{i}", "zorder": 3}
+        top.vlines(x, rows.low, rows.high, color=f"C{i}", linewidth=1.3)
         sure = ((rows.low > 0) | (rows.high < 0)).to_numpy()
-        axes.scatter(x, rows.y, s=24, marker=curve_marker(i), color=f"C{i}", zorder=3, label=METHODS[name])
-        axes.scatter(x[~sure], rows.y[~sure], s=8, marker=curve_marker(i), color="white", zorder=4)
-    axes.set_xticks(range(len(fractions)), [f"{f:g}" for f in fractions])
-    axes.set(xlabel=PRUNED, ylabel="gain in test accuracy\nover dense (points)", xlim=(-0.5, len(fractions) - 0.5))
+        top.scatter(x, rows.y, s=24, label=METHODS[name], **style)
+        top.scatter(x[~sure], rows.y[~sure], s=8, **style | {"color": "white", "zorder": 4})
+        below.vlines(x, paths.low, paths.high, color=f"C{i}", linewidth=1.3)
+        below.scatter(x, paths.y, s=24, **style)
+        for at, point in zip(x, paths.itertuples(), strict=True):
+            if point.collapsed:
+                below.annotate(f"{point.collapsed}", (at, point.y), (0, 6), textcoords="offset points", fontsize=SMALL)
+    below.margins(y=0.3)
+    below.set_xticks(range(len(fractions)), [f"{f:g}" for f in fractions])
+    below.set(xlabel=PRUNED, ylabel="weights on\na path", xlim=(-0.5, len(fractions) - 0.5))
+    top.set_ylabel("gain in test accuracy\nover dense (points)")
     for boundary in range(1, len(fractions)):
-        axes.axvline(boundary - 0.5, color="0.85", linewidth=0.6)
-    legend_below(axes, ncols=4, title=f"{seeds(data)} seeds; hollow: the simultaneous 95 % interval contains 0")
-    return data, figure
+        for axes in (top, below):
+            axes.axvline(boundary - 0.5, color="0.85", linewidth=0.6)
+    title = f"{seeds(gain)} seeds; hollow: the simultaneous 95 % interval contains 0"
+    figure.legend(*top.get_legend_handles_labels(), loc="outside lower center", ncols=4, title=title)
+    letter_panels((top, below))
+    return pd.concat([gain.assign(metric="test_gain"), connected], ignore_index=True), figure
+
+
+def _connected(table: pd.DataFrame) -> pd.DataFrame:
+    """The share of kept weights on a path from input to output, by method and fraction, and in how many runs a layer
+    keeps no weight at all (`collapsed`)."""
+    parts = []
+    for method, rows in table[table.fraction > 0].groupby("method", sort=False):
+        empty = (rows.collapsed_layers > 0).groupby(rows.fraction).sum()
+        points = over_seeds(rows, "connected_share")
+        parts.append(points.assign(method=method, series=method, collapsed=points.x.map(empty)))
+    return pd.concat(parts).assign(metric="connected_share")
 
 
 def _simultaneous(rows: pd.DataFrame) -> pd.DataFrame:

@@ -19,7 +19,8 @@ from .style import GUIDE, SMALL, curve_marker, legend_below, letter_panels, new_
 KIND = TwoLayerSettings  # of the experiments that these figures show
 METRICS = {"train_loss": "train loss (nats)", "test_loss": "test loss (nats)", "test_error": "test error"}
 TARGET = {"color": "0.35", "linewidth": 0.9, "linestyle": "--"}
-RACE_LOST, TOO_SPARSE = {"color": "0.5", "alpha": 0.15}, {"color": "C3", "alpha": 0.13}
+RACE_LOST = {"facecolor": "none", "edgecolor": "0.6", "hatch": "////"}  # to be told where both are
+TOO_SPARSE = {"color": "C3", "alpha": 0.13}
 
 
 def regime(tables: dict[str, pd.DataFrame], name: str, axis: str | None = None, value: float | None = None) -> Regime:
@@ -86,7 +87,7 @@ def _mark_chance(axes: Axes, metric: str, found: Regime) -> None:
 
 
 def _shade(axes: Axes, found: Regime) -> None:
-    """Grey: denser than where the signal is predicted to win. Orange: sparser than Theorem 3's range."""
+    """Hatched: denser than where the signal is predicted to win. Orange: sparser than Theorem 3's range."""
     left, right = axes.get_xlim()
     wins = _collapse_density(found)
     if not wins >= 1:

@@ -42,10 +42,15 @@ def scaling(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
 def _curves(
     axes: Axes, regimes: list[Regime], panel: str, measure: Callable[[Regime], pd.DataFrame], label: str, **style
 ) -> pd.DataFrame:
-    """One panel with a curve for every d: `measure` gives the rows of a regime, with x and y."""
+    """One panel with a curve for every d: `measure` gives the rows of a regime, with x and y.
+
+    A point is drawn where at least half of the seeds have it: fewer are a choice of the fastest.
+    """
     parts = []
     for number, one in enumerate(regimes):
-        part = over_seeds(measure(one), "y", "x").assign(series=_named(one), panel=panel)
+        rows = measure(one).assign(ratio=lambda found: found.y)
+        part = over_seeds(rows, "ratio" if style.get("yscale") == "log" else "y", "x")
+        part = part[part.n >= rows.seed.nunique() / 2].assign(series=_named(one), panel=panel)
         line_with_interval(axes, part, _named(one), f"C{number}", curve_marker(number))
         parts.append(part)
     axes.set(ylabel=label, **style)
@@ -142,9 +147,9 @@ def _numbers(axes: Axes, races: list[Regime]) -> pd.DataFrame:
             line_with_interval(axes, part, series, f"C{number}", curve_marker(number), line)
             parts.append(part)
     axes.axhline(0, **GUIDE)
-    axes.set(xscale="log", xlabel="d", ylabel="distance from the theory")
+    axes.set(xscale="log", xlabel="d (thousands)", ylabel="distance from the theory")
     shown = sorted(rows.d.unique())
-    axes.set_xticks(shown, [f"{d:,}" for d in shown])
+    axes.set_xticks(shown, [f"{d / 1000:g}" for d in shown])
     axes.set_xticks([], minor=True)
     legend_below(axes)
     return pd.concat(parts)
@@ -155,9 +160,9 @@ def _widths(axes: Axes, found: Regime) -> pd.DataFrame:
     parts = []
     rows = some(width_rows(found.table, found.settings), found.name)
     scale = formulas.feature_scale(rows.width, found.settings.model.power)
-    for number, (fraction, part) in enumerate(rows.assign(y=rows.gamma_least / scale).groupby("fraction")):
+    for number, (fraction, part) in enumerate(rows.assign(ratio=rows.gamma_least / scale).groupby("fraction")):
         series = f"{fraction:g} pruned"
-        data = over_seeds(part, "y", "width").assign(series=series, panel="widths")
+        data = over_seeds(part, "ratio", "width").assign(series=series, panel="widths")
         line_with_interval(axes, data, series, f"C{number}", curve_marker(number))
         parts.append(data)
     axes.set(

@@ -53,6 +53,7 @@ PALETTE = [  # seaborn's colorblind, with its pale pink and yellow darkened: the
 ]
 MARKERS = "osD^v<>Ph*X"
 GUIDE = {"color": "0.35", "linewidth": 0.9, "linestyle": ":"}
+BARS = {"elinewidth": 0.7, "capsize": 2, "capthick": 0.7}  # the paper's have caps, ours are bands
 NO_DATES = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
 
 
@@ -89,7 +90,15 @@ def published_line(axes: Axes, data: pd.DataFrame, label: str, colour: str) -> N
     style = {"linestyle": (0, (4, 2)), "linewidth": 0.9, "zorder": 4}
     axes.plot(data["x"], data["y"], color=colour, alpha=0.75, label=label, **style, **marker)
     bars = data.dropna(subset=["bar_low", "bar_high"])
-    axes.vlines(bars["x"], bars["bar_low"], bars["bar_high"], color=colour, linewidth=0.7, alpha=0.45)
+    ends = [bars.y - bars.bar_low, bars.bar_high - bars.y]
+    axes.errorbar(bars.x, bars.y, ends, color=colour, linestyle="none", alpha=0.6, **BARS)
+
+
+def name_intervals(axes: Axes) -> None:
+    """Say in the legend what our bands and the paper's bars are: not the same, at nearly the same size."""
+    axes.fill_between([], [], color="0.35", alpha=0.22, linewidth=0, label="band: 95 % interval of our mean")
+    nowhere = 3 * [[float("nan")]]
+    axes.errorbar(*nowhere, color="0.35", linestyle="none", label="bar: s.d. of the paper's runs, most likely", **BARS)
 
 
 def save(figure: Figure, paths: dict[str, str | Path]) -> None:

@@ -9,7 +9,7 @@ from ..judge.selection import both_signs, last
 from ..paper.published import published
 from ..two_layer.settings import TwoLayerSettings
 from .curves import PRUNED, at_shared_steps, line_with_interval, over_seeds
-from .style import legend_below, new_figure, published_line
+from .style import legend_below, name_intervals, new_figure, published_line
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
 COLOURS = {"train": "C0", "test": "C1", "full": "C0", "pruned": "C1"}
@@ -45,7 +45,7 @@ def _of_both_kinds(table: pd.DataFrame, number: str, names: dict[str, str], unit
     and of a few that differ this much a mean says nothing.
     """
     both = both_signs(table, table.attrs["settings"])
-    figure, axes = new_figure()
+    figure, axes = new_figure(aspect=1)
     parts = _curves(axes, table[both], number, names)
     for metric, name in names.items() if not both.all() else ():
         alone = [over_seeds(run, metric) for _, run in last(table[~both]).groupby("seed")]
@@ -73,16 +73,16 @@ def _curves(axes: Axes, table: pd.DataFrame, number: str, names: dict[str, str])
         colour = COLOURS[name.split()[0]]
         ours, paper = over_seeds(ends, metric), published(number, metric)
         line_with_interval(axes, ours, name, colour)
-        bars = "; bars most likely s.d." if paper.bar_low.notna().any() else ""
-        published_line(axes, paper, f"{name}, paper (n = {paper.n.iloc[0]}{bars})", colour)
+        published_line(axes, paper, f"{name}, paper (n = {paper.n.iloc[0]})", colour)
         parts += [ours.assign(series=metric, source="winnow"), paper.assign(series=metric, source="paper")]
+    name_intervals(axes)
     return parts
 
 
 def _make_room(axes: Axes) -> None:
     """Show the zero and leave room for the legend above the curves."""
     high = axes.get_ylim()[1]
-    axes.set_ylim(-0.02 * high, 1.3 * high)
+    axes.set_ylim(-0.02 * high, 1.45 * high)
     axes.legend(loc="upper left")
 
 

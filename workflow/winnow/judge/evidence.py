@@ -111,6 +111,7 @@ def decide(claims: list[Claim]) -> list[dict]:
 
 def mean_evidence(values, target: float = 0.0, floor: float = 0.0) -> Evidence:
     """Evidence that the mean over seeds is above a target; values is [seeds]."""
+    values = stats.numbers(values)
     return _mean(values, *stats.one_sided(values, target, floor), floor)
 
 
@@ -122,11 +123,13 @@ def below_evidence(values, target: float = 0.0, floor: float = 0.0) -> Evidence:
 
 def relevant_evidence(values, margin: float) -> Evidence:
     """Evidence that the mean over seeds is above +margin; against it, that it is below -margin; that it is between."""
+    values = stats.numbers(values)
     return replace(_mean(values, *stats.beyond(values, margin)), p_none=float(stats.equivalence(values, 0, margin)[0]))
 
 
 def equivalence_evidence(values, target: float, margin: float, floor: float = 0.0) -> Evidence:
     """Evidence that the mean over seeds is within target +- margin."""
+    values = stats.numbers(values)
     return _mean(values, *stats.equivalence(values, target, margin, floor), floor)
 
 

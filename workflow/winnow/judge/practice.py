@@ -191,10 +191,10 @@ def knee_evidence(train: pd.DataFrame, test: pd.DataFrame) -> Evidence:
     train_ends, test_ends = np.any([beyond, *(one for _, one in left_out)], axis=0)
     level, above, below, bands = stats.bonferroni(len(told)), [], [], []
     for drop in told:
-        p_above, p_below = stats.one_sided(values[:, drop])
+        p_above, p_below = stats.one_sided(stats.numbers(values[:, drop]))
         above.append(1.0 if test_ends[drop] else p_above)
         below.append(1.0 if train_ends[drop] else p_below)
-        low, high = stats.mean_interval(values[:, drop], level)
+        low, high = stats.mean_interval(stats.numbers(values[:, drop]), level)
         bands.append((-np.inf if test_ends[drop] else low, np.inf if train_ends[drop] else high))
     p_for = np.minimum(1.0, np.max(above) * len(told))  # the whole band, so that it and the verdict are one
     return Evidence(

@@ -61,7 +61,7 @@ def deviation(values: np.ndarray, floor: float | np.ndarray = 0.0) -> np.ndarray
 
     It cannot of one seed, nor where all seeds agree and nothing is known of their least deviation.
     """
-    values = numbers(values)
+    values = np.asarray(values, float)
     if len(values) < 2:
         return np.full(values.shape[1:], np.nan)[()]
     agree = np.ptp(values, axis=0) <= ROUNDING * np.abs(values).max(axis=0)
@@ -82,7 +82,7 @@ def mean_interval(
     The same at every number of seeds, because a percentile bootstrap of three seeds covers the mean in three cases of
     four only (tests/judge/residuals.csv).
     """
-    mean = np.mean(numbers(values), axis=0)
+    mean = np.mean(values, axis=0)
     half = stats.t.ppf((1 + level) / 2, max(len(values) - 1, 1)) * standard_error(values, floor)
     return mean - half, mean + half
 
@@ -96,7 +96,7 @@ def one_sided(
     """
     if not len(values):
         return float("nan"), float("nan")
-    t, freedom = (np.mean(numbers(values), axis=0) - target) / standard_error(values, floor), max(len(values) - 1, 1)
+    t, freedom = (np.mean(values, axis=0) - target) / standard_error(values, floor), max(len(values) - 1, 1)
     return stats.t.sf(t, freedom), stats.t.cdf(t, freedom)
 
 
@@ -120,7 +120,7 @@ def two_samples(
     For seeds of two experiments, which share no random stream, so that nothing is paired; `floors` are theirs. nan
     where the spread of either cannot be told.
     """
-    samples = [numbers(one), numbers(other)]
+    samples = [np.asarray(one, float), np.asarray(other, float)]
     if not all(map(len, samples)):
         return (float("nan"),) * 4
     variances = np.array([standard_error(*pair) ** 2 for pair in zip(samples, floors, strict=True)])
@@ -139,7 +139,7 @@ def best_of(values: np.ndarray, floor: float | np.ndarray = 0.0) -> tuple[int, f
     largest lower and the largest upper end hold the largest mean, whichever column was chosen. (A permutation of so few
     seeds has no p-value small enough.)
     """
-    values = numbers(values)
+    values = np.asarray(values, float)
     columns = values.shape[1]
     low, high = mean_interval(values, bonferroni(columns), floor)
     above, below = one_sided(values, 0.0, floor)
