@@ -112,6 +112,7 @@ def test_nothing_to_judge_is_a_table_that_says_so():
     found = claims.claims({}, {})
     assert {row["verdict"] for row in found["claims"]} == {"not run"}
     assert "needs the experiment `width_mild`, which is not configured" in claims.table(found)
+    assert "a share is above 0.9 takes some 100 runs" in claims.table(found)
 
 
 def regime(name: str, world: str = TRUE, **columns) -> Regime:
