@@ -1,5 +1,6 @@
 """What sets two versions of a result apart."""
 
+import hashlib
 import json
 
 import pytest
@@ -53,6 +54,24 @@ def test_bytes_decide(tmp_path, ours, theirs, code, what):
     assert (found.code, found.what[: len(what)]) == (code, what)
 
 
+def test_words_in_a_list_are_values_too(tmp_path):
+    """What a claim's hypotheses break is a list: without it two verdicts of other regimes were identical contents."""
+    for name, item in (("a", "m >= log d"), ("b", "eta <= mu^-2")):
+        files.write_json(tmp_path / f"{name}.json", {"claims": [{"id": "1", "broken": [item]}]})
+    found = verdict("x", tmp_path / "a.json", tmp_path / "b.json", code=1)
+    assert (found.code, found.what) == (1, "differs: broken by inf")
+
+
+def test_what_is_written_no_more_is_said_where_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/old.json").write_text("{}")
+    known = {"sha256": hashlib.sha256(b"{}").hexdigest()}
+    record = {"step": "train", "device": CPU, "outputs": {"results/old.json": known}}
+    (found,) = compare(record, tmp_path / "again")
+    assert (found.code, found.what) == (1, "is written no more")
+
+
 def test_of_a_picture_it_is_said_that_it_differs(tmp_path):
     for name in "ab":
         (tmp_path / f"{name}.svg").write_text(name)
@@ -72,7 +91,7 @@ def test_what_a_gpu_made_is_no_drift_if_it_is_made_otherwise_again(tmp_path, mon
         (tmp_path / folder).mkdir()
         monkeypatch.chdir(tmp_path / folder)
         files.WRITTEN.clear()
-        recorder = Recorder("claims", ["--json", "results/claims.json"])
+        recorder = Recorder("train", ["--json", "results/claims.json"])
         files.write_json("results/claims.json", {"estimate": number})
         recorder.finish()
         records.append(json.loads((tmp_path / folder / "results/provenance/claims.json.json").read_text()))

@@ -92,6 +92,21 @@ def test_what_holds_by_construction_is_no_test():
     assert math.isnan(rows[0]["p_adjusted"]) and rows[1]["p_adjusted"] == pytest.approx(0.04)
 
 
+def test_what_was_not_measured_does_not_hold_by_construction():
+    forced = Claim("x", "here", "says", "number", "test", "figure", Evidence(), forced=True)
+    assert verdicts([forced]) == ["not judged"]
+
+
+def test_every_fraction_means_every_one():
+    """A fraction of which one run has a value was left out, and the others spoke for it."""
+    table = rows()
+    values = pd.Series(1 + 0.1 * RNG.standard_normal(len(table)))
+    assert verdicts([claim(evidence.every_mean_evidence(table, values, 0.0))]) == ["supported"]
+    for known in (0, 1):
+        found = evidence.every_mean_evidence(table, values.where((table.fraction < 0.9) | (table.seed < known)), 0.0)
+        assert verdicts([claim(found)]) == ["not judged"]
+
+
 @pytest.mark.parametrize("below", [False, True])
 def test_the_interval_of_a_worst_fraction_holds_the_worst_one(below):
     """It is chosen by its mean: an interval of its own would miss the worst true mean in a quarter of the cases."""

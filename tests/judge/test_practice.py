@@ -145,6 +145,9 @@ def test_the_knee_claim_follows_the_data_at_every_drop():
 def test_a_knee_beyond_the_grid_is_a_bound():
     flat = judged({"fig3a": metrics({"bernoulli": (EARLY, FLAT)}, spread=0.02)})["practice-knee"]
     assert verdict(flat) == "supported" and flat.found.low > 0 and np.isinf(flat.found.high)
+    small = [95, 95, 95, 94.9, 94.2]  # drops of 1 point and more are not reached, and are not said to be
+    few = judged({"fig3a": metrics({"bernoulli": (small, FLAT)}, spread=0.02)})["practice-knee"]
+    assert "dropped by 0.1, 0.2, 0.5 points" in few.statistic
     neither = judged({"fig3a": metrics({"bernoulli": (FLAT, FLAT)}, spread=0.001)})["practice-knee"]
     assert verdict(neither) == "not judged"
 

@@ -81,6 +81,8 @@ def check(
     code = differs(*published.get("devices", ()), *devices(hashes, records))
     findings = [Finding(4, f"{docs}/{name}", "is missing") for name in files if name not in copies]
     findings += [Finding(1, f"{docs}/{name}", "was not published") for name in copies if name not in files]
+    unknown = [path for path in plan if published and (name := _name(path)) and name not in files | tables]
+    findings += [Finding(4, path, f"has no hash in {docs}/{PUBLISHED}") for path in unknown]
     for name, digest in sorted((files | tables).items()):
         path = _path(name)
         if name in copies and sha256(copies[name]) != digest:

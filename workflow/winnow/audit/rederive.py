@@ -62,8 +62,9 @@ def run_again(record: dict, folder: Path) -> subprocess.CompletedProcess:
 
 def compare(record: dict, folder: Path) -> list[Finding]:
     """Every output of a job against what the same job wrote into another folder."""
-    now = json.loads((folder / record_path(next(iter(record["outputs"])))).read_text(encoding="utf-8"))
-    code = differs(record["device"], now["device"])
+    now = [file for path in record["outputs"] if (file := folder / record_path(path)).is_file()]
+    devices = [json.loads(file.read_text(encoding="utf-8"))["device"] for file in now]
+    code = differs(record["device"], *devices)
     whole = [path for path, known in record["outputs"].items() if has_hash(path, known["sha256"])]
     damaged = [path for path in record["outputs"] if path not in whole]
     findings = [Finding(4, path, f"is missing or not the file that `{record['step']}` wrote") for path in damaged]

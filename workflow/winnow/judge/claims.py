@@ -19,7 +19,7 @@ from ..files import atomic, rounded, used, write_json
 from ..images.settings import ImageSettings
 from ..two_layer.settings import TwoLayerSettings
 from . import mechanism, theorems
-from .evidence import INCONCLUSIVE, NOT_RUN, Claim, decide
+from .evidence import INCONCLUSIVE, LIKELY, NOT_RUN, Claim, decide
 from .literal import literal_claims
 from .missing import experiment, judged
 from .practice import real_data_claims
@@ -172,8 +172,9 @@ def table(found: dict) -> str:
         "*Supported* and *contradicted* are said only where the hypotheses hold that a claim's proof needs; where they"
         " do not, what it says *extends* or *does not extend*. *No effect* is said where an effect is shown to be"
         " smaller than what would matter. What can only come out one way holds *by construction* and is not tested."
-        " Seeds that say nothing of their spread, one or all alike, are *not judged*. Intervals are 95 % t intervals"
-        " over seeds (binomial for shares); those of a worst fraction hold the worst one, whichever it is. p is"
+        " Seeds that say nothing of their spread, one or all alike, are *not judged*. That a share is above"
+        f" {LIKELY:g} takes some 100 runs: of fewer it can be refuted, and hardly supported. Intervals are 95 %"
+        " t intervals over seeds (binomial for shares); those of a worst fraction hold the worst one, whichever it is. p is"
         " two-sided, adjusted with Holm over all lines. The rules stand in `workflow/winnow/judge/`.",
         "",
         "| claim | regime | statement | statistic | estimate [interval] | n | test | p | verdict |",

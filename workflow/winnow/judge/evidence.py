@@ -78,6 +78,8 @@ class Claim:
         """The word for it at a two-sided p-value adjusted over all claims."""
         if self.found is None:
             return NOT_RUN
+        if self.found.n == 0:
+            return NOT_JUDGED  # nothing was measured, so nothing holds
         if self.forced:
             return BY_CONSTRUCTION
         if math.isnan(p):
@@ -185,15 +187,18 @@ def every_mean_evidence(
     """Evidence that at every fraction the mean over seeds is above a target (or below it); one value a run.
 
     Shown is the mean nearest to the wrong side, with an interval of the one that truly is (`stats.least_interval`).
-    Runs without a value are left out. `floors` are by fraction.
+    Runs without a value are left out, and where that leaves a fraction fewer than two, nothing is judged: it is one of
+    the fractions that are spoken of. `floors` are by fraction.
     """
     sign = -1.0 if below else 1.0
     groups = {at: sign * stats.numbers(part.dropna()) for at, part in values.groupby(rows.fraction)}
-    groups = {at: part for at, part in groups.items() if len(part) > 1}
+    lacking = any(len(part) < 2 for part in groups.values())
+    groups = {at: part for at, part in groups.items() if len(part)}
     if not groups:
         return Evidence()
     floors = dict.fromkeys(groups, 0.0) if floors is None else floors
     found = stats.every([stats.one_sided(part, sign * target, floors[at]) for at, part in groups.items()])
+    found = (math.nan, math.nan) if lacking else found
     level = stats.bonferroni(len(groups))
     ends = stats.least_interval([stats.mean_interval(part, level, floors[at]) for at, part in groups.items()])
     shown = min(groups.values(), key=np.mean)

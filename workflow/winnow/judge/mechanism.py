@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from ..errors import WinnowError
 from ..paper import formulas
 from .evidence import (
     EVERY_MEAN,
@@ -118,18 +119,20 @@ def neurons(regime: Regime) -> list[Claim]:
     lowers it.
 
     Of all neurons of a run where it ends, <w_kr, mu e_k> of their own class; over the dense networks' mean and standard
-    deviation, because the sketch has no scale.
+    deviation, because the sketch has no scale. Both parts of such a ratio scatter over seeds (`ratio`). Raises
+    WinnowError where dense networks have no mean strength above 0 to compare with.
     """
     rows = last(regime.table)
     strengths = rows.assign(mean=rows.signal_strength.map(np.mean), sd=rows.signal_strength.map(np.std))
     wide = strengths.pivot(index="seed", columns="fraction", values=["mean", "sd"])
     dense, mild, over = three_fractions(regime).values()
-    over_dense = {key: wide[key].sub(wide[key][dense], axis=0) / wide[key][dense].mean() for key in ("mean", "sd")}
+    if not wide["mean"][dense].mean() > 0:
+        raise WinnowError(f"{regime.name}: needs dense networks whose mean signal strength is above 0")
 
     def row(name: str, key: str, at: float, judge: Callable[[pd.Series], Evidence], **words: str) -> Claim:
         what = {"mean": "mean", "sd": "standard deviation"}[key]
         statistic = f"{what} of signal strengths at fraction {at:g}, relative to dense, minus 1"
-        found = judge(over_dense[key][at].dropna())
+        found = judge(ratio(wide[key][at], wide[key][dense]) - 1)
         return claim(name, regime, THEOREM_3, found, statistic=statistic, figure="features", **words)
 
     return [
@@ -158,6 +161,16 @@ def neurons(regime: Regime) -> list[Claim]:
             test=PAIRED,
         ),
     ]
+
+
+def ratio(above: pd.Series, below: pd.Series) -> pd.Series:
+    """By seed, values whose mean is that of `above` over that of `below`, and whose spread is the ratio's.
+
+    To first order in both (delta method); seeds that lack one of the two are left out.
+    """
+    pairs = pd.DataFrame({"above": above, "below": below}).dropna()
+    found = pairs.above.mean() / pairs.below.mean()
+    return found + (pairs.above - found * pairs.below) / pairs.below.mean()
 
 
 def initial_correlations(regime: Regime) -> list[Claim]:

@@ -15,6 +15,7 @@ import pandas as pd
 from scipy.optimize import isotonic_regression
 
 from ..errors import WinnowError
+from ..files import rounded
 from ..randomness import Stream
 from . import stats
 from .evidence import PAIRED, Claim, Evidence, best_evidence, mean_evidence
@@ -161,26 +162,33 @@ def knee_bias(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
     return np.mean(found, axis=0)
 
 
+def told_drops(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
+    """Which of DROPS say something of the knees of accuracies [seed, fraction], as their places in it.
+
+    One that neither curve reaches says nothing; nor does one of the size of the errors of a mean, whose knee lies
+    anywhere on a flat curve.
+    """
+    _, beyond = knee_differences(train.mean(), test.mean())
+    errors = [stats.standard_error(wide.sub(wide[0.0], axis=0).iloc[:, 1:].to_numpy()) for wide in (train, test)]
+    return np.flatnonzero(~beyond.all(axis=0) & (np.array(DROPS) >= MEASURED * np.nanmax(np.append(errors, 0))))
+
+
 def knee_evidence(train: pd.DataFrame, test: pd.DataFrame) -> Evidence:
     """Evidence that training accuracy drops later than test accuracy, at every one of DROPS; both are [seed, fraction].
 
-    A knee beyond the last fraction is a bound: the difference is at least, or at most, what it would be there. A drop
-    that neither curve reaches says nothing and is left out; so is one of the size of the errors of a mean, whose knee
-    lies anywhere on a flat curve. The difference at each drop is that of the means over seeds, less its bias where
-    knees are equal; its error is the jackknife's, its band simultaneous (Bonferroni). Shown is the smallest difference.
+    A knee beyond the last fraction is a bound: the difference is at least, or at most, what it would be there. Drops
+    that say nothing are left out (`told_drops`). The difference at each drop is that of the means over seeds, less its
+    bias where knees are equal; its error is the jackknife's, its band simultaneous (Bonferroni). Shown is the smallest
+    difference.
     """
-    n = len(train)
-    if n < 2:
+    n, told = len(train), told_drops(train, test)
+    if n < 2 or not len(told):
         return Evidence(n=n)
     difference, beyond = knee_differences(train.mean(), test.mean())
     left_out = [knee_differences(train.drop(seed).mean(), test.drop(seed).mean()) for seed in train.index]
     values = n * difference - (n - 1) * np.array([one for one, _ in left_out])  # [seed, drop]
     values += difference - values.mean(axis=0) - knee_bias(train, test)
     train_ends, test_ends = np.any([beyond, *(one for _, one in left_out)], axis=0)
-    errors = [stats.standard_error(wide.sub(wide[0.0], axis=0).iloc[:, 1:].to_numpy()) for wide in (train, test)]
-    told = np.flatnonzero(~beyond.all(axis=0) & (np.array(DROPS) >= MEASURED * np.nanmax(np.append(errors, 0))))
-    if not len(told):
-        return Evidence(n=n)
     level, above, below, bands = stats.bonferroni(len(told)), [], [], []
     for drop in told:
         p_above, p_below = stats.one_sided(stats.numbers(values[:, drop]))
@@ -205,9 +213,8 @@ def knee_claims(rows: pd.DataFrame, name: str) -> list[Claim]:
         raise WinnowError(f"needs runs of a fixed number of epochs: training.eps of `{name}` must be null")
     train, test = (whole(with_dense(random, f"{split}_accuracy")) for split in ("train", "test"))
     found = knee_evidence(train, test)
-    statistic = (
-        f"pruned fraction at which accuracy has dropped by {DROPS[0]:g} to {DROPS[-1]:g} points, training minus test"
-    )
+    told = ", ".join(f"{DROPS[drop]:g}" for drop in told_drops(train, test)) or "no measurable number of"
+    statistic = f"pruned fraction at which accuracy has dropped by {told} points, training minus test"
     return [
         Claim(
             f"practice-knee{NETWORKS[name][0]}",
@@ -305,9 +312,8 @@ def distances(curves: dict[str, pd.DataFrame], published: pd.DataFrame) -> pd.Da
     squared = (1 / n.loc[far.index]).mul(variance, axis=0).mean()
     nearest = distance.idxmin() if len(far) else y.columns[0]
     margin = TOLD * np.sqrt(squared + squared[nearest])
-    return pd.DataFrame(
-        {"fractions": len(far), "distance": distance, "further": distance - distance.min(), "margin": margin}
-    )
+    found = {"fractions": len(far), "distance": distance, "further": distance - distance.min(), "margin": margin}
+    return rounded(pd.DataFrame(found))
 
 
 def _floor(gains: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:

@@ -11,8 +11,9 @@ training curve (2c) have no roughness: they are one and the same run.
 
 Of figures 5a and 5b the runs are compared that start with outputs of both signs (see `selection.both_signs`).
 
-A published series that never varies, as a train error of 0, is counted apart: agreeing with it is no evidence. A curve
-whose points lie on one side of the published one more often than chance (sign test) is called shifted.
+A published series that never varies, as a train error of 0, is counted apart: agreeing with it is no evidence. Where
+all points of a curve lie on one side of the published one, the verdict says so. That is no test: the fractions share
+their seeds, and by chance they move together.
 """
 
 import argparse
@@ -21,12 +22,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest, spearmanr
+from scipy.stats import spearmanr
 
 from ..figures import PUBLISHED
 from ..files import atomic, rounded, used, write_json
 from ..paper.published import STATED
-from .stats import LEVEL, polynomial
+from .stats import polynomial
 
 AGREES = 1.96
 RESOLUTION = 0.0005  # of a value read off the paper; accuracies in per cent have 100 times that
@@ -123,14 +124,9 @@ def differences(figure: str, settings: dict[str, dict]) -> list[str]:
 
 
 def curve(rows: pd.DataFrame) -> dict:
-    """One curve: how many points agree, whether it rises and falls as published, on which side of it ours lies.
-
-    `shifted` is None where points are one run's (a training curve), which may all lie on one side by chance.
-    """
+    """One curve: how many points agree, whether it rises and falls as published, on which side of it ours lies."""
     varied = rows.ours.nunique() > 1 and rows.published.nunique() > 1 and len(rows) > 2
     above, below = int((rows.ours > rows.published).sum()), int((rows.ours < rows.published).sum())
-    independent = rows.x.max() < 1 and above + below
-    p = rounded(float(binomtest(above, above + below).pvalue)) if independent else None
     return {
         "points": len(rows),
         "agree": int(rows.agrees.sum()),
@@ -138,8 +134,7 @@ def curve(rows: pd.DataFrame) -> dict:
         "rank_correlation": rounded(float(spearmanr(rows.ours, rows.published).statistic)) if varied else None,
         "above": above,
         "below": below,
-        "sign_p": p,
-        "shifted": None if p is None else p < 1 - LEVEL,
+        "one_side": len(rows) > 2 and min(above, below) == 0 < above + below,
     }
 
 
@@ -168,14 +163,14 @@ def summarize(figure: str, points: list[dict]) -> dict:
 
 
 def verdict(curves: list[dict]) -> str:
-    """In words, from the curves that vary: the share of points that agree, the shape, and whether one is shifted."""
+    """In words, from the curves that vary: how many points agree, the shape, and whether one lies on one side."""
     total = sum(curve["points"] for curve in curves)
     if not total:
         return "nothing that varies"
     share = sum(curve["agree"] for curve in curves) / total
     alike = min((c["rank_correlation"] for c in curves if c["rank_correlation"] is not None), default=0.0)
     if share >= 0.9:
-        return "agrees, but a curve is shifted" if any(curve["shifted"] for curve in curves) else "agrees"
+        return "agrees, a curve on one side" if any(curve["one_side"] for curve in curves) else "agrees"
     if share >= 0.5:
         return "agrees in part, same shape" if alike >= 0.8 else "agrees in part"
     return "same shape at another level" if alike >= 0.8 else "differs"
@@ -190,8 +185,8 @@ def markdown(figures: list[dict], points: list[dict]) -> str:
         " published mean's error is that of its bar, taken as a standard deviation over runs. The roughness of a"
         " published curve is shown beside it and decides nothing: it would be an error of its points only if they were"
         " independent of each other. Series that are constant in the paper are not counted. Rank: whether a"
-        " curve rises and falls where the published one does. Above, below: on which side ours lies, with the p-value"
-        " of a sign test (points of one training curve have none). Points of one run of ours are not judged. Points of"
+        " curve rises and falls where the published one does. Above, below: on which side ours lies; points that"
+        " share their seeds move together, so that this is no test. Points of one run of ours are not judged. Points of"
         " training curves that lie between two of our evaluations are interpolated, marked (i) and not counted.",
         *(FIGURE_5 if any(p["figure"] in ("5a", "5b") for p in points) else ()),
         *(
@@ -223,8 +218,7 @@ def _curve_cells(found: dict | None) -> str:
     if found["constant"]:
         return f"{found['agree']} of {found['points']}, constant | | "
     rank = "" if found["rank_correlation"] is None else f"{found['rank_correlation']:.2f}"
-    sign = "" if found["sign_p"] is None else f" (p = {found['sign_p']:.2g})"
-    return f"{found['agree']} of {found['points']} | {rank} | {found['above']}, {found['below']}{sign}"
+    return f"{found['agree']} of {found['points']} | {rank} | {found['above']}, {found['below']}"
 
 
 def _point_line(p: dict) -> str:

@@ -35,6 +35,7 @@ from .selection import (
     gap,
     learning_times,
     slopes_by_seed,
+    split_regimes,
     time_exponents,
     width_rows,
     without_signal,
@@ -64,10 +65,23 @@ def broken(regime: Regime, needs: tuple[str, ...], rows: pd.DataFrame | None = N
     return tuple(item for item in needs if not holds[item])
 
 
-def claim(name: str, regime: Regime, needs: tuple[str, ...], found: Evidence, rows=None, **said: str | bool) -> Claim:
-    """A claim about a regime; `said` are its statement, statistic, test and figure, and whether it is forced."""
-    violations = tuple(formulas.condition2_violations(regime.settings))
-    return Claim(name, regime.name, found=found, broken=broken(regime, needs, rows), violations=violations, **said)
+def claim(
+    name: str,
+    regime: Regime,
+    needs: tuple[str, ...],
+    found: Evidence,
+    rows: pd.DataFrame | None = None,
+    swept: str | None = None,
+    **said: str | bool,
+) -> Claim:
+    """A claim about a regime; `said` are its statement, statistic, test and figure, and whether it is forced.
+
+    A claim about all values of a swept key breaks what one of them breaks.
+    """
+    parts = split_regimes(regime.name, regime.table, regime.settings, swept)
+    unmet = tuple(dict.fromkeys(item for part in parts for item in broken(part, needs, rows)))
+    violations = tuple(dict.fromkeys(item for part in parts for item in formulas.condition2_violations(part.settings)))
+    return Claim(name, regime.name, found=found, broken=unmet, violations=violations, **said)
 
 
 def success(regime: Regime) -> list[Claim]:
@@ -232,6 +246,7 @@ def vanishing(regime: Regime) -> Claim:
         regime,
         THEOREM_3,
         every_mean_evidence(found, found.exponent, target),
+        swept="init_std",
         statement="what a mildly pruned network memorizes vanishes with sigma_0, in proportion (Theorem 3)",
         statistic="exponent of the larger one of max zeta and max -omega in sigma_0, least fraction",
         test=f"{EVERY_MEAN}, against {target:g} = 1 - {EXPONENT_MARGIN:g}",
@@ -285,6 +300,7 @@ def width(regime: Regime) -> Claim:
         regime,
         THEOREM_3,
         every_mean_evidence(found, found.exponent, target),
+        swept="width",
         statement="in runs that reach the train loss, max gamma of the class that learned least is of the order"
         " m^(-1/q) or more, at every mild fraction",
         statistic="exponent of it in m, least fraction",
