@@ -174,8 +174,8 @@ def table(found: dict) -> str:
         " smaller than what would matter. What can only come out one way holds *by construction* and is not tested."
         " Seeds that say nothing of their spread, one or all alike, are *not judged*. That a share is above"
         f" {LIKELY:g} takes some 100 runs: of fewer it can be refuted, and hardly supported. Intervals are 95 %"
-        " t intervals over seeds (binomial for shares); those of a worst fraction hold the worst one, whichever it is. p"
-        " is two-sided, adjusted with Holm over all lines. The rules stand in `workflow/winnow/judge/`.",
+        " t intervals over seeds (binomial for shares); those of a worst fraction hold the worst one, whichever it is."
+        " p is two-sided, adjusted with Holm over all lines. The rules stand in `workflow/winnow/judge/`.",
         "",
         "| claim | regime | statement | statistic | estimate [interval] | n | test | p | verdict |",
         "|---|---|---|---|---|---|---|---|---|",
