@@ -3,7 +3,7 @@
 import json
 
 from winnow.audit import docs
-from winnow.audit.records import sha256
+from winnow.audit.records import CHECKOUT, sha256
 from winnow.audit.results import Records
 
 
@@ -24,3 +24,9 @@ def test_a_result_that_published_json_does_not_name_is_no_agreement(tmp_path, mo
 
     assert found({"tables/fig5/metrics.parquet": "0" * 64}) == []
     assert found({}) == [(4, "results/fig5/metrics.parquet")]
+
+
+def test_no_configuration_is_published_among_the_copies_of_the_default_one():
+    assert docs.place(CHECKOUT / "config.yaml") == "docs"
+    assert docs.place(CHECKOUT / "config/mine.yaml") == "docs/mine"
+    assert [docs.place(CHECKOUT / f"config/{name}.yaml") for name in ("figures", "tables")] == [None, None]

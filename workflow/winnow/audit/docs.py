@@ -22,16 +22,18 @@ COPIED = ("figures/*.svg", "figures/*.data.parquet", "claims.*", "scorecard.*", 
 TABLES = ("metrics.parquet", "summary.parquet")
 SMALL = 16 * 1024  # bytes: larger tables stay out of git, and drift in them is told without a distance
 PUBLISHED = "published.json"
+PARTS = ("figures", "tables")  # folders of such a place
 
 
 def place(config: Path) -> str | None:
     """The folder that a configuration is published in: docs for config.yaml, docs/<name> for config/<name>.yaml.
 
-    None for one that lies elsewhere: it is nobody's but its user's.
+    None for one that lies elsewhere, which is nobody's but its user's, and for one whose folder would be a part of docs.
     """
     if config == CHECKOUT / "config.yaml":
         return "docs"
-    return f"docs/{config.stem}" if config.parent == CHECKOUT / "config" else None
+    own = config.parent == CHECKOUT / "config" and config.stem not in PARTS
+    return f"docs/{config.stem}" if own else None
 
 
 def publish(config: Path) -> None:

@@ -47,7 +47,10 @@ HEADLINES = {
         "4-noise-helps",
         "4-signal-harms",
     ),
-    "Practice: random pruning stays competitive up to the sparsity that the paper names.": ("practice-random",),
+    "Practice: random pruning stays competitive with IMP up to the sparsity that the paper names.": (
+        "practice-random",
+        "practice-random-lenet",
+    ),
     "Practice: training accuracy drops later than test accuracy.": ("practice-knee",),
     "Practice: pruning at initialization can test better than dense.": ("practice-boost",),
 }

@@ -187,7 +187,7 @@ def over_learned(regime: Regime, rows: pd.DataFrame) -> pd.Series:
 
 
 def over_bounds(regime: Regime, rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Over Theorem 3's bounds, by run: `memorized`, and max -gamma of other classes."""
+    """Over Theorem 3's bounds, by run: `memorized`, and max |gamma| of other classes."""
     data, model, density = regime.settings.data, regime.settings.model, 1 - rows.fraction
     size = (data.classes, model.width, data.dimension, model.init_std)
     noise = formulas.noise_scale(model.init_std, data.sigma_n, density, data.dimension)
@@ -223,7 +223,7 @@ def noise_coefficients(regime: Regime) -> list[Claim]:
             regime,
             THEOREM_3,
             every_mean_evidence(rows, np.log(cross.where(cross > 0)), 0.0, below=True),
-            statement="and hardly learn the signals of other classes: max -gamma_jk, k != j, stays within"
+            statement="and hardly learn the signals of other classes: max |gamma_jk|, k != j, stays within"
             " sqrt(2 log(8 density m K d)) sigma_0 mu (Theorem 3)",
             statistic="mean log of it over that, worst fraction",
             test=f"{EVERY_MEAN}, against 0",
