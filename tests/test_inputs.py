@@ -103,3 +103,22 @@ inputs.check_unchanged()
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.stderr.endswith("WinnowError: winnow/late.py changed while this step ran: run it again\n")
+
+
+def test_a_result_is_not_credited_to_a_source_whose_bytecode_is_that_of_another(tmp_path):
+    """Archives and copies that set times can leave a source of the size and time that the bytecode beside it has."""
+    package = tmp_path / "winnow"
+    package.mkdir()
+    for name in ("__init__", "errors", "inputs"):
+        (package / f"{name}.py").write_bytes(Path(inputs.__file__).with_name(f"{name}.py").read_bytes())
+    for x in (1, 2):
+        (package / "late.py").write_text(f"X = {x}")
+        os.utime(package / "late.py", (1e9, 1e9))
+        code = "from winnow import inputs; inputs.note_modules(); from winnow.late import X; print(X)"
+        plain = "from winnow.late import X"  # writes the bytecode of the first one
+        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}
+        for command in (plain, code) if x == 1 else (code,):
+            how = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "check": True}
+            done = subprocess.run([sys.executable, "-c", command], **how)
+        assert list(package.glob("__pycache__/late.*"))
+        assert done.stdout == f"{x}\n"

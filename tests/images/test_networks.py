@@ -1,5 +1,6 @@
 import copy
 import itertools
+import re
 from typing import get_args
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from winnow.errors import WinnowError
 from winnow.images import networks, pruning
 from winnow.images.settings import ImageNetwork
 from winnow.randomness import Stream
@@ -174,3 +176,31 @@ def test_evaluation_on_the_core_is_that_of_torch(model):
     loss, error = networks.on_core(network).evaluate(inputs, labels)
     assert loss == pytest.approx(cross_entropy(logits, labels).item(), rel=1e-5)
     assert error == (logits.argmax(1) != labels).double().mean().item()
+
+
+def conv(**changes):
+    return nn.Conv2d(1, 4, **{"kernel_size": 3, "padding": 1, "bias": False} | changes)
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ([conv(), nn.ReLU()], "ReLU() after Convolution"),
+        ([conv(bias=True), nn.BatchNorm2d(4), nn.ReLU()], "Conv2d("),
+        ([conv(padding=0), nn.BatchNorm2d(4), nn.ReLU()], "Conv2d("),
+        ([conv(), nn.BatchNorm2d(4, momentum=0.5), nn.ReLU()], "BatchNorm2d("),
+        ([conv(), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(3, 2)], "MaxPool2d(kernel_size=3"),
+        ([conv(), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.MaxPool2d(2)], "MaxPool2d(kernel_size=2"),
+        ([conv(), nn.MaxPool2d(2), nn.BatchNorm2d(4), nn.ReLU()], "MaxPool2d(kernel_size=2"),
+        ([conv(), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.ReLU()], "ReLU() after Average"),
+        ([conv(), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(2)], "AdaptiveAvgPool2d("),
+        ([conv(), nn.BatchNorm2d(4), nn.Dropout()], "Dropout("),
+        ([conv(), nn.BatchNorm2d(4), nn.Flatten()], "Flatten("),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_part_that_the_core_computes_otherwise_is_one_line(parts, told):
+    """It would train another network than torch's, with the same weights."""
+    network = nn.Sequential(*parts, *networks._head(4, 10))
+    with pytest.raises(WinnowError, match=rf"^model\.architecture: the core has no {re.escape(told)}"):
+        networks.on_core(network)

@@ -496,6 +496,12 @@ def test_the_code_is_part_of_a_runs_identity(experiment, monkeypatch):
     assert {key for key in first if first[key] != second[key]} == {"code"}
 
 
+def test_a_run_goes_on_on_another_cpu(monkeypatch):
+    first = checkpoint.identity([], {}, torch.device("cpu"))
+    monkeypatch.setattr(torch.__config__, "show", lambda: "CPU capability usage: another one")
+    assert checkpoint.identity([], {}, torch.device("cpu")) == first
+
+
 def test_batches_of_seeds_do_not_change_a_byte(experiment):
     step(experiment, "--fraction", 0.5, method="snip")
     step(experiment, "--fraction", 0.5, method="snip", seeds=("1",), out=("c",))

@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import os
 import sys
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 
 from .errors import WinnowError
@@ -69,7 +69,17 @@ class _Noted:
         spec = PathFinder.find_spec(name, path, target) if _decides(name) else None
         if spec and spec.origin:
             used(spec.origin)
+            if isinstance(spec.loader, SourceFileLoader):
+                spec.loader = _Source(name, spec.origin)
         return spec
+
+
+class _Source(SourceFileLoader):
+    """Compiles what was noted: bytecode beside it may be of another source that had its size and its time."""
+
+    def path_stats(self, path: str) -> dict:
+        """None, without which bytecode is neither taken nor written."""
+        raise OSError
 
 
 def _decides(name: str) -> bool:

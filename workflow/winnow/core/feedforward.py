@@ -18,6 +18,7 @@ from .convolution import Planes, Taps
 from .linear import Pattern
 
 TOGETHER = 128  # examples that `evaluate` takes at a time
+MOMENTUM = 0.1  # of batch norm: the share by which running statistics move in a step
 ALONE = (
     "training.batch_size: leaves a batch of one image, which batch norm cannot take statistics of where feature maps "
     "are 1 x 1; choose one that leaves more (pruning.score_examples likewise)"
@@ -252,9 +253,9 @@ class Residual(Layer):
 class Feedforward:
     """Layers that follow each other, trained by the cross-entropy of what the last one returns."""
 
-    def __init__(self, layers: list[Layer], momentum: float = 0.1):
-        """Take layers, whose tensors are used in place, and the share by which running statistics move in a step."""
-        self.layers, self.momentum, self.memory = layers, momentum, Memory()
+    def __init__(self, layers: list[Layer]):
+        """Take layers, whose tensors are used in place."""
+        self.layers, self.memory = layers, Memory()
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -263,7 +264,7 @@ class Feedforward:
 
     def gradients(self, x: Tensor, labels: Tensor) -> tuple[float, list[Tensor]]:
         """(mean cross-entropy in nats, its gradient in each of `parameters`) on a batch x, labels int64."""
-        how = Pass(training=True, statistics=self.momentum, memory=self.memory, batch=len(x))
+        how = Pass(training=True, statistics=MOMENTUM, memory=self.memory, batch=len(x))
         logits = forward(self.layers, x, how)
         g = linear.room(*logits.shape)
         loss, _ = torch.ops.winnow.cross_entropy(logits, labels, g)

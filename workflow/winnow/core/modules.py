@@ -77,15 +77,20 @@ class MaskedLinear(Masked):
         return masked_linear(x, self.kept, self.pattern, self.bias)
 
 
+def fits(layer: nn.Conv2d) -> bool:
+    """Whether the core has a convolution."""
+    side = layer.kernel_size[0]
+    ours = layer.kernel_size in ((1, 1), (3, 3)) and layer.stride in ((1, 1), (2, 2)) and layer.groups == 1
+    zeros = layer.padding in ((side // 2,) * 2, "same") and layer.padding_mode == "zeros"
+    return ours and zeros and layer.dilation == (1, 1)
+
+
 class MaskedConv2d(Masked):
     """A convolution of kept weights: kernels of 3 x 3 or 1 x 1, padded with zeros by half of that, stride 1 or 2."""
 
     def __init__(self, layer: nn.Conv2d, mask: Tensor):
         """As of `Masked`; raises ValueError for other convolutions, too."""
-        side = layer.kernel_size[0]
-        ours = layer.kernel_size in ((1, 1), (3, 3)) and layer.stride in ((1, 1), (2, 2)) and layer.groups == 1
-        zeros = layer.padding in ((side // 2,) * 2, "same") and layer.padding_mode == "zeros"
-        if not ours or not zeros or layer.dilation != (1, 1):
+        if not fits(layer):
             raise ValueError(
                 f"MaskedConv2d: {layer} has no kernel of 3 x 3 or 1 x 1, no stride of 1 or 2, no zeros as padding by "
                 "half its kernel, or it has groups or dilation"

@@ -32,12 +32,12 @@ class Progress:
 def identity(settings: object, files: dict[str, str], device: torch.device) -> dict[str, str]:
     """All that decides the bytes of a run, by name: its settings, the files it reads, this package, the arithmetic.
 
-    The files are those that were read, as they were then.
+    The files are those that were read, as they were then. All CPUs have one arithmetic, the core's, which is a file.
     """
     code = sorted(sha256 for path, (_, sha256) in inputs.READ.items() if path.endswith(".py"))
     contents = {name: inputs.digest(path) for name, path in files.items()}
-    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
-    about = {"settings": json.dumps(settings, sort_keys=True), "arithmetic": f"{torch.__config__.show()}{gpu}"}
+    gpu = f"{torch.__config__.show()}{torch.cuda.get_device_name(device)}" if device.type == "cuda" else ""
+    about = {"settings": json.dumps(settings, sort_keys=True), "arithmetic": gpu}
     return contents | about | {"code": hashlib.sha256("".join(code).encode()).hexdigest()}
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ..core import Pattern, feedforward
-from ..core.modules import Masked, MaskedConv2d, MaskedLinear
+from ..core.modules import Masked, MaskedConv2d, MaskedLinear, fits
 from ..errors import WinnowError
 from ..randomness import Stream
 from .settings import VGG_CONVOLUTIONS, ImageNetwork
@@ -128,15 +128,22 @@ def on_core(network: nn.Module) -> feedforward.Feedforward | None:
 
 
 def _layers(module: nn.Module) -> list[feedforward.Layer]:
-    """What the core makes of a module: a ReLU and a pooling are part of the layer before them."""
+    """What the core makes of a module: a ReLU and a pooling are part of the layer before them.
+
+    Raises WinnowError for a part that the core does not compute, or not as torch does.
+    """
     match module:
         case nn.Sequential():
             found = []
             for part in module:
+                before = found[-1] if found else None
+                if not _has(part, before):
+                    after = f" after {type(before).__name__}" if before else ""
+                    raise WinnowError(f"model.architecture: the core has no {part}{after} (docs/EXTEND.md)")
                 if isinstance(part, nn.ReLU):
-                    found[-1].rectify = True
+                    before.rectify = True
                 elif isinstance(part, nn.MaxPool2d):
-                    found[-1].pooled = True
+                    before.pooled = True
                 elif not (isinstance(part, nn.Flatten) and found):  # averages are flat
                     found += _layers(part)
             return found
@@ -156,6 +163,29 @@ def _layers(module: nn.Module) -> list[feedforward.Layer]:
             shortcut = [] if isinstance(module.shortcut, nn.Identity) else _layers(module.shortcut)
             return [feedforward.Residual(_layers(module.body), shortcut)]
     raise TypeError(f"the core has no {type(module).__name__}")
+
+
+def _has(part: nn.Module, before: feedforward.Layer | None) -> bool:
+    """Whether the core computes a part of a network as torch does, given the layer that it has made before it."""
+    match part:
+        case nn.ReLU():
+            return isinstance(before, feedforward.Linear | feedforward.Norm)
+        case nn.MaxPool2d():
+            how = part.kernel_size, part.stride, part.padding, part.dilation, part.ceil_mode
+            rectified = isinstance(before, feedforward.Norm) and before.rectify and not before.pooled
+            return rectified and how == (2, 2, 0, 1, False)
+        case nn.Flatten():
+            return before is None or isinstance(before, feedforward.Average)
+        case MaskedLinear() | nn.Linear():
+            return part.bias is not None
+        case MaskedConv2d() | nn.Conv2d():
+            return part.bias is None and (isinstance(part, Masked) or fits(part))
+        case nn.BatchNorm2d():
+            usual = part.affine and part.track_running_stats and part.momentum == feedforward.MOMENTUM
+            return usual and isinstance(before, feedforward.Convolution)
+        case nn.AdaptiveAvgPool2d():
+            return part.output_size in (1, (1, 1))
+    return isinstance(part, nn.Sequential | Residual)
 
 
 def _kept(layer: nn.Module) -> tuple[torch.Tensor, Pattern]:

@@ -46,7 +46,7 @@ class Columns:
 
 
 def columns(network: Network, examples: Examples, width: int) -> Columns:
-    """Describe the columns of a network's training examples (see `models.examples`)."""
+    """Describe the columns of a network's training examples (see `network.examples`)."""
     ones = Network(network.pointers, network.coordinates, torch.ones_like(network.weights), network.output, 1)
     norms = core.preactivations(ones, examples.inputs**2).numpy()
     return Columns(len(network.output), width, examples.labels.numpy(), norms)
