@@ -28,7 +28,7 @@ PARTS = ("figures", "tables")  # folders of such a place
 def place(config: Path) -> str | None:
     """The folder that a configuration is published in: docs for config.yaml, docs/<name> for config/<name>.yaml.
 
-    None for one that lies elsewhere, which is nobody's but its user's, and for one whose folder would be a part of docs.
+    None for one that lies elsewhere, which is nobody's but its user's, and for one whose folder is a part of docs.
     """
     if config == CHECKOUT / "config.yaml":
         return "docs"
