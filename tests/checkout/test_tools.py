@@ -49,7 +49,7 @@ def test_every_figure_and_page_has_a_caption():
 
 @pytest.mark.parametrize("name", ["workflow", "claims", "scorecard", "calibration"])
 def test_a_caption_without_settings_renders_clean(name):
-    """As the report renders it (tests/test_captions.py: those of figures); a single backquote is a citation, no code."""
+    """As the report renders it (test_captions.py has those of figures); a single backquote is a citation, no code."""
     caption = ROOT / f"workflow/report/{name}.rst"
     complaints = io.StringIO()
     told = {"report_level": 1, "warning_stream": complaints}
