@@ -65,7 +65,7 @@ def need(value: str) -> None:
         pytest.skip(f"this processor has no {flag}")
 
 
-@pytest.mark.parametrize(("number", "factor"), list(enumerate(NUMPY), ids=lambda value: str(value)))
+@pytest.mark.parametrize(("number", "factor"), list(enumerate(NUMPY)), ids=str)
 def test_what_is_drawn_and_judged_is_the_same_whatever_numpy_is_told(tree, tmp_path, monkeypatch, number, factor):
     """Of the figures each factor draws every third."""
     need("v4" if factor[1] == "X86_V4" else "v3")
