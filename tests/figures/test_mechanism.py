@@ -48,7 +48,7 @@ def test_coefficients_of_runs_that_did_not_get_there_are_marked():
     late = (table.fraction == 0.99) | (table.fraction == 0.9) & (table.seed > 0)
     table.loc[late, "train_loss"] = 0.02
     _, figure = mechanism.decomposition(tables)
-    label = "most runs end above train loss 0.01"
+    label = "most runs unfinished"
     patches = [patch for axes in figure.axes[:2] for patch in axes.patches]
     assert [patch.get_label() for patch in patches] == [label]
     ends = sorted(patches[0].get_x() + np.array([0, patches[0].get_width()]))

@@ -132,7 +132,7 @@ def _shade_unfinished(axes: Axes, rows: pd.DataFrame) -> None:
     beyond = reached.index[reached.index > max(reached.index[reached], default=-1)]
     if len(beyond):
         shade = {"color": "0.5", "alpha": 0.15, "linewidth": 0}
-        label = f"most runs end above train loss {EPS:g}"
+        label = "most runs unfinished"
         axes.axvspan(1.05 * (1 - beyond[0]), axes.get_xlim()[1], label=label, **shade)
 
 
