@@ -223,7 +223,7 @@ def noise_coefficients(regime: Regime) -> list[Claim]:
             regime,
             THEOREM_3,
             every_mean_evidence(rows, np.log(cross.where(cross > 0)), 0.0, below=True),
-            statement="and hardly learn the signals of other classes: max |gamma_jk|, k != j, stays within"
+            statement="and hardly learn the signals of other classes: the size of gamma_jk, k != j, stays within"
             " sqrt(2 log(8 density m K d)) sigma_0 mu (Theorem 3)",
             statistic="mean log of it over that, worst fraction",
             test=f"{EVERY_MEAN}, against 0",
