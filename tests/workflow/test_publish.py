@@ -177,7 +177,7 @@ def incomplete(tree: Path) -> str:
         (another_run, "is not what a job of "),
         (tampered, "results/figures/fig2a.svg is not what a job of "),
         (incomplete, "results/figures/fig2a.svg is not what a job of "),
-        (no_figures, "draws no figure and judges nothing"),
+        (no_figures, "is not what a job of "),
     ],
 )
 def test_what_is_no_whole_run_of_the_configuration_is_not_published(published, docs, damage, says):
