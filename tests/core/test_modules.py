@@ -161,7 +161,7 @@ def test_a_state_leads_back_into_a_layer_of_its_mask(kind):
     file = io.BytesIO()
     torch.save(masked.state_dict(), file)
     file.seek(0)
-    state = torch.load(file)
+    state = torch.load(file, weights_only=True)
     assert set(state) == {"kept", "bias", "pointers", "coordinates"}
     with torch.no_grad():
         for parameter in dense.parameters():
