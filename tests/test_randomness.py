@@ -213,7 +213,8 @@ FUNCTIONS = DISTRIBUTIONS - {"integers", "permutation", "power"} | {f"{name}_" f
 FUNCTIONS |= {"rand", "rand_like", "randn", "randn_like", "randint", "randint_like", "randperm", "random_", "cauchy_"}
 FUNCTIONS |= {"bernoulli_", "log_normal_", "manual_seed", "Dropout", "dropout", "rvs", "bootstrap", "permutation_test"}
 FUNCTIONS |= {"bernoulli", "urandom", "uuid4", "default_rng"}
-FILLED = {"Linear", "Conv2d"}  # torch draws weights where such a layer is made, but not by skip_init
+# torch draws weights where such a layer is made, but not by skip_init; the runner's layers are given theirs
+FILLED = {prefix + layer for prefix in ("", "nn.", "torch.nn.") for layer in ("Linear", "Conv2d")}
 
 
 def draws(source: str) -> list[str]:
@@ -228,7 +229,7 @@ def draws(source: str) -> list[str]:
         elif isinstance(node, ast.Attribute):
             name = ast.unparse(node)
             found += [name] if node.attr in FUNCTIONS or name.startswith(SHORT) else []
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in FILLED:
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in FILLED:
             found.append(ast.unparse(node))
     return found
 
@@ -247,6 +248,8 @@ def draws(source: str) -> list[str]:
         "torch.empty(3).normal_()",
         "nn.init.kaiming_normal_(w)",
         "nn.Linear(3, 4)",
+        "torch.nn.Conv2d(3, 4, 1)",
+        "Linear(3, 4)",
         "stats.norm.rvs(5)",
         "stats.bootstrap(x, f)",
         "rng.shuffle(x)",
