@@ -37,7 +37,6 @@ paths.prefer_this_python()
 # The tables that the report shows first.
 PAGES = {"scorecard": "every published point against ours"} if set(CONFIG.figures) & set(PUBLISHED) else {}
 PAGES |= {"claims": "verdicts on the paper's claims"} if CONFIG.judged else {}
-PAGES |= {"calibration": "readings of figure 2, nearest first"} if CONFIG.calibrations else {}
 
 
 rule all:

@@ -502,24 +502,6 @@ def test_a_figure_shows_experiments_of_its_kind_and_the_theorys_network():
         load(tree)
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "says"),
-    [
-        ("axes", {}, r"axes\.sigma_n: none; a calibration needs 0\.5, 1 among them"),
-        ("axes", {"sigma_n": [1]}, r"axes\.sigma_n: 1; a calibration needs 0\.5 among them"),
-        ("axes", {"sigma_n": [0.5, 1], "width": [9]}, "axes: width makes no reading of figure 2; allowed: sigma_n, "),
-        ("fractions", [0.3], r"fractions: 0\.3; a calibration needs 0, 0\.5, 0\.9 among them"),
-        ("kind", "images", "kind: images; calibrations are of kind two_layer"),
-    ],
-)
-def test_calibrations_that_cannot_be_ranked_are_refused(key, value, says):
-    one = {"kind": "two_layer", "axes": {"sigma_n": [0.5, 1]}, "fractions": [0, 0.5, 0.9], "seeds": 1}
-    load(changed("experiments.calibration-mine", one))
-    one |= {key: value} | ({"axes": {}} if key == "kind" else {})
-    with pytest.raises(WinnowError, match=rf"^config: experiments\.calibration-mine\.{says}"):
-        load(changed("experiments.calibration-mine", one))
-
-
 @pytest.mark.parametrize("name", ["condition2", "trajectories", "overprune", "scaling-race-300", "scaling-over-300"])
 def test_steps_that_are_a_time_are_of_one_size(name):
     tree = changed(f"experiments.{name}", THEORY)

@@ -24,9 +24,6 @@ AXES = {
     "start": {"init_std": [1e-10, 1e-4, 0.1]},
     "start-orthogonal": {"init_std": [1e-10, 1e-4, 0.1]},
     "small_init": {"init_std": [0.1, 0.05]},
-    "calibration-fixed": {"sigma_n": [0.5, 1.0], "target": ["all", "neurons"]},
-    "calibration-trained": {"sigma_n": [0.5, 1.0], "loss": ["logistic", "cross_entropy"]},
-    "calibration-summed": {"sigma_n": [0.5, 1.0], "target": ["all", "neurons"]},
     "fig3a": {"method": ["bernoulli", "imp", "shuffled_imp"]},
     "fig3a-dense-output": {"method": ["bernoulli", "imp", "shuffled_imp"]},
     "fig3b": {"method": ["bernoulli", "imp"]},
@@ -47,7 +44,7 @@ FITTED = {"numbers": (len(FRACTIONS),)}  # panels whose points are fitted to all
 
 def tables(figure: str) -> dict[str, pd.DataFrame]:
     """The metrics of all experiments of a figure."""
-    makers = {"synthetic": synthetic, "readings": synthetic, "real": images}
+    makers = {"synthetic": synthetic, "real": images}
     names = [name for e in FIGURES[figure].experiments for name in OF_A_PATTERN.get(e, (e,))]
     return {name: makers.get(FIGURES[figure].module, theory)(name) for name in names}
 

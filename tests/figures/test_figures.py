@@ -14,7 +14,7 @@ from matplotlib.text import Text
 
 from winnow import columns
 from winnow.errors import WinnowError
-from winnow.figures import FIGURES, POINTS, READ_AT, style
+from winnow.figures import FIGURES, POINTS, style
 
 OF_A_CURVE = ("series", "source", "metric", "panel", "regime", "method", "strength", "experiment")
 
@@ -45,7 +45,7 @@ def ours(data: pd.DataFrame) -> pd.DataFrame:
 
 def cuts(name: str, experiment: str, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Parts of an experiment's runs that a smaller grid would have and the configuration lets through (POINTS)."""
-    needed = POINTS.get(name, {}).get(experiment, READ_AT if name == "readings" else {})
+    needed = POINTS.get(name, {}).get(experiment, {})
     ends = table.fraction.isin([*needed.get("fraction", ()), 0, table.fraction.max()])
     found = {"dense": table[table.fraction == 0], "pruned": table[table.fraction > 0], "ends": table[ends]}
     found |= {"one seed": table[table.seed == 0]}

@@ -1,6 +1,6 @@
-# in:  the settings and metrics of the experiments that claims and readings are judged from, as far as they are
+# in:  the settings and metrics of the experiments that claims are judged from, as far as they are
 #      configured; the numbers that the figures draw
-# out: results/claims.{json,md}, results/scorecard.{json,md}, results/calibration.{json,md} where one is configured
+# out: results/claims.{json,md}, results/scorecard.{json,md}
 
 
 if CONFIG.judged:
@@ -45,26 +45,3 @@ rule scorecard:
     shell:
         "python {params.code:q} scorecard --figures {params.names:q} --data {input.data:q} --settings {input.settings:q}"
         " --json {output.json:q} --markdown {output.markdown:q} 2> {log:q}"
-
-
-if CONFIG.calibrations:
-
-    rule calibrate:
-        """Rank the readings of figure 2 by their distance to what was published."""
-        input:
-            paths.sources(STEPS["calibrate"]),
-            paths.published(),
-            settings=[paths.settings(name) for name in CONFIG.calibrations],
-            metrics=[paths.table(name, "metrics") for name in CONFIG.calibrations],
-        output:
-            json=paths.calibration("json"),
-            markdown=paths.calibration("md"),
-        log:
-            paths.log("calibrate"),
-        conda:
-            "../../envs/winnow.yaml"
-        params:
-            code=paths.code,
-        shell:
-            "python {params.code:q} calibrate --settings {input.settings:q} --metrics {input.metrics:q}"
-            " --json {output.json:q} --markdown {output.markdown:q} 2> {log:q}"

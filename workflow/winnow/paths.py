@@ -63,11 +63,6 @@ def scorecard(suffix: str) -> str:
     return f"{RESULTS}/scorecard.{suffix}"
 
 
-def calibration(suffix: str) -> str:
-    """The readings of the unstated settings of figure 2, nearest first (json, md)."""
-    return f"{RESULTS}/calibration.{suffix}"
-
-
 def page(name: str) -> str:
     """A table of results as the page that the report shows."""
     return f"{RESULTS}/pages/{name}.html"

@@ -14,7 +14,7 @@ from .records import CHECKOUT, RESULTS, record_path, sha256
 from .results import Finding, Records, environment, has_hash, made_with, results, seen
 
 AGAIN = {"figure": "redrawn from its tables"}
-AGAIN |= dict.fromkeys(("collect", "claims", "scorecard", "calibrate", "page"), "made again from its inputs")
+AGAIN |= dict.fromkeys(("collect", "claims", "scorecard", "page"), "made again from its inputs")
 """What deriving a result means where it repeats no run."""
 
 

@@ -18,12 +18,10 @@ from .. import paths
 from ..errors import WinnowError
 from ..figures import (
     CLAIMS,
-    FACTORS,
     FIGURES,
     LITERAL,
     POINTS,
     PRACTICE,
-    READ_AT,
     SCALING,
     SWEPT,
     TIMED,
@@ -106,28 +104,12 @@ class Config(Strict):
         if axis not in (None, "method", *one.axes):  # a run says its method, swept or not
             said = f"{', '.join(one.axes) or 'none'}; the figure {figure} compares values of {axis}"
             raise ValueError(f"{where}.axes: {said}; allowed: {axis} with a list of them")
-        self._check_points(name, POINTS.get(figure, {}).get(name, {}), f"the figure {figure}")
-
-    def _check_points(self, name: str, points: dict[str, tuple], what: str) -> None:
-        """Raise ValueError if an experiment lacks fractions, or values of a swept key, that something looks for."""
-        for key, values in points.items():
-            there = self.experiments[name].grid.get(key, [])
+        for key, values in POINTS.get(figure, {}).get(name, {}).items():
+            there = one.grid.get(key, [])
             if missing := [value for value in map(canonical, values) if value not in there]:
                 place = "fractions" if key == "fraction" else f"axes.{key}"
-                said = f"{', '.join(there) or 'none'}; {what} needs {', '.join(missing)} among them"
-                raise ValueError(f"experiments.{name}.{place}: {said}")
-
-    @model_validator(mode="after")
-    def _calibrations_can_be_ranked(self) -> Self:
-        for name in self.calibrations:
-            if self.experiments[name].kind != "two_layer":
-                raise ValueError(f"experiments.{name}.kind: images; calibrations are of kind two_layer")
-            for key in self.experiments[name].axes:
-                if key not in (*FACTORS, "sigma_n"):
-                    allowed = f"sigma_n, {', '.join(FACTORS)}, or another name"
-                    raise ValueError(f"experiments.{name}.axes: {key} makes no reading of figure 2; allowed: {allowed}")
-            self._check_points(name, READ_AT, "a calibration")
-        return self
+                said = f"{', '.join(there) or 'none'}; the figure {figure} needs {', '.join(missing)} among them"
+                raise ValueError(f"{where}.{place}: {said}")
 
     @model_validator(mode="after")
     def _figures_and_claims_know_what_is_swept(self) -> Self:
@@ -197,11 +179,6 @@ class Config(Strict):
     def judged(self) -> list[str]:
         """The experiments that the claims are judged from, as far as they are configured."""
         return matching((*CLAIMS, *SCALING, *LITERAL, *PRACTICE), self.experiments)
-
-    @property
-    def calibrations(self) -> list[str]:
-        """The experiments that search the unstated settings of figure 2."""
-        return [name for name in self.experiments if name.split("-")[0] == "calibration"]
 
     def run_settings(self, experiment: str) -> RunSettings:
         """What `results/<experiment>/experiment.json` holds."""

@@ -23,7 +23,7 @@ class Figure:
     @property
     def is_theory(self) -> bool:
         """Whether it shows what only runs of the theory's own network record."""
-        return self.module not in ("real", "synthetic", "readings")
+        return self.module not in ("real", "synthetic")
 
 
 def matching(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
@@ -61,15 +61,10 @@ PRACTICE = {"fig3a": "method", "fig3b": "method", "fig4": "method", "methods": "
 
 DRAWN = dict.fromkeys(("fig2a", "fig2b", "fig2c", "fig5")) | {"noise": "sigma_n", "width": "width"}
 DRAWN |= dict.fromkeys(("fig3a-dense-output", "fig3b-small", "fig4-small"), "method")
-"""Those that are drawn and not judged, but for calibrations."""
+"""Those that are drawn and not judged."""
 
 SWEPT = CLAIMS | SCALING | LITERAL | PRACTICE | DRAWN
 """All of them: runs that differ in another key would be taken for one."""
-
-FACTORS = ("target", "loss", "output_layer", "output_init", "output_scale", "init_std", "reduction", "learning_rate")
-"""What makes a reading of figure 2: with sigma_n, the keys that a calibration may sweep."""
-READ_AT = {"sigma_n": (0.5, 1), "fraction": (0, 0.5, 0.9)}
-"""Where a calibration compares readings: 2a's and 2b's noise, and the fractions that choose."""
 
 TIMED = ("condition2", "trajectories", "overprune", "scaling-race-*", "scaling-over-*")
 """Those in whose claims and figures the number of steps is a time."""
@@ -78,12 +73,6 @@ FIGURES = {
     "fig2a": Figure("synthetic", ("fig2a",), "Figure 2", "train and test error, low noise"),
     "fig2b": Figure("synthetic", ("fig2b",), "Figure 2", "test error, high noise"),
     "fig2c": Figure("synthetic", ("fig2c",), "Figure 2", "test error over training"),
-    "readings": Figure(
-        "readings",
-        ("calibration-fixed", "calibration-trained", "calibration-summed"),
-        "Figure 2",
-        "readings of what the paper leaves open, where 2a and 2b end",
-    ),
     "fig5a": Figure("synthetic", ("fig5",), "Figure 5", "train and test error, four hidden neurons"),
     "fig5b": Figure("synthetic", ("fig5",), "Figure 5", "train and test loss, four hidden neurons"),
     "fig3a": Figure("real", ("fig3a",), "Figure 3", "random and iterative magnitude pruning on MNIST"),
