@@ -5,11 +5,11 @@ import itertools
 import pandas as pd
 from scipy.special import expit
 
+from winnow.analysis import race
+from winnow.analysis.selection import with_examples
 from winnow.config.base import Settings
 from winnow.figures import FIGURES
 from winnow.images.settings import ImageSettings
-from winnow.judge import race
-from winnow.judge.selection import with_examples
 from winnow.two_layer.decomposition import Tracker
 from winnow.two_layer.settings import TwoLayerSettings
 

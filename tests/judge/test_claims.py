@@ -9,12 +9,13 @@ import pytest
 import worlds
 from worlds import FALSE, SEEDS, SEEDS_OF, TRUE, UNDECIDABLE
 
+from winnow.analysis import stats
+from winnow.analysis.selection import Regime
 from winnow.config.base import RunSettings
 from winnow.errors import WinnowError
 from winnow.figures import CLAIMS
 from winnow.files import write_json
-from winnow.judge import claims, mechanism, stats, theorems
-from winnow.judge.selection import Regime
+from winnow.judge import claims, mechanism, theorems
 from winnow.two_layer.settings import TwoLayerSettings
 
 FORCED = ("1-draw", "3-zeta", "3-accuracy", "3-loss", "4-gamma", "lemma-4-noise", "lemma-4-signal")

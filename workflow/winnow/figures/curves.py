@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from ..analysis.stats import least_deviation, mean_interval, numbers, share_interval, standard_error
 from ..files import rounded
-from ..judge.stats import least_deviation, mean_interval, numbers, share_interval, standard_error
 
 PRUNED = "pruned fraction"
 ROUND = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998)  # the fractions that a density axis can name
@@ -36,7 +36,7 @@ def over_seeds(rows: pd.DataFrame, y: str, x: str = "fraction", level: float = 0
     (standard error of y), n (seeds), diverged (runs), runs (the files of the n).
 
     Numbers are rounded, so that what is drawn is what is written. Interval and standard error are those of
-    `judge.stats`: NaN where seeds say nothing of their spread, at least the binomial one of SHARES; an interval of
+    `analysis.stats`: NaN where seeds say nothing of their spread, at least the binomial one of SHARES; an interval of
     these ends where they do. That of a mean of POSITIVE is as wide up as down in logarithms.
 
     Rows of a run that diverged are counted and in no mean, and rows without a value (NaN) are left out. Column `run` of

@@ -5,9 +5,9 @@ import importlib
 
 import pandas as pd
 
+from ..analysis.selection import with_examples
 from ..config.base import read
 from ..files import atomic, rounded, used
-from ..judge.selection import with_examples
 from . import FIGURES
 from .style import save
 

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..judge.selection import Regime
-from ..judge.theorems import over_bounds
+from ..analysis.selection import Regime, over_bounds
 from ..two_layer.settings import TwoLayerSettings
 from . import LITERAL
 from .curves import density_axis, line_with_interval, over_density, over_seeds

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..judge.selection import (
+from ..analysis.selection import (
     EPS,
     RUN,
     Regime,
@@ -16,13 +16,13 @@ from ..judge.selection import (
     first_below,
     last,
     learning_times,
+    memorized,
     pruned_coordinates,
     three_fractions,
     width_rows,
     without_signal,
 )
-from ..judge.stats import mean_interval
-from ..judge.theorems import memorized
+from ..analysis.stats import mean_interval
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from . import LARGE_INIT

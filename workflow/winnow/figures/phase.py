@@ -1,7 +1,7 @@
 """The phase diagram that the paper leaves open (p. 14): test accuracy against predicted boundaries.
 
-The predictions are those of `judge/race.py`. Slope and constant are fitted on the experiments `noise` and `width`; the
-experiment `boundary` (other n, d and sigma_0) is held out.
+The predictions are those of `analysis/race.py`. Slope and constant are fitted on the experiments that sweep noise and
+width; the one that sweeps sigma_0, with another n and d, is held out.
 """
 
 import math
@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from scipy.special import expit
 
-from ..judge import race
-from ..judge.selection import split_regimes
+from ..analysis import race
+from ..analysis.selection import split_regimes
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from . import SWEPT

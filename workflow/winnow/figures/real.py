@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..analysis.distances import COMPETITIVE, distances
+from ..analysis.selection import EXAMPLES, final, gains
 from ..errors import WinnowError
 from ..images.settings import ImageSettings
-from ..judge import practice
-from ..judge.selection import EXAMPLES, final, gains
 from ..paper.published import published
 from .curves import PRUNED, density_axis, line_with_interval, over_density, over_seeds, seeds
 from .style import GUIDE, PAGE_WIDTH, SMALL, curve_marker, legend_below, letter_panels, new_figure, published_line
@@ -106,7 +106,7 @@ def _some_pruned(table: pd.DataFrame) -> pd.DataFrame:
 def _gain_axis(axes: Axes, split: str) -> None:
     """Gains in points: linear within one point of the dense network, logarithmic beyond."""
     axes.axhline(0, color="0.4", linewidth=0.8)
-    axes.axhline(-practice.WITHIN, **GUIDE)
+    axes.axhline(-COMPETITIVE, **GUIDE)
     axes.set_yscale("symlog", linthresh=1)
     axes.margins(y=0.12)
     low, high = axes.get_ylim()
@@ -139,7 +139,7 @@ def fig3a_variants(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figur
     figure, panels = new_figure(2 if whole else 1, aspect=1, squeeze=False)
     panels = panels.flat
     if whole:
-        far = practice.distances(curves, paper)
+        far = distances(curves, paper)
         curves = {name: curve.assign(**far.loc[name]) for name, curve in curves.items()}
         title = f"root mean square distance from the paper\nover {far.fractions.iloc[0]} fractions (points)"
     for k, (name, curve) in enumerate(curves.items()):

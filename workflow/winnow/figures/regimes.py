@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ..analysis.selection import EPS, Regime, split_regimes, three_fractions, without_signal
 from ..errors import WinnowError
-from ..judge.selection import EPS, Regime, split_regimes, three_fractions, without_signal
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from .curves import at_shared_steps, density_axis, line_with_interval, over_density, over_seeds

@@ -6,10 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from ..judge import race
-from ..judge.scaling import NUMBERS, numbers
-from ..judge.selection import Regime, gap, learning_times, width_rows
-from ..judge.theorems import GOOD_ACCURACY
+from ..analysis import race
+from ..analysis.selection import GOOD_ACCURACY, Regime, gap, learning_times, width_rows
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from . import SCALING, matching
@@ -18,7 +16,7 @@ from .regimes import some
 from .style import GUIDE, Figure, curve_marker, legend_below, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that this figure shows
-LABELS = ("constant", r"exponent of $\zeta$", "exponent of time")  # of NUMBERS
+LABELS = {"race-d": "constant", "4-zeta-d": r"exponent of $\zeta$", "4-time-d": "exponent of time"}  # of `numbers`
 
 
 def scaling(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
@@ -137,11 +135,12 @@ OVER_PANELS = (
 def _numbers(axes: Axes, races: list[Regime]) -> pd.DataFrame:
     """The numbers that are 0 where theory and prediction are exact, over d."""
     rows = pd.concat(
-        numbers(one).assign(d=one.settings.data.dimension, width=one.settings.model.width, status="") for one in races
+        race.numbers(one).assign(d=one.settings.data.dimension, width=one.settings.model.width, status="")
+        for one in races
     )
     parts = []
     for line, (width, found) in zip(("-", "--", ":"), rows.groupby("width"), strict=False):
-        for number, (name, label) in enumerate(zip(NUMBERS, LABELS, strict=True)):
+        for number, (name, label) in enumerate(LABELS.items()):
             series = f"{label}, m = {width}"
             part = over_seeds(found[found.number == name], "value", "d").assign(series=series, panel="numbers")
             line_with_interval(axes, part, series, f"C{number}", curve_marker(number), line)

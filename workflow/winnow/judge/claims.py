@@ -13,6 +13,7 @@ from typing import Annotated
 import pandas as pd
 from pydantic import Field
 
+from ..analysis.selection import EPS, Regime, split_regimes, with_examples
 from ..config.base import Settings, read
 from ..figures import CLAIMS
 from ..files import atomic, rounded, used, write_json
@@ -24,7 +25,6 @@ from .literal import literal_claims
 from .missing import experiment, judged
 from .practice import real_data_claims
 from .scaling import scaling_claims
-from .selection import EPS, Regime, split_regimes, with_examples
 
 Either = Annotated[TwoLayerSettings | ImageSettings, Field(discriminator="kind")]
 Find = Callable[[str], list[Regime]]  # the regimes of an experiment, by its name
@@ -192,7 +192,7 @@ def table(found: dict) -> str:
         "",
     ]
     lines += _by_regime(rows, "condition2_violations")
-    lines += ["", "What it breaks of what the proofs of the claims above need (`formulas.hypotheses`):", ""]
+    lines += ["", "What it breaks of what the proofs of the claims above need (`analysis/hypotheses.py`):", ""]
     lines += _by_regime(rows, "broken")
     lines += [
         "",

@@ -10,14 +10,14 @@ from dataclasses import replace
 
 import pandas as pd
 
+from ..analysis.selection import Regime, by_seed, split_regimes
+from ..analysis.stats import least_deviation
 from ..errors import WinnowError
 from ..figures import LITERAL, matching
 from ..two_layer.settings import TwoLayerSettings
 from . import theorems
 from .evidence import Claim, equivalence_evidence
 from .missing import experiment, judged
-from .selection import Regime, by_seed, split_regimes
-from .stats import least_deviation
 
 STEPS = "literal-steps"  # the method's control, and no evidence for the theorem
 ABOUT = ("1-draw", "1", "4-zeta", "4-cross")

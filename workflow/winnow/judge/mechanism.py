@@ -6,6 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from ..analysis.selection import RUN, Regime, as_densities, by_seed, last, pruned_coordinates, three_fractions
+from ..analysis.stats import least_deviation
 from ..errors import WinnowError
 from ..paper import formulas
 from .evidence import (
@@ -23,8 +25,6 @@ from .evidence import (
     mean_evidence,
     share_evidence,
 )
-from .selection import RUN, Regime, as_densities, by_seed, last, pruned_coordinates, three_fractions
-from .stats import least_deviation
 from .theorems import THEOREM_3, claim
 
 KEPT = 0.25  # of the dense mean: the sketch draws the two bells at one place

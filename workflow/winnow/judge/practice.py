@@ -14,16 +14,15 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import isotonic_regression
 
+from ..analysis import stats
+from ..analysis.distances import COMPETITIVE
+from ..analysis.selection import gains, to_judge, whole, with_dense
+from ..analysis.stats import slope
 from ..errors import WinnowError
-from ..files import rounded
 from ..randomness import Stream
-from . import stats
 from .evidence import PAIRED, Claim, Evidence, best_evidence, mean_evidence
 from .missing import experiment, judged
-from .selection import gains, to_judge, whole, with_dense
-from .stats import slope
 
-WITHIN = 0.5  # points of accuracy: "competitive" (our choice)
 RANDOM, IMP, DENSE = "bernoulli", "imp", "dense"
 OTHERS = {IMP: "random", DENSE: "random-dense"}  # what random pruning is compared with: the name of the claim
 # The experiments with random pruning and `imp`: what the names of their claims end in, and the sparsity up to which
@@ -38,7 +37,6 @@ OPTIONAL = ("fig3b", "fig4")  # need data that are not here: without their exper
 DROPS = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0)  # points below the dense network
 MEASURED = 3  # standard errors of a mean drop: smaller drops are not told from none
 SIMULATIONS = 400  # of curves with equal knees
-TOLD = 2  # standard errors of the difference of two curves
 
 
 def real_data_claims(tables: dict[str, pd.DataFrame]) -> list[Claim]:
@@ -66,7 +64,7 @@ def competitive_claims(rows: pd.DataFrame, name: str, other: str) -> list[Claim]
     """Random pruning is competitive up to the sparsity that the paper names, and no longer beyond it.
 
     With `imp`, which the paper's figure shows, or with the dense network. "Up to" has two halves, so that the claim can
-    fail on either side: no fraction up to it is more than WITHIN points worse, and some later one is.
+    fail on either side: no fraction up to it is more than COMPETITIVE points worse, and some later one is.
     """
     ending, named = NETWORKS[name]
     random = rows[rows.method == RANDOM]
@@ -78,10 +76,10 @@ def competitive_claims(rows: pd.DataFrame, name: str, other: str) -> list[Claim]
         Claim(
             f"practice-{OTHERS[other]}{ending}",
             _regime(rows, name),
-            statement=f"randomly pruned networks test within {WITHIN:g} points of {other} at every fraction up to"
+            statement=f"randomly pruned networks test within {COMPETITIVE:g} points of {other} at every fraction up to"
             f" {named:g}, and not at some later one ({worst}){_diverged(random)}",
             statistic=f"random minus {other} test accuracy, points, worst fraction up to {named:g}",
-            test=f"{PAIRED} at every fraction, against -{WITHIN:g}",
+            test=f"{PAIRED} at every fraction, against -{COMPETITIVE:g}",
             figure=name,
             found=found,
         )
@@ -100,7 +98,7 @@ def over_imp(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def competitive_evidence(gaps: pd.DataFrame, later: pd.DataFrame, floor: pd.Series) -> Evidence:
-    """Evidence that no gap [seed, fraction] is below -WITHIN but at some of the later fractions.
+    """Evidence that no gap [seed, fraction] is below -COMPETITIVE but at some of the later fractions.
 
     Raises WinnowError where there is no fraction on either side. Shown is the smallest mean of the others.
     """
@@ -109,7 +107,7 @@ def competitive_evidence(gaps: pd.DataFrame, later: pd.DataFrame, floor: pd.Seri
         raise WinnowError(
             f"fractions {', '.join(f'{f:g}' for f in gaps)}: some must lie on either side of the named one"
         )
-    tests = {f: stats.one_sided(gaps[f].to_numpy(), -WITHIN, floor[f]) for f in gaps}
+    tests = {f: stats.one_sided(gaps[f].to_numpy(), -COMPETITIVE, floor[f]) for f in gaps}
     all_within, one_worse = stats.every([tests[f] for f in early])
     none_worse, some_worse = stats.every([tests[f] for f in later])
     level = stats.bonferroni(len(early))
@@ -292,28 +290,6 @@ def noise_claims(rows: pd.DataFrame) -> list[Claim]:
             found=mean_evidence(slopes),
         ),
     ]
-
-
-def distances(curves: dict[str, pd.DataFrame], published: pd.DataFrame) -> pd.DataFrame:
-    """How far readings of the paper are from its published curve, and whether they are told from the nearest of them.
-
-    Curves have columns x (the fraction) and y, readings also sd and n, over seeds. Compared are the fractions that all
-    have, but for 0, where nothing is pruned. Columns fractions: how many these are; distance: root mean square
-    difference over them; further: distance minus that of the nearest; margin: what that must exceed for a reading to be
-    told from the nearest, TOLD standard errors of the difference of the two curves, root mean square as well, with the
-    variance over the seeds of all readings together. The distances of two curves differ by no more than the curves do
-    (triangle inequality), however fractions depend on each other: masks are nested, initial weights shared.
-    """
-    tables = {name: curve.set_index("x") for name, curve in curves.items()}
-    y, sd, n = (pd.DataFrame({name: table[column] for name, table in tables.items()}) for column in ("y", "sd", "n"))
-    far = y.sub(published.set_index("x").y, axis=0).dropna().drop(index=0.0, errors="ignore")
-    distance = np.sqrt((far**2).mean())
-    variance = ((sd**2 * (n - 1)).sum(axis=1) / (n - 1).sum(axis=1)).loc[far.index]
-    squared = (1 / n.loc[far.index]).mul(variance, axis=0).mean()
-    nearest = distance.idxmin() if len(far) else y.columns[0]
-    margin = TOLD * np.sqrt(squared + squared[nearest])
-    found = {"fractions": len(far), "distance": distance, "further": distance - distance.min(), "margin": margin}
-    return rounded(pd.DataFrame(found))
 
 
 def _floor(gains: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:

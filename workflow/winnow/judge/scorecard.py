@@ -24,10 +24,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
+from ..analysis.stats import polynomial
 from ..figures import PUBLISHED
 from ..files import atomic, rounded, used, write_json
 from ..paper.published import STATED
-from .stats import polynomial
 
 AGREES = 1.96
 RESOLUTION = 0.0005  # of a value read off the paper; accuracies in per cent have 100 times that

@@ -9,6 +9,27 @@ are a row of their own ("by construction"), and training is judged on the draws 
 import numpy as np
 import pandas as pd
 
+from ..analysis.hypotheses import condition2_violations, hypotheses
+from ..analysis.selection import (
+    EPS,
+    GOOD_ACCURACY,
+    RUN,
+    Regime,
+    at_step,
+    by_seed,
+    exponents,
+    first_below,
+    gap,
+    learning_times,
+    memorized,
+    over_bounds,
+    slopes_by_seed,
+    split_regimes,
+    time_exponents,
+    width_rows,
+    without_signal,
+)
+from ..analysis.stats import least_deviation
 from ..paper import formulas
 from .evidence import (
     EVERY_MEAN,
@@ -24,25 +45,7 @@ from .evidence import (
     relevant_evidence,
     share_evidence,
 )
-from .selection import (
-    EPS,
-    RUN,
-    Regime,
-    at_step,
-    by_seed,
-    exponents,
-    first_below,
-    gap,
-    learning_times,
-    slopes_by_seed,
-    split_regimes,
-    time_exponents,
-    width_rows,
-    without_signal,
-)
-from .stats import least_deviation
 
-GOOD_ACCURACY = 0.95
 CHANCE_MARGIN = 0.02  # equivalence of accuracy with 1/K
 GAP_MARGIN = EPS / 100  # nats a factor e of density: less of a slope cannot matter beside a train loss of EPS
 HARDLY = 0.1  # of what is learned: noise below it moves no logit that the signal moves
@@ -50,7 +53,7 @@ LOSS_MARGIN = 0.01  # nats: a test loss that is no smaller than log K by more
 EXPONENT_MARGIN = 0.1  # around a predicted exponent; the learning time's is about -0.4, so that 0 is far outside
 NOISE_TIME_MARGIN = 0.25  # the same for the time to memorize, whose exponent is -q/2
 
-# What the proofs need of a regime (formulas.hypotheses): Theorem 3's that the signal is stronger than the noise, and
+# What the proofs need of a regime (analysis/hypotheses.py): Theorem 3's that the signal is stronger than the noise, and
 # both that the network starts near 0 and that K, n, m and the step size are as small or large as Condition 2 says.
 SIZES = ("K <= log d", "n <= (log d)^3", "m >= log d", "eta <= mu^-2")
 THEOREM_3 = (*SIZES, "mu >= sigma_n sqrt(d) log d", "first signal logits <= 1", "first noise logits <= 1")
@@ -61,7 +64,7 @@ THEOREM_9 = (*SIZES, "first noise logits <= 1", "density <= 1/(K m log d)", "den
 def broken(regime: Regime, needs: tuple[str, ...], rows: pd.DataFrame | None = None) -> tuple[str, ...]:
     """The hypotheses among `needs` that a regime does not meet, at the densities of some runs (default: dense)."""
     densities = np.ones(1) if rows is None or rows.empty else 1 - rows.fraction.unique()
-    holds = formulas.hypotheses(regime.settings, densities)
+    holds = hypotheses(regime.settings, densities)
     return tuple(item for item in needs if not holds[item])
 
 
@@ -80,7 +83,7 @@ def claim(
     """
     parts = split_regimes(regime.name, regime.table, regime.settings, swept)
     unmet = tuple(dict.fromkeys(item for part in parts for item in broken(part, needs, rows)))
-    violations = tuple(dict.fromkeys(item for part in parts for item in formulas.condition2_violations(part.settings)))
+    violations = tuple(dict.fromkeys(item for part in parts for item in condition2_violations(part.settings)))
     return Claim(name, regime.name, found=found, broken=unmet, violations=violations, **said)
 
 
@@ -175,25 +178,10 @@ def best_improvement(regime: Regime) -> Claim:
     )
 
 
-def memorized(rows: pd.DataFrame) -> pd.Series:
-    """The larger one of max zeta and max -omega, by run."""
-    return rows[["zeta_max", "omega_max"]].max(axis=1)
-
-
 def over_learned(regime: Regime, rows: pd.DataFrame) -> pd.Series:
     """What a run memorized over what it learned of the signal: the smaller one of max gamma and m^(-1/q)."""
     level = formulas.feature_scale(regime.settings.model.width, regime.settings.model.power)
     return memorized(rows) / rows.gamma_max.clip(upper=level)
-
-
-def over_bounds(regime: Regime, rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Over Theorem 3's bounds, by run: `memorized`, and max |gamma| of other classes."""
-    data, model, density = regime.settings.data, regime.settings.model, 1 - rows.fraction
-    size = (data.classes, model.width, data.dimension, model.init_std)
-    noise = formulas.noise_scale(model.init_std, data.sigma_n, density, data.dimension)
-    factor = np.sqrt(2 * np.log(data.classes * model.width * data.dimension))
-    cross = [formulas.signal_bounds(*size, data.signal_norm, x)[1] for x in density]
-    return memorized(rows) / noise / factor, rows.gamma_cross / cross
 
 
 def noise_coefficients(regime: Regime) -> list[Claim]:

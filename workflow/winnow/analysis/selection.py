@@ -16,6 +16,7 @@ from ..two_layer.settings import TwoLayerSettings
 from .stats import slope
 
 EPS = 0.01  # the train loss at which runs are compared, nats; a tenth of it for the claims that say so
+GOOD_ACCURACY = 0.95
 RUN = ["fraction", "seed"]
 EXAMPLES = ["train_examples", "test_examples"]
 GUESSING = 10.0  # per cent of ten classes
@@ -261,3 +262,18 @@ def gains(rows: pd.DataFrame, metric: str = "test_accuracy") -> pd.DataFrame:
     """
     wide = with_dense(rows, metric)
     return wide.drop(columns=0.0).sub(wide[0.0], axis=0)
+
+
+def memorized(rows: pd.DataFrame) -> pd.Series:
+    """The larger one of max zeta and max -omega, by run."""
+    return rows[["zeta_max", "omega_max"]].max(axis=1)
+
+
+def over_bounds(regime: Regime, rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Over Theorem 3's bounds, by run: `memorized`, and max |gamma| of other classes."""
+    data, model, density = regime.settings.data, regime.settings.model, 1 - rows.fraction
+    size = (data.classes, model.width, data.dimension, model.init_std)
+    noise = formulas.noise_scale(model.init_std, data.sigma_n, density, data.dimension)
+    factor = np.sqrt(2 * np.log(data.classes * model.width * data.dimension))
+    cross = [formulas.signal_bounds(*size, data.signal_norm, x)[1] for x in density]
+    return memorized(rows) / noise / factor, rows.gamma_cross / cross

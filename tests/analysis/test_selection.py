@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 import worlds
 
+from winnow.analysis import selection
 from winnow.errors import WinnowError
 from winnow.figures import mechanism
-from winnow.judge import selection
 
 
 def table() -> pd.DataFrame:
