@@ -7,8 +7,8 @@ import pytest
 import yaml
 from docutils.core import publish_parts
 
+from winnow.catalogue import FIGURES, matching
 from winnow.config.load import load
-from winnow.figures import FIGURES, matching
 from winnow.paths import CHECKOUT
 
 FILES = sorted([CHECKOUT / "config.yaml", *CHECKOUT.glob("config/*.yaml")])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from winnow import paths
-from winnow.figures import FIGURES
+from winnow.catalogue import FIGURES
 from winnow.steps import STEPS
 
 ROOT = Path(__file__).resolve().parents[1]

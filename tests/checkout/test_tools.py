@@ -35,7 +35,7 @@ def test_the_house_is_drawn_with_every_package():
 
 
 def test_every_figure_and_page_has_a_caption():
-    from winnow.figures import FIGURES
+    from winnow.catalogue import FIGURES
 
     tables = {"claims", "scorecard"}
     captions = {path.stem: path.read_text() for path in (ROOT / "workflow/report").glob("*.rst")}

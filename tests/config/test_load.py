@@ -11,10 +11,10 @@ import yaml
 from pydantic import ValidationError
 
 from winnow import collect
+from winnow.catalogue import FIGURES, matching
 from winnow.config.base import Strict
 from winnow.config.load import Config, load, schema
 from winnow.errors import WinnowError
-from winnow.figures import FIGURES, matching
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
@@ -455,9 +455,7 @@ DENSE = ("fraction", "0")
 LOOKED_AT = {  # by the code of a figure, in an experiment
     "fig2c, fig2c": [DENSE, ("fraction", "0.5")],
     "dynamics, trajectories": [DENSE],
-    "features, boundary": [DENSE, ("init_std", "0.1")],
-    "decomposition, boundary": [("init_std", "0.1")],
-    "lemmas, boundary": [("init_std", "0.1")],
+    "features, boundary": [DENSE],
     "causes, causes": [("target", "all"), ("target", "noise"), ("target", "signal")],
     "noisy, noisy": [DENSE],
 }

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from winnow.analysis.selection import final, gains, with_dense
+from winnow.analysis.selection import Regime, final, gains, with_dense
 from winnow.errors import WinnowError
 from winnow.judge import evidence, practice
 from winnow.judge.claims import table as page
@@ -62,18 +62,23 @@ def test_a_knee_is_where_the_isotonic_curve_has_dropped():
     assert practice.knees(up_and_down)[drops] > 0.75
 
 
+def claims(tables: dict) -> list[evidence.Claim]:
+    """All of them, from tables that say themselves how many examples there are."""
+    return practice.practice_claims({name: Regime(name, table, None) for name, table in tables.items()})
+
+
 def judged(tables: dict) -> dict[str, evidence.Claim]:
     """The claims that were judged, by their id."""
-    return {claim.id: claim for claim in practice.real_data_claims(tables) if claim.found}
+    return {claim.id: claim for claim in claims(tables) if claim.found}
 
 
 def not_run(tables: dict) -> dict[str, str]:
     """What the claims say that were not."""
-    return {claim.id: claim.statement for claim in practice.real_data_claims(tables) if not claim.found}
+    return {claim.id: claim.statement for claim in claims(tables) if not claim.found}
 
 
 def claims_page(tables: dict) -> str:
-    return page({"claims": evidence.decide(practice.real_data_claims(tables)), "missing_classes": []})
+    return page({"claims": evidence.decide(claims(tables)), "missing_classes": []})
 
 
 def verdict(claim) -> str:
@@ -114,8 +119,8 @@ def test_the_competitive_claim_needs_fractions_on_either_side():
 
 def test_of_one_seed_the_claims_say_the_number_and_no_verdict():
     table = metrics({"bernoulli": ([95, 95, 95, 90, 85.0], FLAT), "imp": (FLAT, FLAT)}, seeds=1)
-    claims = judged({"fig3a": table, "methods": table})
-    assert {name: (verdict(claim), claim.found.n) for name, claim in claims.items()} == {
+    found = judged({"fig3a": table, "methods": table})
+    assert {name: (verdict(claim), claim.found.n) for name, claim in found.items()} == {
         "practice-random": ("not judged", 1),
         "practice-random-dense": ("not judged", 1),
         "practice-random-lenet": ("not judged", 1),
@@ -123,7 +128,7 @@ def test_of_one_seed_the_claims_say_the_number_and_no_verdict():
         "practice-knee": ("not judged", 1),
         "practice-boost": ("not judged", 0),
     }
-    assert claims["practice-random-dense"].found.estimate == pytest.approx(-5, abs=0.5)
+    assert found["practice-random-dense"].found.estimate == pytest.approx(-5, abs=0.5)
     told = claims_page({"fig3a": table})
     line = next(line for line in told.splitlines() if line.startswith("| practice-random | fig3a"))
     assert "[" not in line and line.endswith("|  | **not judged** |")
@@ -261,10 +266,10 @@ def test_a_diverged_network_guesses_to_the_claims():
 
 def test_a_seed_whose_dense_network_diverged_compares_with_nothing():
     table = diverged(metrics({"bernoulli": (FALLING, FALLING)}), 0, [1, 2])
-    claims = judged({"fig3a": table, "methods": table, "noisy": pd.concat([table.assign(sigma=s) for s in (0, 1)])})
+    found = judged({"fig3a": table, "methods": table, "noisy": pd.concat([table.assign(sigma=s) for s in (0, 1)])})
     compared = ("random-dense", "knee", "random-dense-lenet", "boost", "boost-noisy", "noise")
-    assert list(claims) == [f"practice-{name}" for name in compared]
-    for claim in claims.values():
+    assert list(found) == [f"practice-{name}" for name in compared]
+    for claim in found.values():
         assert claim.found.n == 6
         assert abs(claim.found.estimate) < 2
 
@@ -277,7 +282,7 @@ def test_where_every_dense_network_diverged_the_claims_say_so():
 
 
 def test_networks_whose_data_are_not_here_are_judged_only_where_they_ran():
-    assert not [claim for claim in practice.real_data_claims({}) if claim.id.endswith(("-vgg", "-resnet"))]
+    assert not [claim for claim in claims({}) if claim.id.endswith(("-vgg", "-resnet"))]
     table = metrics({"bernoulli": (FALLING, FALLING), "imp": (FLAT, FLAT)})
     found = judged({"fig3b": table, "fig4": table})
     named = ("random-vgg", "random-dense-vgg", "knee-vgg", "random-resnet", "random-dense-resnet")

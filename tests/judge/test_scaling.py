@@ -62,7 +62,7 @@ def made_up(name: str, constant: float = 0.2, zeta: float = 0.3, time: float = -
 
 
 def claims(*regimes: Regime) -> list:
-    return scaling.scaling_claims({r.name: r.table for r in regimes}, {r.name: r.settings for r in regimes})
+    return scaling.scaling_claims({regime.name: regime for regime in regimes})
 
 
 def test_the_numbers_of_a_race_are_recovered():

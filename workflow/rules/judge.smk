@@ -29,8 +29,8 @@ rule scorecard:
     """Hold every published point against ours."""
     input:
         paths.sources(STEPS["scorecard"]),
-        data=[paths.figure(name, "data.parquet") for name in CONFIG.figures if name in PUBLISHED],
-        settings=[paths.settings(FIGURES[name].experiments[0]) for name in CONFIG.figures if name in PUBLISHED],
+        data=[paths.figure(name, "data.parquet") for name in SCORED],
+        settings=[paths.settings(FIGURES[name].experiments[0]) for name in SCORED],
     output:
         json=paths.scorecard("json"),
         markdown=paths.scorecard("md"),
@@ -41,7 +41,7 @@ rule scorecard:
         "../../envs/winnow.yaml"
     params:
         code=paths.code,
-        names=[name for name in CONFIG.figures if name in PUBLISHED],
+        names=SCORED,
     shell:
         "python {params.code:q} scorecard --figures {params.names:q} --data {input.data:q} --settings {input.settings:q}"
         " --json {output.json:q} --markdown {output.markdown:q} 2> {log:q}"

@@ -5,12 +5,14 @@ evaluation: it is a result, and it is left out only where a function says so.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
 
-from ..config.base import Settings
+from ..config.base import Settings, read
 from ..errors import WinnowError
+from ..files import used
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from .stats import slope
@@ -22,18 +24,36 @@ EXAMPLES = ["train_examples", "test_examples"]
 GUESSING = 10.0  # per cent of ten classes
 
 
-def with_examples(table: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """A table with the columns train_examples and test_examples: what a seed's errors are shares of, NaN if unknown."""
-    return table.assign(**dict(zip(EXAMPLES, settings.data.examples, strict=True)))
-
-
 @dataclass(frozen=True)
 class Regime:
-    """One experiment at one value of its swept key: its runs and the settings they share."""
+    """One experiment, or the part of it at one value of its swept key: its runs and the settings they share."""
 
     name: str
     table: pd.DataFrame
-    settings: TwoLayerSettings
+    """Every evaluation of every run."""
+    settings: Settings
+
+    @classmethod
+    def of(cls, name: str, table: pd.DataFrame, settings: Settings) -> Self:
+        """A whole experiment; of how many examples a seed's errors are shares (EXAMPLES, NaN if unknown) is added."""
+        return cls(name, table.assign(**dict(zip(EXAMPLES, settings.data.examples, strict=True))), settings)
+
+    @property
+    def swept(self) -> str | None:
+        """The key that the runs differ in, beside the method; None: no key."""
+        return next((key for key in self.table if key in self.settings.sweepable() and key != "method"), None)
+
+    def at_each(self, key: str | None) -> list[Self]:
+        """One regime for every value of a swept key, ascending. Raises WinnowError where it is not swept."""
+        if key is None:
+            return [self]
+        if key not in self.table:
+            raise WinnowError(f"needs `{key}` in the runs of `{self.name}`")
+        spelled = (lambda value: f"{value:g}") if self.settings.axis_is_number(key) else str
+        return [
+            Regime(f"{self.name}, {key} {spelled(value)}", part, self.settings.at({key: spelled(value)}))
+            for value, part in self.table.groupby(key)
+        ]
 
     @property
     def mild_density(self) -> float:
@@ -63,17 +83,11 @@ class Regime:
         return at_step(self.table, 0)
 
 
-def split_regimes(name: str, table: pd.DataFrame, settings: TwoLayerSettings, axis: str | None) -> list[Regime]:
-    """An experiment as regimes, one for every value of a swept key. Raises WinnowError where it sweeps none."""
-    if axis is None:
-        return [Regime(name, table, settings)]
-    if axis not in table:
-        raise WinnowError(f"needs `{axis}` in the runs of `{name}`")
-    spelled = (lambda value: f"{value:g}") if settings.axis_is_number(axis) else str
-    parts = table.groupby(axis)
-    return [
-        Regime(f"{name}, {axis} {spelled(value)}", part, settings.at({axis: spelled(value)})) for value, part in parts
-    ]
+def load(kind: type[Settings], settings: list[str], metrics: list[str]) -> list[Regime]:
+    """Experiments from their experiment.json and their metrics.parquet, both in one order."""
+    runs = [read(path, kind) for path in settings]
+    tables = [pd.read_parquet(used(path)) for path in metrics]
+    return [Regime.of(run.experiment, table, run.settings) for run, table in zip(runs, tables, strict=True)]
 
 
 def three_fractions(found: Regime) -> dict[str, float]:
@@ -91,15 +105,15 @@ def last(table: pd.DataFrame, keys: list[str] = RUN) -> pd.DataFrame:
     return table.groupby(keys, sort=False).tail(1)
 
 
-def both_signs(rows: pd.DataFrame, settings: TwoLayerSettings) -> pd.Series:
+def both_signs(runs: Regime) -> pd.Series:
     """Whether runs of the two-layer network start with output weights of both signs.
 
     Hidden neurons are not negative: with outputs of one sign a class cannot be fitted, unless training turns one round.
     Where every class has neurons of its own (`class_sums`), all runs count.
     """
-    if "positive_outputs" not in rows:
-        return pd.Series(True, index=rows.index)
-    return rows.positive_outputs.between(1, settings.model.width - 1)
+    if "positive_outputs" not in runs.table:
+        return pd.Series(True, index=runs.table.index)
+    return runs.table.positive_outputs.between(1, runs.settings.model.width - 1)
 
 
 def first_below(table: pd.DataFrame, eps: float, run: list[str] = RUN) -> pd.DataFrame:
@@ -154,10 +168,10 @@ def time_exponents(regime: Regime) -> np.ndarray:
     return slopes_by_seed(rows, np.log(1 - rows.fraction), np.log(rows.steps) - rows.predicted)
 
 
-def width_rows(table: pd.DataFrame, settings: TwoLayerSettings) -> pd.DataFrame:
+def width_rows(regime: Regime) -> pd.DataFrame:
     """Runs of every width that reach EPS, at the fractions that are mild at the smallest width and so at all."""
-    rows = pd.concat(first_below(part, EPS) for _, part in table.groupby("width"))
-    mild = formulas.mild_density(table.width.min(), settings.data.dimension)
+    rows = first_below(regime.table, EPS, ["width", *RUN])
+    mild = formulas.mild_density(rows.width.min(), regime.settings.data.dimension)
     return rows[rows.reached & (1 - rows.fraction >= mild - 1e-9)]
 
 

@@ -15,18 +15,8 @@ import yaml
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from .. import paths
+from ..catalogue import EXPERIMENTS, FIGURES, IMAGES, THEORY, Asked, known, matching
 from ..errors import WinnowError
-from ..figures import (
-    CLAIMS,
-    FIGURES,
-    LITERAL,
-    POINTS,
-    PRACTICE,
-    SCALING,
-    SWEPT,
-    TIMED,
-    matching,
-)
 from ..images.stages import ImagesExperiment
 from ..two_layer.settings import TwoLayerSettings
 from .base import Distinct, NoSwitch, PositiveInt, RunSettings, Strict, canonical
@@ -90,21 +80,22 @@ class Config(Strict):
                 raise ValueError(f"figures: {name} needs the experiment {missing[0]}, which is not configured")
             for pattern in FIGURES[name].experiments:
                 for experiment in matching([pattern], self.experiments):
-                    self._check_shown(name, experiment, SWEPT.get(pattern))
+                    self._check_shown(name, experiment, EXPERIMENTS[pattern])
         return self
 
-    def _check_shown(self, figure: str, name: str, axis: str | None) -> None:
+    def _check_shown(self, figure: str, name: str, asked: Asked) -> None:
         """Raise ValueError if a figure cannot show an experiment, for want of what its runs record or of their grid."""
-        one, shown, where = self.experiments[name], FIGURES[figure], f"experiments.{name}"
-        if one.kind != shown.kind:
-            raise ValueError(f"{where}.kind: {one.kind}; the figure {figure} shows runs of kind {shown.kind}")
-        if shown.is_theory and one.model.output_layer != "class_sums":
+        one, where = self.experiments[name], f"experiments.{name}"
+        if (one.kind == IMAGES) != (asked.kind == IMAGES):
+            kind = IMAGES if asked.kind == IMAGES else "two_layer"
+            raise ValueError(f"{where}.kind: {one.kind}; the figure {figure} shows runs of kind {kind}")
+        if asked.kind == THEORY and one.model.output_layer != "class_sums":
             said = f"{one.model.output_layer}; the figure {figure} shows the theory's network, of class_sums"
             raise ValueError(f"{where}.model.output_layer: {said}")
-        if axis not in (None, "method", *one.axes):  # a run says its method, swept or not
-            said = f"{', '.join(one.axes) or 'none'}; the figure {figure} compares values of {axis}"
-            raise ValueError(f"{where}.axes: {said}; allowed: {axis} with a list of them")
-        for key, values in POINTS.get(figure, {}).get(name, {}).items():
+        if asked.swept not in (None, "method", *one.axes):  # a run says its method, swept or not
+            said = f"{', '.join(one.axes) or 'none'}; the figure {figure} compares values of {asked.swept}"
+            raise ValueError(f"{where}.axes: {said}; allowed: {asked.swept} with a list of them")
+        for key, values in asked.points.items():
             there = one.grid.get(key, [])
             if missing := [value for value in map(canonical, values) if value not in there]:
                 place = "fractions" if key == "fraction" else f"axes.{key}"
@@ -113,20 +104,20 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _figures_and_claims_know_what_is_swept(self) -> Self:
-        for pattern, axis in SWEPT.items():
-            for name in matching([pattern], self.experiments):
-                for key in self.experiments[name].axes:
-                    if key != axis:
-                        raise ValueError(
-                            f"experiments.{name}.axes: figures and claims would take runs that differ in {key} for one;"
-                            f" allowed: {axis or 'none'}, or another name"
-                        )
+        for name, asked in known(self.experiments):
+            for key in self.experiments[name].axes:
+                if key != asked.swept:
+                    raise ValueError(
+                        f"experiments.{name}.axes: figures and claims would take runs that differ in {key} for one;"
+                        f" allowed: {asked.swept or 'none'}, or another name"
+                    )
         return self
 
     @model_validator(mode="after")
     def _steps_that_are_a_time_are_of_one_size(self) -> Self:
-        for name in matching(TIMED, self.of_kind("two_layer")):
-            if (level := self.experiments[name].training.flat_below) is not None:
+        for name, asked in known(self.experiments):
+            one = self.experiments[name]
+            if asked.timed and one.kind != IMAGES and (level := one.training.flat_below) is not None:
                 raise ValueError(
                     f"experiments.{name}.training.flat_below: {level:g} makes steps longer, and in claims and figures"
                     f" about {name} they are a time; allowed: null, or another name"
@@ -178,7 +169,7 @@ class Config(Strict):
     @property
     def judged(self) -> list[str]:
         """The experiments that the claims are judged from, as far as they are configured."""
-        return matching((*CLAIMS, *SCALING, *LITERAL, *PRACTICE), self.experiments)
+        return [name for name, asked in known(self.experiments) if asked.judged]
 
     def run_settings(self, experiment: str) -> RunSettings:
         """What `results/<experiment>/experiment.json` holds."""

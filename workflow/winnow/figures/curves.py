@@ -1,11 +1,14 @@
 """Curves over seeds: every point a mean with its interval and the runs that it is made of, and how it is drawn."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from ..analysis.stats import least_deviation, mean_interval, numbers, share_interval, standard_error
 from ..files import rounded
+from .style import curve_marker
 
 PRUNED = "pruned fraction"
 ROUND = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998)  # the fractions that a density axis can name
@@ -109,6 +112,19 @@ def line_with_interval(
         axes.vlines(data["x"], data["low"], data["high"], color=colour, linewidth=1.3)
     fewer = data[data.n < data.n.max()]
     axes.plot(fewer["x"], fewer["y"], linestyle="none", markerfacecolor="white", **style)
+
+
+def draw_curves(axes: Axes, curves: Iterable[tuple[str, str, pd.DataFrame]], over: str = "density") -> pd.DataFrame:
+    """Draw curves, each given as its series, label and numbers, in a colour and with a marker of its own.
+
+    Over the density where they are numbers by fraction, else over x as it is. Returns all numbers with their series.
+    """
+    parts = []
+    for number, (series, label, data) in enumerate(curves):
+        drawn = over_density(data) if over == "density" else data
+        line_with_interval(axes, drawn, label, f"C{number}", curve_marker(number))
+        parts.append(data.assign(series=series))
+    return pd.concat(parts)
 
 
 def over_density(data: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..analysis.distances import COMPETITIVE, distances
-from ..analysis.selection import EXAMPLES, final, gains
+from ..analysis.selection import EXAMPLES, Regime, final, gains
 from ..errors import WinnowError
 from ..images.settings import ImageSettings
 from ..paper.published import published
@@ -49,9 +49,9 @@ def gains_over_dense(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     return gained.assign(run=pairs, status=np.where(gained[gain].isna(), "diverged", "ended"))
 
 
-def _accuracies(metrics: pd.DataFrame, number: str) -> tuple[pd.DataFrame, Figure]:
+def _accuracies(runs: Regime, number: str) -> tuple[pd.DataFrame, Figure]:
     """Train and test accuracy against sparsity, random pruning and IMP, and what each gains over the dense network."""
-    table = final(metrics)
+    table = final(runs.table)
     figure, grid = new_figure(2, 2, aspect=0.7, sharex=True)
     parts = []
     for (level, gain), split in zip(grid.T, ("train", "test"), strict=True):
@@ -117,12 +117,12 @@ def _gain_axis(axes: Axes, split: str) -> None:
     axes.set_ylabel(f"gain in {split} accuracy\nover dense (points)")
 
 
-def fig3a(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def fig3a(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Fig. 3a: a fully connected network."""
-    return _accuracies(tables["fig3a"], "3a")
+    return _accuracies(runs, "3a")
 
 
-def fig3a_variants(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def fig3a_variants(*outputs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Fig. 3a's random pruning, read in four ways: test accuracy, and over the whole of MNIST how far it is from the
     published one.
 
@@ -130,10 +130,10 @@ def fig3a_variants(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figur
     """
     readings = {
         METHODS[method] + output: rows
-        for name, output in {"fig3a": "", "fig3a-dense-output": ", dense output"}.items()
-        for method, rows in _of_methods(final(tables[name]), RANDOM).items()
+        for runs, output in zip(outputs, ("", ", dense output"), strict=True)
+        for method, rows in _of_methods(final(runs.table), RANDOM).items()
     }
-    whole = all(is_whole(table, "3a") for table in tables.values())
+    whole = all(is_whole(runs.table, "3a") for runs in outputs)
     paper = published("3a", "test_accuracy", "random") if whole else None
     curves = {name: over_seeds(rows, "test_accuracy") for name, rows in readings.items()}
     figure, panels = new_figure(2 if whole else 1, aspect=1, squeeze=False)
@@ -185,29 +185,29 @@ def is_whole(table: pd.DataFrame, number: str) -> bool:
     return table["data"].iloc[0] == WHOLE[number]
 
 
-def fig3b(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def fig3b(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Fig. 3b: VGG-16 on CIFAR-10."""
-    return _accuracies(tables["fig3b"], "3b")
+    return _accuracies(runs, "3b")
 
 
-def fig3b_small(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def fig3b_small(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Fig. 3b with a small network on small images."""
-    return _accuracies(tables["fig3b-small"], "3b")
+    return _accuracies(runs, "3b")
 
 
-def fig4(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def fig4(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Fig. 4: ResNet-20 on CIFAR-10."""
-    return _accuracies(tables["fig4"], "4")
+    return _accuracies(runs, "4")
 
 
-def fig4_small(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def fig4_small(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Fig. 4 with a small network on small images."""
-    return _accuracies(tables["fig4-small"], "4")
+    return _accuracies(runs, "4")
 
 
-def methods(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def methods(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Test accuracy minus that of the dense network of the same seed, every method."""
-    table = _some_pruned(final(tables["methods"]))
+    table = _some_pruned(final(runs.table))
     gain, connected = _simultaneous(table), _connected(table)
     names = [name for name in METHODS if name in set(gain.method)]
     fractions = sorted(gain.x.unique())
@@ -260,9 +260,9 @@ def _simultaneous(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def noisy(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def noisy(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Gain of random pruning over the dense network of the same seed, by the noise on the pixels."""
-    table = _some_pruned(final(tables["noisy"]))
+    table = _some_pruned(final(runs.table))
     figure, axes = new_figure()
     axes.axhline(0, color="0.4", linewidth=0.8)
     parts = []

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ..analysis.selection import EPS, Regime, split_regimes, three_fractions, without_signal
+from ..analysis.selection import EPS, Regime, three_fractions, without_signal
 from ..errors import WinnowError
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
-from .curves import at_shared_steps, density_axis, line_with_interval, over_density, over_seeds
+from .curves import at_shared_steps, density_axis, draw_curves, line_with_interval, over_density, over_seeds
 from .style import GUIDE, SMALL, curve_marker, legend_below, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
@@ -21,17 +21,6 @@ METRICS = {"train_loss": "train loss (nats)", "test_loss": "test loss (nats)", "
 TARGET = {"color": "0.35", "linewidth": 0.9, "linestyle": "--"}
 RACE_LOST = {"facecolor": "none", "edgecolor": "0.6", "hatch": "////"}  # to be told where both are
 TOO_SPARSE = {"color": "C3", "alpha": 0.13}
-
-
-def regime(tables: dict[str, pd.DataFrame], name: str, axis: str | None = None, value: float | None = None) -> Regime:
-    """An experiment as one regime, at one value of its swept key if it has one."""
-    found = all_regimes(tables, name, axis)
-    return found[0] if axis is None else next(r for r in found if math.isclose(r.table[axis].iloc[0], value))
-
-
-def all_regimes(tables: dict[str, pd.DataFrame], name: str, axis: str | None) -> list[Regime]:
-    """An experiment as regimes, one for every value of its swept key."""
-    return split_regimes(name, tables[name], tables[name].attrs["settings"], axis)
 
 
 def named(found: Regime) -> str:
@@ -42,21 +31,17 @@ def named(found: Regime) -> str:
 # --- regimes
 
 
-def regimes(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def regimes(mild: Regime, boundary: Regime, over: Regime) -> tuple[pd.DataFrame, Figure]:
     """Train loss, test loss and test error at eps against pruned fraction, one column of panels a regime."""
-    columns = {
-        "condition2": all_regimes(tables, "condition2", None),
-        "boundary": all_regimes(tables, "boundary", "init_std"),
-        "overprune": all_regimes(tables, "overprune", None),
-    }
+    columns = {one.name: one.at_each(one.swept) for one in (mild, boundary, over)}
     figure, grid = new_figure(len(columns), len(METRICS), aspect=0.75, sharex="col", sharey="row")
     parts = []
     for panels, (name, found) in zip(grid.T, columns.items(), strict=True):
         for axes, metric in zip(panels, METRICS, strict=True):
-            for number, (series, label, rows) in enumerate(_series(name, found)):
-                data = over_seeds(rows, metric).assign(series=series, metric=metric)
-                line_with_interval(axes, over_density(data), label, f"C{number}", curve_marker(number))
-                parts.append(data)
+            curves = [
+                (series, label, over_seeds(rows, metric)) for series, label, rows in _series(found, name == over.name)
+            ]
+            parts.append(draw_curves(axes, curves).assign(metric=metric))
             _mark_chance(axes, metric, found[0])
             density_axis(axes, found[0].table.fraction.unique())
             _shade(axes, found[0])
@@ -67,10 +52,10 @@ def regimes(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     return pd.concat(parts, ignore_index=True), figure
 
 
-def _series(name: str, found: list[Regime]) -> list[tuple[str, str, pd.DataFrame]]:
+def _series(found: list[Regime], over_pruned: bool) -> list[tuple[str, str, pd.DataFrame]]:
     """The curves of one column: name, label and one row a run."""
     series = [(r.name, rf"$\sigma_0$ = {r.settings.model.init_std:g}", r.ends()) for r in found]
-    if name == "overprune":
+    if over_pruned:
         rows = without_signal(series[0][2], found[0].settings)
         series.append(("no signal neuron", "no signal neuron", rows))
     return series
@@ -133,9 +118,8 @@ def some(rows: pd.DataFrame, name: str) -> pd.DataFrame:
 # --- dynamics
 
 
-def dynamics(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def dynamics(rescued: Regime, memorizing: Regime) -> tuple[pd.DataFrame, Figure]:
     """Train and test loss, and test error, over gradient steps, where pruning rescues and where it leaves no signal."""
-    rescued, memorizing = regime(tables, "trajectories"), regime(tables, "overprune")
     figure, grid = new_figure(3, 2, aspect=0.95, sharey="col")
     parts = []
     for panels, found, curves in (
@@ -152,7 +136,7 @@ def dynamics(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
             axes.set(**({"ylim": (-0.03, 0.93)} if metric == "test_error" else {"yscale": "log"}))
         legend_below(panels[1])
     grid[0, 0].set_title("boundary", loc="left")
-    grid[1, 0].set_title("overprune", loc="left")
+    grid[1, 0].set_title(memorizing.name, loc="left")
     letter_panels(grid.flat)
     return pd.concat(parts, ignore_index=True), figure
 
@@ -175,9 +159,9 @@ def _by_signal(found: Regime) -> dict[str, pd.DataFrame]:
 # --- bound
 
 
-def bound(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def bound(mild: Regime, event: Regime, boundary: Regime) -> tuple[pd.DataFrame, Figure]:
     """How often Lemma 8's event fails on fresh examples, and the test loss where it holds and where it does not."""
-    found = [*(regime(tables, name) for name in ("condition2", "event")), *all_regimes(tables, "boundary", "init_std")]
+    found = [mild, event, *boundary.at_each(boundary.swept)]
     figure, (left, right) = new_figure(2, 1, aspect=1)
     parts = []
     for number, one in enumerate(found):

@@ -10,8 +10,7 @@ from ..analysis import race
 from ..analysis.selection import GOOD_ACCURACY, Regime, gap, learning_times, width_rows
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
-from . import SCALING, matching
-from .curves import line_with_interval, over_seeds
+from .curves import draw_curves, line_with_interval, over_seeds
 from .regimes import some
 from .style import GUIDE, Figure, curve_marker, legend_below, letter_panels, new_figure
 
@@ -19,12 +18,9 @@ KIND = TwoLayerSettings  # of the experiments that this figure shows
 LABELS = {"race-d": "constant", "4-zeta-d": r"exponent of $\zeta$", "4-time-d": "exponent of time"}  # of `numbers`
 
 
-def scaling(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def scaling(*experiments: Regime) -> tuple[pd.DataFrame, Figure]:
     """Theorem 3 over the race, its numbers over d, Theorem 9 over density, and gamma over the width."""
-    races, over, widths = (
-        [Regime(name, tables[name], tables[name].attrs["settings"]) for name in matching([pattern], tables)]
-        for pattern in SCALING
-    )
+    races, over = ([one for one in experiments if one.name.startswith(f"scaling-{kind}-")] for kind in ("race", "over"))
     figure, grid = new_figure(3, 3, aspect=0.85 + 0.06 * len(races))
     panels = iter(grid.flat)
     parts = [_curves(next(panels), races, *panel, **style) for *panel, style in RACE_PANELS]
@@ -32,7 +28,7 @@ def scaling(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     parts += [_curves(next(panels), over, *panel, **style) for *panel, style in OVER_PANELS]
     for axes, least in zip(grid.flat[-3:-1], (1, 0), strict=True):  # what Theorem 9 says
         axes.axhline(least, **GUIDE)
-    parts.append(_widths(next(panels), widths[0]))
+    parts.append(_widths(next(panels), experiments[-1]))
     letter_panels(grid.flat)
     return pd.concat(parts, ignore_index=True), figure
 
@@ -156,14 +152,11 @@ def _numbers(axes: Axes, races: list[Regime]) -> pd.DataFrame:
 
 def _widths(axes: Axes, found: Regime) -> pd.DataFrame:
     """Gamma of the class that learned least, in units of m^(-1/q), over the width."""
-    parts = []
-    rows = some(width_rows(found.table, found.settings), found.name)
+    rows = some(width_rows(found), found.name)
     scale = formulas.feature_scale(rows.width, found.settings.model.power)
-    for number, (fraction, part) in enumerate(rows.assign(ratio=rows.gamma_least / scale).groupby("fraction")):
-        series = f"{fraction:g} pruned"
-        data = over_seeds(part, "ratio", "width").assign(series=series, panel="widths")
-        line_with_interval(axes, data, series, f"C{number}", curve_marker(number))
-        parts.append(data)
+    by_fraction = rows.assign(ratio=rows.gamma_least / scale).groupby("fraction")
+    curves = {f"{fraction:g} pruned": over_seeds(part, "ratio", "width") for fraction, part in by_fraction}
+    drawn = draw_curves(axes, ((name, name, data) for name, data in curves.items()), over="width")
     axes.set(
         xscale="log", yscale="log", xlabel="neurons per class, m", ylabel=r"least class' max $\gamma$ / $m^{-1/q}$"
     )
@@ -171,4 +164,4 @@ def _widths(axes: Axes, found: Regime) -> pd.DataFrame:
     axes.set_xticks([], minor=True)
     axes.axhline(1, **GUIDE)
     legend_below(axes)
-    return pd.concat(parts)
+    return drawn.assign(panel="widths")

@@ -6,20 +6,17 @@ density, `scaling-widths` as much noise as leaves the dense network without test
 `theorems.py`, with its reason, written before the runs.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from ..analysis import race
 from ..analysis.selection import Regime
-from ..figures import SCALING, matching
+from ..catalogue import known
 from ..paper import formulas
-from ..two_layer.settings import TwoLayerSettings
 from . import theorems
 from .evidence import EVERY_SHARE, LIKELY, Claim, equivalence_evidence, nearer_evidence, share_evidence
-from .missing import experiment, judged
+from .rules import answers, needed, or_not_run
 
 NUMBERS = {
     "race-d": ("constant of the race fitted to accuracies", theorems.SIZES),
@@ -29,45 +26,35 @@ NUMBERS = {
 """What is 0 where theory or prediction is exact, and what that needs: by the claim that it comes nearer to 0."""
 
 
-def scaling_claims(tables: dict[str, pd.DataFrame], settings: dict[str, TwoLayerSettings]) -> list[Claim]:
+def scaling_claims(experiments: dict[str, Regime]) -> list[Claim]:
     """The claims about the experiments of the study that were run; none without any."""
 
-    def regimes(pattern: str) -> list[Regime]:
-        columns = ["classes_missing", *filter(None, [SCALING[pattern]])]
-        names = matching([pattern], tables)
-        return [Regime(name, experiment(tables, name, *columns), settings[name]) for name in names]
+    def judged(rule: str) -> list[Regime]:
+        found = {name: asked.swept for name, asked in known(experiments) if rule in asked.judged}
+        return [needed(experiments, name, "classes_missing", swept) for name, swept in found.items()]
 
-    def of_each(pattern: str, rule: Callable[[Regime], list[Claim]]) -> list[Claim]:
-        return [claim for regime in regimes(pattern) for claim in rule(regime)]
+    def judge() -> list[Claim]:
+        races, over, widths = map(judged, ("race", "scaled over", "scaled width"))
+        found = [*map(race_claims, races), trend_claims(races), *map(over_claims, over), *map(theorems.width, widths)]
+        return [replace(claim, figure="scaling") for claims in found for claim in claims]
 
-    races, over, widths = SCALING
-    found = judged(
-        ["scaling"],
-        "scaling",
-        lambda: [
-            *of_each(races, race_claims),
-            *trend_claims(regimes(races)),
-            *of_each(over, over_claims),
-            *of_each(widths, lambda regime: [theorems.width(regime)]),
-        ],
-    )
-    return [replace(claim, figure="scaling") if claim.found else claim for claim in found]
+    return or_not_run(["scaling"], "scaling", judge)
 
 
 def race_claims(regime: Regime) -> list[Claim]:
     """Claims 1, 2 and 4 at one d, and where the race is decided."""
     inside = race.won(regime)
-    claims = [*theorems.success(inside), *theorems.noise_coefficients(inside), theorems.time_to_learn(inside)]
+    claims = [*theorems.success(inside), *theorems.noise_coefficients(inside), *theorems.time_to_learn(inside)]
     where = f"where the predicted log advantage is above {race.MARGIN:g}"
     claims = [replace(claim, statement=f"{where}, {claim.statement}") for claim in claims]
-    return [*claims, *theorems.generalization_gap(regime), theorems.best_improvement(regime), boundary(regime)]
+    return [*claims, *theorems.generalization_gap(regime), *theorems.best_improvement(regime), *even_race(regime)]
 
 
-def boundary(regime: Regime) -> Claim:
+@answers("race")
+def even_race(regime: Regime) -> Claim:
     """The race names its boundary without a constant to fit, so the constant that fits must be near 0."""
     slopes, constants = race.jackknife(race.of_dimension(regime)).T
     return theorems.claim(
-        "race",
         regime,
         theorems.SIZES,
         equivalence_evidence(constants, 0.0, race.MARGIN),
@@ -84,12 +71,17 @@ def over_claims(regime: Regime) -> list[Claim]:
     data, model = regime.settings.data, regime.settings.model
     density = formulas.theorem_density(data.classes, model.width, data.dimension)
     own = replace(regime, table=regime.table[1 - regime.table.fraction <= density])
+    return [*lost_signal(own), *theorems.over_pruning(own), *theorems.time_to_memorize(regime)]
+
+
+@answers("3-signal")
+def lost_signal(own: Regime) -> Claim:
+    """What Theorem 9's density does to the draws of masks, so that this row holds by construction."""
     rows = own.ends()
-    lost = theorems.claim(
-        "3-signal",
+    return theorems.claim(
         own,
         theorems.THEOREM_9,
-        share_evidence(rows, rows.classes_missing == data.classes),
+        share_evidence(rows, rows.classes_missing == own.settings.data.classes),
         rows,
         statement="at Theorem 9's density no class keeps a signal neuron, with high probability at every fraction",
         statistic="share of runs, worst fraction",
@@ -97,8 +89,6 @@ def over_claims(regime: Regime) -> list[Claim]:
         figure="scaling",
         forced=True,
     )
-    later = [claim for claim in theorems.over_pruning(regime) if claim.id == "4-time-noise"]
-    return [lost, *(claim for claim in theorems.over_pruning(own) if claim.id != "4-time-noise"), *later]
 
 
 def trend_claims(races: list[Regime]) -> list[Claim]:
@@ -109,16 +99,15 @@ def trend_claims(races: list[Regime]) -> list[Claim]:
     return [claim for regimes in by_width.values() if len(regimes) > 1 for claim in _nearer(regimes[0], regimes[-1])]
 
 
+@answers(*NUMBERS)
 def _nearer(small: Regime, large: Regime) -> list[Claim]:
     data, width = [regime.settings.data.dimension for regime in (small, large)], small.settings.model.width
     measured, found = [race.numbers(regime) for regime in (small, large)], []
     for name, (what, needs) in NUMBERS.items():
-        groups = [rows.value[rows.number == name].dropna() for rows in measured]
         row = theorems.claim(
-            name,
             large,
             needs,
-            nearer_evidence(*groups),
+            nearer_evidence(*(rows.value[rows.number == name].dropna() for rows in measured)),
             statement=f"the {what} is nearer to 0 at the largest d",
             statistic="mean at the smallest d minus that at the largest, on the former's side of 0",
             test="Welch's t-tests of two samples, on both sides of 0",

@@ -25,7 +25,6 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from ..analysis.stats import polynomial
-from ..figures import PUBLISHED
 from ..files import atomic, rounded, used, write_json
 from ..paper.published import STATED
 
@@ -251,11 +250,10 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     drawn = dict(zip(options.figures, zip(options.data, options.settings, strict=True), strict=True))
     points, figures = [], []
-    for name in PUBLISHED:
-        number = name.removeprefix("fig")
+    for number in STATED:
         scored, differs = [], []
-        if name in drawn:
-            data, settings = drawn[name]
+        if f"fig{number}" in drawn:
+            data, settings = drawn[f"fig{number}"]
             scored = score(number, pd.read_parquet(used(data)))
             differs = differences(number, json.loads(Path(used(settings)).read_text(encoding="utf-8"))["settings"])
         points += scored
