@@ -8,7 +8,7 @@ from winnow.paths import PACKAGE
 # From the bottom: a module imports from its own layer and from those below. A folder stands for what lies in it.
 LAYERS = (
     ("errors", "steps", "catalogue", "terminal"),
-    ("inputs", "randomness", "paths"),
+    ("inputs", "randomness", "paths", "report"),
     ("files",),
     ("core", "paper", "page"),
     ("config",),

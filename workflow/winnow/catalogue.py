@@ -44,8 +44,11 @@ class Figure:
     """Their names, or patterns of which each must match one experiment at least."""
     category: str
     title: str
-    published: bool = False
-    """Whether there are published values of it (paper/published.csv)."""
+    published: str | None = None
+    """The paper's figure whose values it is held against (paper/published.csv)."""
+    narrow: bool = False
+    """Whether it is of a narrower network: levels must differ, so that gains over the dense one are held against those
+    published."""
 
     def function(self, name: str) -> str:
         """What draws it, as the step `figure` is told."""
@@ -61,11 +64,14 @@ EXPERIMENTS = {
     "fig2b": Asked(TWO_LAYER),
     "fig2c": Asked(TWO_LAYER, points={"fraction": (0, 0.5)}),
     "fig5": Asked(TWO_LAYER),
-    # On images. `methods` is a network small enough for the seeds that decide; the data of fig3b and fig4 are not here,
-    # and a knee needs fractions enough for a curve and a train accuracy that drops in the paper.
+    # On images: `methods` is a network small enough for the seeds that decide; the data of optional ones are not here; a
+    # knee needs fractions enough for a curve, and a train accuracy that drops in the paper.
     "fig3a": _network("competitive", "knee", competitive=0.79),
     "fig3b": _network("competitive", "knee", competitive=0.36, ending="-vgg", optional=True),
     "fig4": _network("competitive", competitive=0.36, ending="-resnet", optional=True),
+    "fig3b-narrow": _network("competitive", "knee", competitive=0.36, ending="-vgg-narrow", optional=True),
+    "fig4-narrow": _network("competitive", competitive=0.36, ending="-resnet-narrow", optional=True),
+    "vgg-widths": Asked(IMAGES, "width", ("width of networks",), optional=True, points=DENSE),
     "methods": _network("competitive", "boost", competitive=0.79, ending="-lenet"),
     "noisy": Asked(IMAGES, "sigma", ("noise",), points=DENSE),
     "fig3b-small": _network(),
@@ -100,23 +106,35 @@ EXPERIMENTS = {
 _TWO, _THREE, _FOUR, _FIVE = "Figure 2", "Figure 3", "Figure 4", "Figure 5"
 _THEORY, _REAL = "Theory", "Real data"
 FIGURES = {
-    "fig2a": Figure("synthetic", ("fig2a",), _TWO, "train and test error, low noise", published=True),
-    "fig2b": Figure("synthetic", ("fig2b",), _TWO, "test error, high noise", published=True),
-    "fig2c": Figure("synthetic", ("fig2c",), _TWO, "test error over training", published=True),
-    "fig5a": Figure("synthetic", ("fig5",), _FIVE, "train and test error, four hidden neurons", published=True),
-    "fig5b": Figure("synthetic", ("fig5",), _FIVE, "train and test loss, four hidden neurons", published=True),
-    "fig3a": Figure("real", ("fig3a",), _THREE, "random and iterative magnitude pruning on MNIST", published=True),
+    "fig2a": Figure("synthetic", ("fig2a",), _TWO, "train and test error, low noise", published="2a"),
+    "fig2b": Figure("synthetic", ("fig2b",), _TWO, "test error, high noise", published="2b"),
+    "fig2c": Figure("synthetic", ("fig2c",), _TWO, "test error over training", published="2c"),
+    "fig3a": Figure("real", ("fig3a",), _THREE, "random and iterative magnitude pruning on MNIST", published="3a"),
     "fig3a-variants": Figure(
         "real", ("fig3a", "fig3a-dense-output"), _THREE, "what random pruning may mean in figure 3a"
     ),
     "fig3b": Figure(
-        "real", ("fig3b",), _THREE, "random and iterative magnitude pruning, VGG-16 on CIFAR-10", published=True
+        "real", ("fig3b",), _THREE, "random and iterative magnitude pruning, VGG-16 on CIFAR-10", published="3b"
     ),
     "fig3b-small": Figure("real", ("fig3b-small",), _THREE, "the same for a narrow VGG-11 on digits"),
+    "fig3b-narrow": Figure(
+        "real", ("fig3b-narrow",), _THREE, "the same for a narrow VGG-16 on CIFAR-10", published="3b", narrow=True
+    ),
     "fig4": Figure(
-        "real", ("fig4",), _FOUR, "random and iterative magnitude pruning, ResNet-20 on CIFAR-10", published=True
+        "real", ("fig4",), _FOUR, "random and iterative magnitude pruning, ResNet-20 on CIFAR-10", published="4"
     ),
     "fig4-small": Figure("real", ("fig4-small",), _FOUR, "the same for a narrow ResNet-8 on digits"),
+    "fig4-narrow": Figure(
+        "real",
+        ("fig4-narrow",),
+        _FOUR,
+        "the same for ResNet-20 of the usual width on CIFAR-10",
+        published="4",
+        narrow=True,
+    ),
+    "fig5a": Figure("synthetic", ("fig5",), _FIVE, "train and test error, four hidden neurons", published="5a"),
+    "fig5b": Figure("synthetic", ("fig5",), _FIVE, "train and test loss, four hidden neurons", published="5b"),
+    "vgg-widths": Figure("real", ("vgg-widths",), _REAL, "random pruning against dense, by the network's width"),
     "methods": Figure("real", ("methods",), _REAL, "pruning at initialization against dense, all methods"),
     "noisy": Figure("real", ("noisy",), _REAL, "random pruning against dense, with noisy pixels"),
     "regimes": Figure("regimes", ("condition2", "boundary", "overprune"), _THEORY, "losses and error by regime"),

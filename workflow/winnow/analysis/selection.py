@@ -5,6 +5,7 @@ evaluation: it is a result, and it is left out only where a function says so.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -22,6 +23,13 @@ GOOD_ACCURACY = 0.95
 RUN = ["fraction", "seed"]
 EXAMPLES = ["train_examples", "test_examples"]
 GUESSING = 10.0  # per cent of ten classes
+
+
+def read_metrics(path: str | Path) -> pd.DataFrame:
+    """A table of runs to judge or draw, with every number float64: of a float32 column, means and logarithms would be
+    float32 too, and their last digits those that `rounded` keeps."""
+    table = pd.read_parquet(used(path))
+    return table.astype(dict.fromkeys(table.select_dtypes("float32"), float))
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ class Regime:
 def load(kind: type[Settings], settings: list[str], metrics: list[str]) -> list[Regime]:
     """Experiments from their experiment.json and their metrics.parquet, both in one order."""
     runs = [read(path, kind) for path in settings]
-    tables = [pd.read_parquet(used(path)) for path in metrics]
+    tables = map(read_metrics, metrics)
     return [Regime.of(run.experiment, table, run.settings) for run, table in zip(runs, tables, strict=True)]
 
 
@@ -237,7 +245,7 @@ def by_seed(rows: pd.DataFrame, column: str) -> pd.Series:
 
 def final(table: pd.DataFrame) -> pd.DataFrame:
     """The last evaluation of runs on images, with train_accuracy and test_accuracy in percent, NaN if one diverged."""
-    rows = last(table, [key for key in ("method", "sigma", "fraction", "seed") if key in table])
+    rows = last(table, [key for key in ("method", "sigma", "width", "fraction", "seed") if key in table])
     ended = rows[["train_error", "test_error"]].where(rows.status != "diverged")
     return rows.assign(train_accuracy=100 * (1 - ended.train_error), test_accuracy=100 * (1 - ended.test_error))
 

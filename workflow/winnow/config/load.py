@@ -69,6 +69,8 @@ class Config(Strict):
     """The experiments by name."""
     figures: Annotated[list[str], Distinct]
     """The figures to draw, by name."""
+    claims: bool = True
+    """Whether claims are judged; `false` where the runs are those of another configuration, which judges them."""
 
     @model_validator(mode="after")
     def _figures_can_be_drawn(self) -> Self:
@@ -169,7 +171,7 @@ class Config(Strict):
     @property
     def judged(self) -> list[str]:
         """The experiments that the claims are judged from, as far as they are configured."""
-        return [name for name, asked in known(self.experiments) if asked.judged]
+        return [name for name, asked in known(self.experiments) if asked.judged] if self.claims else []
 
     def run_settings(self, experiment: str) -> RunSettings:
         """What `results/<experiment>/experiment.json` holds."""
