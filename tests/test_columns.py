@@ -1,7 +1,7 @@
 """The list of columns; tests/workflow holds it against the tables of a run, tests/figures against drawn figures."""
 
 from winnow import columns
-from winnow.paths import CHECKOUT
+from winnow.audit.records import CHECKOUT
 
 
 def test_the_page_is_the_list():

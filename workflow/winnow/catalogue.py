@@ -64,7 +64,7 @@ EXPERIMENTS = {
     "fig2b": Asked(TWO_LAYER),
     "fig2c": Asked(TWO_LAYER, points={"fraction": (0, 0.5)}),
     "fig5": Asked(TWO_LAYER),
-    # On images: `methods` is a network small enough for the seeds that decide; the data of optional ones are not here; a
+    # On images: `methods` is a network small enough for the seeds that decide; data of optional ones are not here; a
     # knee needs fractions enough for a curve, and a train accuracy that drops in the paper.
     "fig3a": _network("competitive", "knee", competitive=0.79),
     "fig3b": _network("competitive", "knee", competitive=0.36, ending="-vgg", optional=True),
