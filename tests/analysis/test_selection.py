@@ -89,11 +89,11 @@ def test_the_signal_is_learned_when_the_last_class_has_it():
 
 def test_runs_without_a_signal_are_counted_where_that_is_likely():
     one = regime("overprune")
-    rows = selection.without_signal(one.ends(), one.settings)
+    rows = selection.without_signal(one, one.ends())
     assert set(rows.fraction) == {0.99, 0.995, 0.998}
     early = one.ends().assign(classes_missing=2)  # at smaller fractions they would be freaks
-    assert len(selection.without_signal(early, one.settings)) == len(rows)
-    assert selection.without_signal(early.assign(classes_missing=1), one.settings).empty
+    assert len(selection.without_signal(one, early)) == len(rows)
+    assert selection.without_signal(one, early.assign(classes_missing=1)).empty
 
 
 def test_the_width_is_judged_and_drawn_on_the_same_runs():

@@ -56,7 +56,7 @@ def extended(tmp_path_factory, library):
     registry = "METHODS: dict[str, Callable[[Problem], Tensors]] = {"
     added = f'{images}\n\n{registry}"leading": _at_random(leading), '
     edit(tree, f"{package}/images/pruning.py", registry, added)
-    edit(tree, f"{package}/figures/real.py", "METHODS = {", 'METHODS = {"leading": "leading", ')
+    edit(tree, f"{package}/images/methods.py", "METHODS = {", 'METHODS = {"leading": Method("leading"), ')
     edit(tree, f"{package}/figures/style.py", 'MARKERS = "', 'MARKERS = "H')
     network, layers = re.findall(r"```python\n(def _?shallow.*?)```", PAGE, re.DOTALL)
     registry = "ARCHITECTURES = {"

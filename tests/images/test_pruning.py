@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from winnow.errors import WinnowError
-from winnow.figures import real, style
-from winnow.images import networks, pruning
+from winnow.figures import style
+from winnow.images import methods, networks, pruning
 from winnow.images.settings import ImageNetwork, ImagePruning
 from winnow.randomness import Stream
 
@@ -29,7 +29,7 @@ def test_every_allowed_method_is_there():
     allowed = sorted(get_args(ImagePruning.model_fields["method"].annotation))
     assert sorted(pruning.METHODS) == allowed
     assert sorted((*ALL_AT_START, *pruning.AFTER_TRAINING)) == allowed
-    assert sorted(real.METHODS) == allowed
+    assert sorted(methods.METHODS) == allowed
     assert len(set(style.MARKERS)) >= len(allowed)
     table = (ROOT / "config/README.md").read_text().split("| `method` | keeps |\n|---|---|\n")[1].split("\n\n")[0]
     assert sorted(line.split("`")[1] for line in table.splitlines()) == allowed

@@ -139,9 +139,8 @@ def numbers(regime: Regime) -> pd.DataFrame:
 
 def zeta_exponents(regime: Regime) -> np.ndarray:
     """The exponent of max zeta over its scale in density, one a seed."""
-    data, model, rows = regime.settings.data, regime.settings.model, regime.mild_ends()
-    scale = formulas.noise_scale(model.init_std, data.sigma_n, 1 - rows.fraction, data.dimension)
-    return exponents(rows.assign(scaled=rows.zeta_max / scale), "scaled")
+    rows = regime.mild_ends()
+    return exponents(rows.assign(scaled=rows.zeta_max / regime.noise_scale(1 - rows.fraction)), "scaled")
 
 
 def _only(values: np.ndarray) -> float:

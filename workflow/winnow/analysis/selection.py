@@ -15,7 +15,6 @@ from ..config.base import Settings, read
 from ..errors import WinnowError
 from ..files import used
 from ..paper import formulas
-from ..two_layer.settings import TwoLayerSettings
 from .stats import slope
 
 EPS = 0.01  # the train loss at which runs are compared, nats; a tenth of it for the claims that say so
@@ -67,6 +66,36 @@ class Regime:
     def mild_density(self) -> float:
         """The smallest density of Theorem 3's range here."""
         return formulas.mild_density(self.settings.model.width, self.settings.data.dimension)
+
+    @property
+    def level(self) -> float:
+        """m^(-1/q), which what is learned of a signal, or memorized instead, must reach (Theorems 3 and 9)."""
+        return formulas.feature_scale(self.settings.model.width, self.settings.model.power)
+
+    @property
+    def size(self) -> tuple[int, int, int, float]:
+        """K, m, d and sigma_0, as formulas take them."""
+        data, model = self.settings.data, self.settings.model
+        return data.classes, model.width, data.dimension, model.init_std
+
+    def noise_scale(self, density: np.ndarray) -> np.ndarray:
+        """The size of zeta and omega at some densities (Theorem 3)."""
+        data, model = self.settings.data, self.settings.model
+        return formulas.noise_scale(model.init_std, data.sigma_n, density, data.dimension)
+
+    def noise_bounds(self, density: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Lemma 4's bounds of the largest initial correlations with the noise."""
+        return formulas.noise_bounds(*self.size, self.settings.data.sigma_n, density)
+
+    def signal_bounds(self, densities: np.ndarray) -> np.ndarray:
+        """Those of the largest ones with a class's own signal, [lower and upper, density]."""
+        norm = self.settings.data.signal_norm
+        return np.array([formulas.signal_bounds(*self.size, norm, x) for x in densities]).reshape(-1, 2).T
+
+    def event_bounds(self, densities: np.ndarray) -> list[float]:
+        """Lemma 8's bounds, which may exceed 1."""
+        size = (*self.size, self.settings.data.sigma_n)
+        return [formulas.event_bound(*size, x, self.settings.model.event_threshold) for x in densities]
 
     def is_mild(self, rows: pd.DataFrame) -> pd.Series:
         """Whether runs lie in Theorem 3's range."""
@@ -151,10 +180,10 @@ def gap(rows: pd.DataFrame) -> pd.Series:
     return rows.test_loss_balanced - rows.train_loss_balanced
 
 
-def without_signal(rows: pd.DataFrame, settings: TwoLayerSettings) -> pd.DataFrame:
+def without_signal(regime: Regime, rows: pd.DataFrame) -> pd.DataFrame:
     """Claim 3's runs: those in which no class has a signal neuron, at the fractions where that is likelier than not."""
-    classes = settings.data.classes
-    lost = formulas.class_loss_probability(1 - rows.fraction, settings.model.width)
+    classes = regime.settings.data.classes
+    lost = formulas.class_loss_probability(1 - rows.fraction, regime.settings.model.width)
     return rows[(rows.classes_missing == classes) & (lost**classes >= 0.5)]
 
 
@@ -162,10 +191,9 @@ def learning_times(regime: Regime) -> pd.DataFrame:
     """One row a run of Theorem 3's range; `steps`: when every class has max gamma >= m^(-1/q), and `predicted`, the log
     of that time up to a constant (both nan where one never has)."""
     data, model, starts = regime.settings.data, regime.settings.model, regime.starts()
-    level = formulas.feature_scale(model.width, model.power)
-    steps = first_step_above(regime.table, "gamma_least", level).reset_index()
+    steps = first_step_above(regime.table, "gamma_least", regime.level).reset_index()
     rows = starts[regime.is_mild(starts)].merge(steps, on=RUN)
-    size = (model.width, data.classes, model.init_std * data.signal_norm, level, model.power)
+    size = (model.width, data.classes, model.init_std * data.signal_norm, regime.level, model.power)
     times = {f: formulas.signal_time(1 - f, *size) for f in rows.fraction.unique()}
     return rows.assign(predicted=rows.fraction.map(times).where(rows.steps.notna()))
 
@@ -293,9 +321,5 @@ def memorized(rows: pd.DataFrame) -> pd.Series:
 
 def over_bounds(regime: Regime, rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """Over Theorem 3's bounds, by run: `memorized`, and max |gamma| of other classes."""
-    data, model, density = regime.settings.data, regime.settings.model, 1 - rows.fraction
-    size = (data.classes, model.width, data.dimension, model.init_std)
-    noise = formulas.noise_scale(model.init_std, data.sigma_n, density, data.dimension)
-    factor = np.sqrt(2 * np.log(data.classes * model.width * data.dimension))
-    cross = [formulas.signal_bounds(*size, data.signal_norm, x)[1] for x in density]
-    return memorized(rows) / noise / factor, rows.gamma_cross / cross
+    density = 1 - rows.fraction
+    return memorized(rows) / regime.noise_bounds(density)[1], rows.gamma_cross / regime.signal_bounds(density)[1]

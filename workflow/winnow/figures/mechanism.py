@@ -112,13 +112,11 @@ def decomposition(
 
 def _coefficients(axes: Axes, found: Regime) -> pd.DataFrame:
     rows = found.ends()
-    data, model = found.settings.data, found.settings.model
     names = {"gamma_max": r"max $\gamma$", "zeta_max": r"max $\zeta$", "omega_max": r"max $|\omega|$"}
     drawn = draw_curves(axes, ((column, label, over_seeds(rows, column)) for column, label in names.items()))
     density = np.geomspace(1, 1 - found.table.fraction.max(), 50)
-    scale = formulas.noise_scale(model.init_std, data.sigma_n, density, data.dimension)
-    axes.plot(density, scale, label=r"$\sigma_0 \sigma_n (\mathrm{density}\, d)^{1/2}$", **GUIDE)
-    axes.axhline(formulas.feature_scale(model.width, model.power), label=r"$m^{-1/q}$", **UPPER)
+    axes.plot(density, found.noise_scale(density), label=r"$\sigma_0 \sigma_n (\mathrm{density}\, d)^{1/2}$", **GUIDE)
+    axes.axhline(found.level, label=r"$m^{-1/q}$", **UPPER)
     density_axis(axes, found.table.fraction.unique())
     axes.set(yscale="log", ylabel="coefficient")
     _shade_unfinished(axes, rows)
@@ -146,10 +144,9 @@ def _starts(axes: Axes, found: Regime, title: str) -> pd.DataFrame:
     )
     drawn = draw_curves(axes, curves, over="init_std")
     sizes = np.sort(rows.init_std.unique())
-    data, model = found.settings.data, found.settings.model
-    size = (data.classes, model.width, data.dimension, sizes, data.sigma_n)
-    axes.plot(sizes, formulas.noise_bounds(*size, density=1)[1], label="Theorem 3's bound, dense", **GUIDE)
-    axes.axhline(formulas.feature_scale(model.width, model.power), label=r"$m^{-1/q}$", **UPPER)
+    bounds = formulas.noise_bounds(*found.size[:3], sizes, found.settings.data.sigma_n, density=1)
+    axes.plot(sizes, bounds[1], label="Theorem 3's bound, dense", **GUIDE)
+    axes.axhline(found.level, label=r"$m^{-1/q}$", **UPPER)
     axes.set(xscale="log", yscale="log", xlabel=r"initial weights $\sigma_0$", ylabel=r"max($\zeta$, $-\omega$)")
     axes.set_title(title, loc="left")
     legend_below(axes, ncols=2)
@@ -185,7 +182,7 @@ def _exponent(rows: pd.DataFrame) -> str:
 
 def _times(axes: Axes, signal: Regime, noise: Regime) -> pd.DataFrame:
     learned = over_seeds(learning_times(signal), "steps")
-    ends = without_signal(noise.ends(), noise.settings)
+    ends = without_signal(noise, noise.ends())
     memorized = over_seeds(ends[ends.reached], "step")
     line_with_interval(axes, over_density(learned), r"condition2: max $\gamma \geq m^{-1/q}$, all classes", "C0")
     line_with_interval(axes, over_density(memorized), f"overprune, no signal neuron: train loss {EPS:g}", "C1", "s")
@@ -221,15 +218,12 @@ def lemmas(boundary: Regime) -> tuple[pd.DataFrame, Figure]:
 
 def _correlations(axes: Axes, found: Regime, of: str) -> pd.DataFrame:
     """Lemma 4: the least and the largest initial correlation with the noise or the signal, within its bounds."""
-    data, model = found.settings.data, found.settings.model
-    start = found.starts()
-    size = (data.classes, model.width, data.dimension, model.init_std)
-    densities = _densities(found)
+    start, densities = found.starts(), _densities(found)
     if of == "noise":
-        low, high = formulas.noise_bounds(*size, data.sigma_n, densities)
+        low, high = found.noise_bounds(densities)
         axes.set(yscale="log", ylabel=r"$\max_r \langle w_{jr}(0), \xi_i\rangle$")
     else:
-        low, high = np.array([formulas.signal_bounds(*size, data.signal_norm, x) for x in densities]).T
+        low, high = found.signal_bounds(densities)
         axes.set(ylabel=r"$\max_r \langle w_{jr}(0), \mu_j\rangle$")
     axes.set_title(f"Lemma 4, {of}", loc="left")
     columns = {f"{of}_start_low": "least", f"{of}_start_high": "largest"}
@@ -259,8 +253,8 @@ def _variances(axes: Axes, found: Regime) -> pd.DataFrame:
         "variance_noise_max": "final, largest",
     }
     drawn = draw_curves(axes, ((column, label, over_seeds(rows, column)) for column, label in names.items()))
-    data, model, densities = found.settings.data, found.settings.model, _densities(found)
-    scale = formulas.noise_scale(model.init_std, data.sigma_n, densities, data.dimension) ** 2
+    densities = _densities(found)
+    scale = found.noise_scale(densities) ** 2
     axes.plot(
         densities,
         scale,

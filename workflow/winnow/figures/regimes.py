@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ..analysis import race
 from ..analysis.selection import EPS, Regime, three_fractions, without_signal
 from ..errors import WinnowError
 from ..paper import formulas
@@ -56,7 +57,7 @@ def _series(found: list[Regime], over_pruned: bool) -> list[tuple[str, str, pd.D
     """The curves of one column: name, label and one row a run."""
     series = [(r.name, rf"$\sigma_0$ = {r.settings.model.init_std:g}", r.ends()) for r in found]
     if over_pruned:
-        rows = without_signal(series[0][2], found[0].settings)
+        rows = without_signal(found[0], series[0][2])
         series.append(("no signal neuron", "no signal neuron", rows))
     return series
 
@@ -83,10 +84,8 @@ def _shade(axes: Axes, found: Regime) -> None:
 
 def _collapse_density(found: Regime) -> float:
     """The largest density at which the signal is predicted to win the race (at most 1); NaN if it never does."""
-    data, model = found.settings.data, found.settings.model
-    size = (data.classes, model.width, data.n_train, data.dimension, data.signal_norm, data.sigma_n)
     densities = np.geomspace(1, 1e-3, 400)
-    wins = [formulas.race_from_maxima(*size, density, model.power) > 0 for density in densities]
+    wins = [race.predictors(found.settings, density)[0] > 0 for density in densities]
     return float(densities[wins.index(True)]) if any(wins) else float("nan")
 
 
@@ -151,7 +150,7 @@ def _by_signal(found: Regime) -> dict[str, pd.DataFrame]:
     """The evaluations at the largest fraction, of the runs that keep no signal neuron and of the others."""
     fraction = found.table.fraction.max()
     rows = found.table[np.isclose(found.table.fraction, fraction)]
-    none = without_signal(rows, found.settings)
+    none = without_signal(found, rows)
     curves = {"no signal neuron": none, "some signal neuron": rows.drop(none.index)}
     return {f"{fraction:g} pruned, {name}": part for name, part in curves.items() if len(part)}
 
@@ -171,21 +170,14 @@ def bound(mild: Regime, event: Regime, boundary: Regime) -> tuple[pd.DataFrame, 
         parts += [part.assign(series=column, regime=one.name) for column, part in series.items()]
         style = {"colour": f"C{number}", "marker": curve_marker(number)}
         line_with_interval(left, over_density(series["event_missed"]), named(one), **style)
-        left.plot(*_event_bound(one), **GUIDE | {"color": f"C{number}"})
+        densities = np.geomspace(1, 1 - one.table.fraction.max(), 60)
+        left.plot(densities, np.minimum(one.event_bounds(densities), 1), **GUIDE | {"color": f"C{number}"})
         for column, where, line in (("loss_on_event", "on E", "--"), ("loss_off_event", "off E", "-")):
             if len(series[column]):
                 label = f"{named(one)}, {where}"
                 line_with_interval(right, over_density(series[column]), label, **style, linestyle=line)
     _label_bound(left, right, found[0].settings.data.n_train, found[-1].table.fraction.unique())
     return pd.concat(parts, ignore_index=True), figure
-
-
-def _event_bound(found: Regime) -> tuple[np.ndarray, list[float]]:
-    """Densities and Lemma 8's bound there, at most 1."""
-    data, model = found.settings.data, found.settings.model
-    densities = np.geomspace(1, 1 - found.table.fraction.max(), 60)
-    size = (data.classes, model.width, data.dimension, model.init_std, data.sigma_n)
-    return densities, [min(formulas.event_bound(*size, x, model.event_threshold), 1) for x in densities]
 
 
 def _label_bound(left: Axes, right: Axes, n_train: int, fractions: np.ndarray) -> None:

@@ -174,16 +174,15 @@ def ratio(above: pd.Series, below: pd.Series) -> pd.Series:
 @answers("lemma-4-noise", "lemma-4-signal")
 def initial_correlations(regime: Regime) -> list[Claim]:
     """Lemma 4, at step 0 of many seeds. Both rows hold by construction: they are about Gaussian draws alone."""
-    data, model = regime.settings.data, regime.settings.model
     start = regime.starts()
     start = start[regime.is_mild(start)]
     density = (1 - start.fraction).to_numpy()
-    size = (data.classes, model.width, data.dimension, model.init_std)
-    low, high = formulas.noise_bounds(*size, data.sigma_n, density)
+    low, high = regime.noise_bounds(density)
     noise = (start.noise_start_low >= low) & (start.noise_start_high <= high)
-    low, high = np.array([formulas.signal_bounds(*size, data.signal_norm, x) for x in density]).reshape(-1, 2).T
+    low, high = regime.signal_bounds(density)
     signal = (start.signal_start_low >= low) & (start.signal_start_high <= high)
-    asked = density * model.width >= math.log(data.classes * data.dimension)
+    classes, width, dimension, _ = regime.size
+    asked = density * width >= math.log(classes * dimension)
     words = {"statistic": "share of runs, worst fraction", "test": f"{EVERY_SHARE}, against {LIKELY:g}"}
     words |= {"figure": "lemmas", "forced": True}
     return [
@@ -237,13 +236,11 @@ def noise_event(regime: Regime) -> Claim:
 
     Of the whole response <w, xi>, as the lemma has it, and with the constant of a Gaussian tail.
     """
-    data, model = regime.settings.data, regime.settings.model
-    size = (data.classes, model.width, data.dimension, model.init_std, data.sigma_n)
     rows = regime.mild_ends()
-    bounds = pd.Series([formulas.event_bound(*size, 1 - f, model.event_threshold) for f in rows.fraction], rows.index)
+    bounds = pd.Series(regime.event_bounds(1 - rows.fraction), rows.index)
     judged = bounds.between(*BOUND_RANGE)
     missed = rows.event_missed[judged]
-    floors = missed.groupby(rows.fraction).agg(least_deviation, data.n_test)
+    floors = missed.groupby(rows.fraction).agg(least_deviation, regime.settings.data.n_test)
     return claim(
         regime,
         THEOREM_3,

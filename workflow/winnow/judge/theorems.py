@@ -29,7 +29,6 @@ from ..analysis.selection import (
     without_signal,
 )
 from ..analysis.stats import least_deviation
-from ..paper import formulas
 from .evidence import (
     EVERY_MEAN,
     EVERY_SHARE,
@@ -178,8 +177,7 @@ def best_improvement(regime: Regime) -> Claim:
 
 def over_learned(regime: Regime, rows: pd.DataFrame) -> pd.Series:
     """What a run memorized over what it learned of the signal: the smaller one of max gamma and m^(-1/q)."""
-    level = formulas.feature_scale(regime.settings.model.width, regime.settings.model.power)
-    return memorized(rows) / rows.gamma_max.clip(upper=level)
+    return memorized(rows) / rows.gamma_max.clip(upper=regime.level)
 
 
 @answers("4-zeta", "4-cross")
@@ -303,13 +301,10 @@ def over_pruning(regime: Regime) -> list[Claim]:
     cannot tell the classes apart, and confidence only costs. So does that those which reach the train loss do it by
     memorizing, max zeta >= m^(-1/q): the gap between their logits needs it. What can fail is that they reach it at all.
     """
-    settings = regime.settings
-    classes, q = settings.data.classes, settings.model.power
-    rows = without_signal(regime.ends(), settings)
+    classes, rows = regime.settings.data.classes, without_signal(regime, regime.ends())
     reached = rows[rows.reached].assign(accuracy=1 - rows.test_error)
-    level = formulas.feature_scale(settings.model.width, q)
     accuracies = by_seed(reached, "accuracy")
-    floor = least_deviation(accuracies, settings.data.n_test)
+    floor = least_deviation(accuracies, regime.settings.data.n_test)
     chance = f"1/{classes}"
 
     def about(found: Evidence, **words: str | bool) -> Claim:
@@ -324,7 +319,7 @@ def over_pruning(regime: Regime) -> list[Claim]:
             test=f"{EVERY_SHARE}, against {LIKELY:g}",
         ),
         about(
-            every_mean_evidence(reached, np.log(reached.zeta_max / level), 0.0),
+            every_mean_evidence(reached, np.log(reached.zeta_max / regime.level), 0.0),
             statement=f"{UNSEEN}, it does so by memorizing: max zeta >= m^(-1/q) (Theorem 9)",
             statistic="mean log of max zeta over that, worst fraction",
             test=f"{EVERY_MEAN}, against 0",
@@ -351,7 +346,7 @@ def over_pruning(regime: Regime) -> list[Claim]:
 @answers("4-time-noise")
 def time_to_memorize(regime: Regime) -> Claim:
     """Theorem 9's time, which goes as density^(-q/2), on the same runs."""
-    q, rows = regime.settings.model.power, without_signal(regime.ends(), regime.settings)
+    q, rows = regime.settings.model.power, without_signal(regime, regime.ends())
     return claim(
         regime,
         THEOREM_9,
