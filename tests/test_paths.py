@@ -35,6 +35,11 @@ def test_the_inputs_of_a_rule_are_the_modules_its_step_imports(step):
     assert declared == imported(JOBS[step])
 
 
+def test_a_title_draws_no_figure_again():
+    """Titles stand in the catalogue, which planning reads and steps that draw do not."""
+    assert "catalogue.py" not in {file.name for file in paths.sources(*JOBS["figure"])}
+
+
 def test_training_and_the_snakefile_stay_light():
     code = "import sys, {}; print(*[m for m in ('torch', 'pandas', 'seaborn', 'scipy') if m in sys.modules])"
     for modules, heavy in (

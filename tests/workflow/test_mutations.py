@@ -23,7 +23,7 @@ RUN = "results/fig5/runs/fraction-0/seed-0.parquet"
 OTHER = "results/fig5/runs/fraction-0/seed-3.parquet"  # of the same job
 CONFIG = "config/ci.yaml"
 PACKAGE = "workflow/winnow"
-PARTS = {"core": ["core/*.[chi]*"], "figure": [paths.PUBLISHED]}  # of the code of a step, beside its modules
+PARTS = {"core": ["core/*.[chi]*"], "figure": [paths.CURVES]}  # of the code of a step, beside its modules
 
 
 def verify(tree: Path) -> tuple[int, str]:

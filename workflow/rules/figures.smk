@@ -30,7 +30,7 @@ for name in CONFIG.figures:
             "../../envs/winnow.yaml"
         params:
             code=paths.code,
-            version=paths.version(STEPS["figure"], f"figures.{FIGURES[name].module}", paths.PUBLISHED),
+            version=paths.version(STEPS["figure"], f"figures.{FIGURES[name].module}", paths.CURVES),
             function=FIGURES[name].function(name),
             settings={e: CONFIG.run_settings(e).settings.model_dump(mode="json") for e in experiments},  # for the caption
         shell:

@@ -13,7 +13,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 RESULTS = "results"
 CORE = f"{RESULTS}/core/libwinnow.so"
-PUBLISHED = "paper/published.csv"  # the values that the paper's figures show, in the package
+CURVES = "paper/published.csv"  # the values that the paper's figures show, in the package
 
 
 def prefer_this_python() -> None:

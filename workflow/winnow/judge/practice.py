@@ -48,23 +48,11 @@ def _judge(experiments: dict[str, Regime], name: str, rule: Callable) -> list[Cl
     return [replace(claim, id=claim.id.format(asked.ending)) for claim in rule(rows, name, asked)]
 
 
-@answers("practice-random{}")
-def as_good_as_imp(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
-    """Against `imp`, which the paper's figure shows."""
-    return _competitive(rows, name, asked, IMP)
-
-
-@answers("practice-random-dense{}")
-def as_good_as_dense(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
-    """Against the dense network."""
-    return _competitive(rows, name, asked, DENSE)
-
-
-def _competitive(rows: pd.DataFrame, name: str, asked: Asked, other: str) -> Claim:
+def competitive(other: str, rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
     """Random pruning is competitive up to the sparsity that the paper names, and no longer beyond it.
 
-    "Up to" has two halves, so that the claim can fail on either side: no fraction up to it is more than COMPETITIVE
-    points worse, and some later one is.
+    With `imp`, which the paper's figure shows, or with the dense network. "Up to" has two halves, so that the claim can
+    fail on either side: no fraction up to it is more than COMPETITIVE points worse, and some later one is.
     """
     named, random = asked.competitive, rows[rows.method == RANDOM]
     wide = whole(over_imp(rows) if other == IMP else gains(random))
@@ -319,7 +307,10 @@ def width(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
 
 
 RULES = {
-    "competitive": (as_good_as_imp, as_good_as_dense),
+    "competitive": (
+        answers("practice-random{}")(partial(competitive, IMP)),
+        answers("practice-random-dense{}")(partial(competitive, DENSE)),
+    ),
     "knee": (knee,),
     "width of networks": (width,),
     "boost": (boost,),
