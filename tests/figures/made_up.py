@@ -31,10 +31,13 @@ AXES = {
     "fig3a-dense-output": {"method": ["bernoulli", "imp", "shuffled_imp"]},
     "fig3b": {"method": ["bernoulli", "imp"]},
     "fig3b-small": {"method": ["bernoulli", "imp"]},
+    "fig3b-narrow": {"method": ["bernoulli", "imp"]},
     "fig4": {"method": ["bernoulli", "imp"]},
     "fig4-small": {"method": ["bernoulli", "imp"]},
+    "fig4-narrow": {"method": ["bernoulli", "imp"]},
     "methods": {"method": ["erk", "snip"]},
     "noisy": {"sigma": [0.0, 0.5]},
+    "vgg-widths": {"width": [8, 16]},
     "scaling-widths": {"width": [50, 100, 200]},
     "literal-steps": {"flat_below": [1e-9, 0.25]},
 }

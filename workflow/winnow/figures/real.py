@@ -38,8 +38,11 @@ def gains_over_dense(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     return gained.assign(run=pairs, status=np.where(gained[gain].isna(), "diverged", "ended"))
 
 
-def _accuracies(metrics: pd.DataFrame, number: str) -> tuple[pd.DataFrame, Figure]:
-    """Train and test accuracy against sparsity, random pruning and IMP, and what each gains over the dense network."""
+def _accuracies(metrics: pd.DataFrame, number: str, of: str = "") -> tuple[pd.DataFrame, Figure]:
+    """Train and test accuracy against sparsity, random pruning and IMP, and what each gains over the dense network.
+
+    `of` says in the legend which network the published curves are of, where it is not ours.
+    """
     table = final(metrics)
     figure, grid = new_figure(2, 2, aspect=0.7, sharex=True)
     parts = []
@@ -52,10 +55,10 @@ def _accuracies(metrics: pd.DataFrame, number: str) -> tuple[pd.DataFrame, Figur
             parts.append(ours)
             if is_whole(table, number):
                 paper = published(number, metric, series).assign(series=series, metric=metric, source="paper")
-                published_line(level, over_density(paper), f"{label}, paper (n = {paper.n.iloc[0]})", colour)
+                published_line(level, over_density(paper), f"{label}, paper{of} (n = {paper.n.iloc[0]})", colour)
                 parts.append(paper)
                 lost = _published_gains(paper).assign(metric=f"{split}_gain")
-                published_line(gain, over_density(lost), f"{label}, paper", colour)
+                published_line(gain, over_density(lost), f"{label}, paper{of}", colour)
                 parts.append(lost)
             gained = over_seeds(gains_over_dense(rows, metric), f"{split}_gain")
             line_with_interval(gain, over_density(gained), label, colour, marker)
@@ -184,6 +187,11 @@ def fig3b_small(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     return _accuracies(tables["fig3b-small"], "3b")
 
 
+def fig3b_narrow(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+    """Fig. 3b with a narrow network, trained for less long."""
+    return _accuracies(tables["fig3b-narrow"], "3b", ", full width")
+
+
 def fig4(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Fig. 4: ResNet-20 on CIFAR-10."""
     return _accuracies(tables["fig4"], "4")
@@ -192,6 +200,11 @@ def fig4(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
 def fig4_small(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Fig. 4 with a small network on small images."""
     return _accuracies(tables["fig4-small"], "4")
+
+
+def fig4_narrow(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+    """Fig. 4 with a network of the usual width, trained for less long."""
+    return _accuracies(tables["fig4-narrow"], "4", ", width 128")
 
 
 def methods(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
@@ -251,16 +264,26 @@ def _simultaneous(rows: pd.DataFrame) -> pd.DataFrame:
 
 def noisy(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Gain of random pruning over the dense network of the same seed, by the noise on the pixels."""
-    table = _some_pruned(final(tables["noisy"]))
+    return _gains_by(tables["noisy"], "sigma", r"$\sigma$")
+
+
+def vgg_widths(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+    """Gain of random pruning over the dense network of the same seed, by the network's width."""
+    return _gains_by(tables["vgg-widths"], "width", "width")
+
+
+def _gains_by(metrics: pd.DataFrame, key: str, symbol: str) -> tuple[pd.DataFrame, Figure]:
+    """Gain over the dense network of the same seed, a curve for each value of a key."""
+    table = _some_pruned(final(metrics))
     figure, axes = new_figure()
     axes.axhline(0, color="0.4", linewidth=0.8)
     parts = []
-    for i, (sigma, rows) in enumerate(table.groupby("sigma")):
+    for i, (value, rows) in enumerate(table.groupby(key)):
         curve = over_seeds(gains_over_dense(rows, "test_accuracy"), "test_gain")
         dense = rows[rows.fraction == 0].test_accuracy.mean()
-        label = rf"$\sigma$ = {sigma:g}, dense {dense:.1f} %"
+        label = f"{symbol} = {value:g}, dense {dense:.1f} %"
         line_with_interval(axes, over_density(curve), label, f"C{i}", curve_marker(i))
-        parts.append(curve.assign(series=f"sigma {sigma:g}", sigma=sigma, dense=dense))
+        parts.append(curve.assign(series=f"{key} {value:g}", dense=dense, **{key: value}))
     data = pd.concat(parts, ignore_index=True)
     density_axis(axes, np.array(sorted(data.x.unique())))
     axes.set_ylabel("gain in test accuracy\nover dense (points)")
