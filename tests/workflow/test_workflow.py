@@ -15,9 +15,12 @@ from project import KEPT, ROOT, snakemake
 from winnow import columns
 from winnow.figures import FIGURES, PUBLISHED, matching
 from winnow.images import memory
+from winnow.images.settings import ImageSettings
+from winnow.two_layer.settings import TwoLayerSettings
 
 CI = yaml.safe_load((ROOT / "config/ci.yaml").read_text())
 KINDS = {name: experiment["kind"] for name, experiment in CI["experiments"].items()}
+SETTINGS = {"two_layer": TwoLayerSettings, "images": ImageSettings}
 TABLES = ("metrics", "summary")
 TWO_LAYER = tuple(name for name, kind in KINDS.items() if kind == "two_layer")
 SCORED = {"scorecard", "page_scorecard"}
@@ -51,11 +54,11 @@ def produced(tree: Path) -> dict[str, bytes]:
 
 def test_the_list_of_columns_is_that_of_the_tables(tree):
     """No table has a column that is not listed, and none is listed that no table has."""
-    found = {kind: set() for kind in (*columns.KINDS, "figures")}
+    found = {kind: set() for kind in (*SETTINGS, "figures")}
     for name, kind in KINDS.items():
         metrics, summary = (set(pq.read_schema(tree / f"results/{name}/{t}.parquet").names) for t in TABLES)
         swept = set(CI["experiments"][name].get("axes", ()))
-        assert summary - metrics <= set(columns.settings_columns(kind))
+        assert summary - metrics <= set(SETTINGS[kind].sweepable())
         assert swept <= metrics
         found[kind] |= metrics - swept - {"method"}
     for name in CI["figures"]:

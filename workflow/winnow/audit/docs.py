@@ -22,7 +22,7 @@ COPIED = ("figures/*.svg", "figures/*.data.parquet", "claims.*", "scorecard.*", 
 TABLES = ("metrics.parquet", "summary.parquet")
 SMALL = 16 * 1024  # bytes: larger tables stay out of git, and drift in them is told without a distance
 PUBLISHED = "published.json"
-PARTS = ("figures", "tables")  # folders of such a place
+PARTS = ("figures", "tables", "studies")  # folders of such a place; studies are frozen
 
 
 def place(config: Path) -> str | None:
