@@ -18,7 +18,7 @@ import pytest
 from project import ROOT, audit
 
 from winnow import paths
-from winnow.audit.records import read_record
+from winnow.audit.records import read
 
 CI = ("--config", "config/ci.yaml")
 FLAGS = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
@@ -36,7 +36,7 @@ def jobs(tree: Path, monkeypatch) -> dict[str, list[dict]]:
     monkeypatch.chdir(tree)
     found = {}
     for path in sorted(str(file) for file in Path("results").rglob("*") if file.is_file()):
-        record = read_record(path)
+        record, _ = read(path)
         if record and record["step"] not in ("core", "settings"):
             place = path.split("/")[1] if record["step"] != "figure" else record["command"][0]
             found.setdefault(record["step"], {}).setdefault(place, record)
