@@ -97,7 +97,8 @@ def every_isa(monkeypatch):
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("kernel", [1, 3])
 def test_instruction_sets_and_blocks_change_no_bit(monkeypatch, size, stride, kernel):
-    one = problem(21, 37, *size, 70, kernel, stride, 0.3, 1)
+    batch = 70 if min(size) < 10 else 20  # the plain kernels take long for large images
+    one = problem(21, 37, *size, batch, kernel, stride, 0.3, 1)
     found = {}
     for isa in every_isa(monkeypatch):
         for near in (1, 7, 1000):
