@@ -234,6 +234,8 @@ def run(
     network = networks.build(settings.model, pixels["train"].shape[1:], CLASSES, streams["init"])
     masks = pruning.draw(settings.pruning, network, fraction, *splits["train"], streams["mask"], imp_mask)
     connected_share = pruning.connected_share(network, masks)
+    if settings.pruning.check == "redrawn" and fraction > 0:
+        network = networks.build(settings.model, pixels["train"].shape[1:], CLASSES, streams["init"])
     if device.type == "cuda":
         print(f"training on {torch.cuda.get_device_name()}", file=sys.stderr)
         network.to(device, memory_format=torch.channels_last)
@@ -292,7 +294,8 @@ def main(arguments: list[str]) -> None:
         network, kept = _run_one(run_settings, point, options.fraction, seed, files, out)
         if options.next_masks:
             weights = networks.prunable(network, settings.pruning.prune_output)
-            write_masks(options.next_masks[i], pruning.imp_level(weights, kept, *options.next_fraction))
+            inverted = settings.pruning.check == "inverted"
+            write_masks(options.next_masks[i], pruning.imp_level(weights, kept, *options.next_fraction, inverted))
 
 
 def _check_masks(options: argparse.Namespace, method: str) -> None:
