@@ -20,8 +20,11 @@ COUNT = re.compile(r"(\d+) of (\d+) points")
 def test_the_readme_is_short_and_starts_with_what_a_visitor_asks():
     assert len(TEXT.split()) <= 900
     first_screen = "\n".join(TEXT.splitlines()[:40])
-    for part in ("does pruning a network at random", "![", "make figures ", "make test ", "**fraction**"):
-        assert part in first_screen
+    parts = ("does pruning a network at random", "![", "make figures ", "**fraction**")
+    places = [first_screen.find(part) for part in parts]
+    assert places == sorted(places) and places[0] > 0
+    headings = re.findall(r"^## (.*)$", TEXT, re.MULTILINE)
+    assert headings[:5] == ["Install and run", "What was found", "How it works", "Use it", "Audit"]
 
 
 def published(name: str) -> list[dict]:
