@@ -10,7 +10,8 @@ import pytest
 from project import KEPT, ROOT
 
 TEXT = (ROOT / "README.md").read_text()
-PAGES = {"README.md": TEXT, "docs/RESULTS.md": (ROOT / "docs/RESULTS.md").read_text()}
+STUDIES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/studies/*/README.md"))
+PAGES = {page: (ROOT / page).read_text() for page in ("README.md", "docs/RESULTS.md", *STUDIES)}
 MINUS = "\u2212"
 NUMBER = rf"([{MINUS}-]?\d*\.?\d+)"
 INTERVAL = re.compile(rf"{NUMBER} \[{NUMBER}, {NUMBER}\]")
@@ -43,7 +44,7 @@ def printed(value: float, text: str) -> bool:
 def test_every_interval_is_one_that_was_published(page):
     rows = [[row[key] for key in ("estimate", "low", "high")] for row in published("claims") if row["low"] is not None]
     found = INTERVAL.findall(PAGES[page])
-    assert len(found) > 3
+    assert len(found) > 3 or page in STUDIES
     for numbers in found:
         assert any(all(map(printed, row, numbers)) for row in rows), f"{page}: {numbers} is no published interval"
 
