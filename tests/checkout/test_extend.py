@@ -15,6 +15,7 @@ TESTS = (
     "pyproject.toml",
     "tests/conftest.py",
     "tests/debian.py",
+    "tests/processor.py",
     "tests/config",
     "tests/two_layer/test_pruning.py",
     "tests/images",

@@ -396,6 +396,7 @@ def test_claims_are_judged_from_what_is_configured():
     tree = changed("experiments.width_mild", {**SMALL["experiments"]["toy"], "axes": {"width": [10, 20]}})
     tree["experiments"]["fig3a"] = {"kind": "images", "fractions": [0], "seeds": 1}
     assert load(tree).judged == ["width_mild", "fig3a"]
+    assert load(tree | {"claims": False}).judged == []  # another configuration judges these runs
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 // Runs every kernel on small problems without torch and prints a hash of each result: the same on every processor.
-// Usage: driver plain|v3|v4
+// Compiled for one instruction set: -DISA=plain, v3 or v4.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -270,16 +270,13 @@ void descent(const Kernels& k, int64_t neurons, int64_t d, int64_t n, int64_t cl
   report("logits", run.score.logits, classes * n);
 }
 
-int main(int, char** arguments) {
-  const std::string wish = arguments[1];
-  const Kernels* k = wish == "plain" ? &plain : nullptr;
-  const LayerKernels* l = &plain_layers;
-  const ConvolutionKernels* c = &plain_convolutions;
-#ifdef __x86_64__
-  if (wish == "v3") k = &v3, l = &v3_layers, c = &v3_convolutions;
-  if (wish == "v4") k = &v4, l = &v4_layers, c = &v4_convolutions;
-#endif
-  if (!k) return 2;
+#define JOINED(a, b) a##b
+#define OF(isa, part) JOINED(isa, part)
+
+int main() {
+  const Kernels* const k = &ISA;
+  const LayerKernels* const l = &OF(ISA, _layers);
+  const ConvolutionKernels* const c = &OF(ISA, _convolutions);
   for (const auto& [rows, d] : {std::pair<int64_t, int64_t>{1, 1}, {3, 5}, {70, 90}, {203, 130}})
     for (const int64_t batch : {1, 16, 33, 100, 128})
       for (const int percent : {0, 30, 100}) {

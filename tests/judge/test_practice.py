@@ -6,6 +6,7 @@ from winnow.errors import WinnowError
 from winnow.judge import evidence, practice
 from winnow.judge.claims import table as page
 from winnow.judge.selection import final, gains, with_dense
+from winnow.paper.published import published
 
 FRACTIONS = [0.0, 0.2, 0.5, 0.79, 0.9]
 
@@ -154,19 +155,35 @@ def test_a_knee_beyond_the_grid_is_a_bound():
     assert verdict(neither) == "not judged"
 
 
+@pytest.mark.parametrize("growth", [(1,) * 9, (1, 1, 1, 1, 1.2, 1.4, 1.8, 2.5, 4)])
 @pytest.mark.parametrize("seeds", [3, 10])
-def test_equal_knees_are_told_apart_by_chance_no_more_often_than_said(seeds):
-    """Test accuracies scatter more than training ones, which makes a first crossing of theirs come earlier."""
+def test_equal_knees_are_told_apart_by_chance_no_more_often_than_said(seeds, growth):
+    """Test accuracies scatter more than training ones, which makes a first crossing of theirs come earlier; both may
+    scatter more the more is pruned."""
     rng, said = np.random.default_rng(7), []
     fractions = [0.0, 0.36, 0.59, 0.74, 0.79, 0.83, 0.89, 0.93, 0.96]
     curve = np.array([0, 0, 0.05, 0.2, 0.4, 0.7, 1.5, 2.5, 4.0])
     for _ in range(300):
         train, test = (
-            pd.DataFrame(97 - curve + rng.normal(0, sd, (seeds, len(curve))), columns=fractions) for sd in (0.05, 0.3)
+            pd.DataFrame(97 - curve + growth * rng.normal(0, sd, (seeds, len(curve))), columns=fractions)
+            for sd in (0.05, 0.3)
         )
         found = practice.knee_evidence(train, test)
         said.append((found.p_for < 0.025, found.p_against < 0.025))
     assert np.mean(np.any(said, axis=1)) <= 0.05
+
+
+def test_published_knees_are_told_apart_by_five_seeds_that_scatter_most_where_most_is_pruned():
+    """The scatter at the largest fraction, where no knee lies, left out all drops but 2 and 3 points."""
+    train, test = (published("3b", f"{split}_accuracy", "random") for split in ("train", "test"))
+    growth, rng = np.linspace(0.3, 3, len(train)) ** 2, np.random.default_rng(3)
+    wide = [
+        pd.DataFrame(curve.y.to_numpy() + growth * rng.normal(0, sd, (5, len(curve))), columns=curve.x)
+        for curve, sd in ((train, 0.02), (test, 0.1))
+    ]
+    assert [practice.DROPS[k] for k in practice.told_drops(*wide)] == [0.2, 0.5, 1.0, 2.0, 3.0]
+    found = practice.knee_evidence(*wide)
+    assert found.p_for < 0.025 and 0 < found.low < found.estimate
 
 
 def test_the_knee_claim_needs_a_fixed_number_of_epochs():

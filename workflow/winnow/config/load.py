@@ -81,6 +81,8 @@ class Config(Strict):
     """The experiments by name; a name is a folder of `results/` (`a-z`, `0-9`, `-`, `_`)."""
     figures: Annotated[list[str], Distinct]
     """The names of the figures to draw."""
+    claims: bool = True
+    """Whether claims are judged; `false` where the runs are those of another configuration, which judges them."""
 
     @model_validator(mode="after")
     def _figures_can_be_drawn(self) -> Self:
@@ -196,7 +198,7 @@ class Config(Strict):
     @property
     def judged(self) -> list[str]:
         """The experiments that the claims are judged from, as far as they are configured."""
-        return matching((*CLAIMS, *SCALING, *LITERAL, *PRACTICE), self.experiments)
+        return matching((*CLAIMS, *SCALING, *LITERAL, *PRACTICE), self.experiments) if self.claims else []
 
     @property
     def calibrations(self) -> list[str]:

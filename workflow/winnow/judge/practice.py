@@ -169,11 +169,20 @@ def told_drops(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
     """Which of DROPS say something of the knees of accuracies [seed, fraction], as their places in it.
 
     One that neither curve reaches says nothing; nor does one of the size of the errors of a mean, whose knee lies
-    anywhere on a flat curve.
+    anywhere on a flat curve. These errors are those of either curve at the two fractions that its knee lies between, or
+    at the last two if it lies beyond: what a curve does elsewhere moves no knee. (The error at the largest fraction,
+    where networks scatter most, would leave out drops whose knees lie where seeds still agree.)
     """
+    largest = np.max([_errors_at_knees(train), _errors_at_knees(test)], axis=0)
     _, beyond = knee_differences(train.mean(), test.mean())
-    errors = [stats.standard_error(wide.sub(wide[0.0], axis=0).iloc[:, 1:].to_numpy()) for wide in (train, test)]
-    return np.flatnonzero(~beyond.all(axis=0) & (np.array(DROPS) >= MEASURED * np.nanmax(np.append(errors, 0))))
+    return np.flatnonzero(~beyond.all(axis=0) & (np.array(DROPS) >= MEASURED * largest))
+
+
+def _errors_at_knees(wide: pd.DataFrame) -> np.ndarray:
+    """The larger standard error of a mean drop at the fractions that each of DROPS' knees lies between; one seed: 0."""
+    errors = np.nan_to_num(stats.standard_error(wide.sub(wide[0.0], axis=0).to_numpy()))
+    after = np.minimum(wide.columns.searchsorted(knees(wide.mean()) - 1e-9), wide.shape[1] - 1)
+    return np.maximum(errors[after], errors[after - 1])
 
 
 def knee_evidence(train: pd.DataFrame, test: pd.DataFrame) -> Evidence:

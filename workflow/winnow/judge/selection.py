@@ -5,12 +5,14 @@ evaluation: it is a result, and it is left out only where a function says so.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ..config.base import Settings
 from ..errors import WinnowError
+from ..files import used
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from .stats import slope
@@ -19,6 +21,13 @@ EPS = 0.01  # the train loss at which runs are compared, nats; a tenth of it for
 RUN = ["fraction", "seed"]
 EXAMPLES = ["train_examples", "test_examples"]
 GUESSING = 10.0  # per cent of ten classes
+
+
+def read_metrics(path: str | Path) -> pd.DataFrame:
+    """A table of runs to judge or draw, with every number float64: of a float32 column, means and logarithms would be
+    float32 too, and their last digits those that `rounded` keeps."""
+    table = pd.read_parquet(used(path))
+    return table.astype(dict.fromkeys(table.select_dtypes("float32"), float))
 
 
 def with_examples(table: pd.DataFrame, settings: Settings) -> pd.DataFrame:
