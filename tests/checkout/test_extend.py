@@ -65,9 +65,9 @@ def extended(tmp_path_factory, library):
     edit(tree, f"{package}/images/settings.py", 'architecture: Literal["mlp"', 'architecture: Literal["mlp", "shallow"')
     edit(tree, "tests/images/test_memory.py", "MODELS = [", 'MODELS = [{"architecture": "shallow", "width": 3}, ')
     edit(tree, f"{package}/images/settings.py", r"`mlp`: fully connected layers;", r"\g<0> `shallow`: one convolution;")
-    two_layer = f"{package}/two_layer/settings.py"
-    edit(tree, two_layer, 'method: Literal["bernoulli"', 'method: Literal["bernoulli", "leading"')
-    edit(tree, two_layer, "`exact`: exactly that share.", "`exact`: exactly that share; `leading`: the first.")
+    theory = f"{package}/two_layer/settings.py"
+    edit(tree, theory, 'method: Literal["bernoulli"', 'method: Literal["bernoulli", "leading"')
+    edit(tree, theory, "`exact`: exactly that share.", "`exact`: exactly that share; `leading`: the first.")
     edit(tree, "tests/images/test_pruning.py", r"ALL_AT_START = \(", r'\g<0>"leading", ')
     commands = re.findall(r"^python (workflow (?:keys|schema) .*)$", PAGE, re.MULTILINE)
     assert len(commands) == 2
