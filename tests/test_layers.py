@@ -14,7 +14,7 @@ LAYERS = (
     ("config",),
     ("jobs",),
     ("two_layer", "images"),
-    ("config.load", "collect", "columns"),
+    ("config.load", "config.keys", "collect", "columns"),
     ("analysis",),
     ("figures", "judge"),
     ("audit",),

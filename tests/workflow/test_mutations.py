@@ -16,7 +16,7 @@ from project import ROOT, audit, snakemake
 
 from winnow import paths
 from winnow.audit.records import lock
-from winnow.figures import FIGURES
+from winnow.catalogue import FIGURES
 from winnow.steps import STEPS
 
 RUN = "results/fig5/runs/fraction-0/seed-0.parquet"

@@ -15,9 +15,12 @@ from project import KEPT, ROOT, snakemake
 from winnow import columns
 from winnow.catalogue import FIGURES, matching
 from winnow.images import memory
+from winnow.images.settings import ImageSettings
+from winnow.two_layer.settings import TwoLayerSettings
 
 CI = yaml.safe_load((ROOT / "config/ci.yaml").read_text())
 KINDS = {name: experiment["kind"] for name, experiment in CI["experiments"].items()}
+SETTINGS = {"two_layer": TwoLayerSettings, "images": ImageSettings}
 TABLES = ("metrics", "summary")
 TWO_LAYER = tuple(name for name, kind in KINDS.items() if kind == "two_layer")
 SCORED = {"scorecard", "page_scorecard"}
@@ -51,11 +54,11 @@ def produced(tree: Path) -> dict[str, bytes]:
 
 def test_the_list_of_columns_is_that_of_the_tables(tree):
     """No table has a column that is not listed, and none is listed that no table has."""
-    found = {kind: set() for kind in (*columns.KINDS, "figures")}
+    found = {kind: set() for kind in (*SETTINGS, "figures")}
     for name, kind in KINDS.items():
         metrics, summary = (set(pq.read_schema(tree / f"results/{name}/{t}.parquet").names) for t in TABLES)
         swept = set(CI["experiments"][name].get("axes", ()))
-        assert summary - metrics <= set(columns.settings_columns(kind))
+        assert summary - metrics <= set(SETTINGS[kind].sweepable())
         assert swept <= metrics
         found[kind] |= metrics - swept - {"method"}
     for name in CI["figures"]:
@@ -77,15 +80,15 @@ def edited(tree):
 
     def edit(path: str, old: str, new: str) -> None:
         file = tree / path
-        originals.setdefault(file, file.read_text())
-        assert old in originals[file], f"{path} does not hold {old!r}"
+        originals.setdefault(file, file.read_bytes())
+        assert old.encode() in originals[file], f"{path} does not hold {old!r}"
         times = file.stat().st_atime_ns, file.stat().st_mtime_ns
-        file.write_text(originals[file].replace(old, new))
+        file.write_bytes(originals[file].replace(old.encode(), new.encode()))
         os.utime(file, ns=times)
 
     yield edit
-    for file, text in originals.items():
-        file.write_text(text)
+    for file, content in originals.items():
+        file.write_bytes(content)
 
 
 def test_every_output_is_there_and_complete(tree):

@@ -17,8 +17,9 @@ class Asked:
     """What figures and claims ask of an experiment of a name, or of every one that matches a pattern."""
 
     kind: str
-    swept: str | None = None
-    """The one key that it may sweep: runs that differ in another would be taken for one."""
+    swept: str | tuple[str, ...] | None = None
+    """The one key that it may sweep, or several, none of which it needs: runs that differ in another would be taken for
+    one."""
     judged: tuple[str, ...] = ()
     """The rules that judge it, as winnow/judge calls them; none: it is only drawn."""
     beside: str | None = None
@@ -72,6 +73,8 @@ EXPERIMENTS = {
     "fig3b-narrow": _network("competitive", "knee", competitive=0.36, ending="-vgg-narrow", optional=True),
     "fig4-narrow": _network("competitive", competitive=0.36, ending="-resnet-narrow", optional=True),
     "vgg-widths": Asked(IMAGES, "width", ("width of networks",), optional=True, points=DENSE),
+    # What pruning methods owe to their masks.
+    "sanity-*": Asked(IMAGES, ("method", "check"), ("sanity",), optional=True),
     "methods": _network("competitive", "boost", competitive=0.79, ending="-lenet"),
     "noisy": Asked(IMAGES, "sigma", ("noise",), points=DENSE),
     "fig3b-small": _network(),
@@ -135,6 +138,7 @@ FIGURES = {
     "fig5a": Figure("synthetic", ("fig5",), _FIVE, "train and test error, four hidden neurons", published="5a"),
     "fig5b": Figure("synthetic", ("fig5",), _FIVE, "train and test loss, four hidden neurons", published="5b"),
     "vgg-widths": Figure("real", ("vgg-widths",), _REAL, "random pruning against dense, by the network's width"),
+    "sanity": Figure("sanity", ("sanity-*",), _REAL, "what pruning methods owe to their masks"),
     "methods": Figure("real", ("methods",), _REAL, "pruning at initialization against dense, all methods"),
     "noisy": Figure("real", ("noisy",), _REAL, "random pruning against dense, with noisy pixels"),
     "regimes": Figure("regimes", ("condition2", "boundary", "overprune"), _THEORY, "losses and error by regime"),

@@ -17,4 +17,5 @@ STEPS = {
     "audit": "audit.cli",
     "schema": "config.load",
     "columns": "columns",
+    "keys": "config.keys",
 }

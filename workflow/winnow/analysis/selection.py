@@ -127,6 +127,16 @@ def load(kind: type[Settings], settings: list[str], metrics: list[str]) -> list[
     return [Regime.of(run.experiment, table, run.settings) for run, table in zip(runs, tables, strict=True)]
 
 
+def needed(experiments: dict[str, Regime], name: str, *columns: str | None) -> Regime:
+    """An experiment. Raises WinnowError if it is not configured, or its runs lack a column."""
+    if name not in experiments:
+        raise WinnowError(f"needs the experiment `{name}`, which is not configured")
+    for column in filter(None, columns):
+        if column not in experiments[name].table:
+            raise WinnowError(f"needs `{column}` in the runs of `{name}`")
+    return experiments[name]
+
+
 def three_fractions(found: Regime) -> dict[str, float]:
     """Dense, the middle one of the mild fractions, and the largest fraction."""
     fractions = np.sort(found.table.fraction.unique())
@@ -273,7 +283,7 @@ def by_seed(rows: pd.DataFrame, column: str) -> pd.Series:
 
 def final(table: pd.DataFrame) -> pd.DataFrame:
     """The last evaluation of runs on images, with train_accuracy and test_accuracy in percent, NaN if one diverged."""
-    rows = last(table, [key for key in ("method", "sigma", "width", "fraction", "seed") if key in table])
+    rows = last(table, [key for key in ("method", "check", "sigma", "width", "fraction", "seed") if key in table])
     ended = rows[["train_error", "test_error"]].where(rows.status != "diverged")
     return rows.assign(train_accuracy=100 * (1 - ended.train_error), test_accuracy=100 * (1 - ended.test_error))
 

@@ -64,11 +64,11 @@ class Config(Strict):
     """A whole configuration file."""
 
     root_seed: Annotated[int, Field(ge=0), NoSwitch] = 2025
-    """Root of all random streams; that of the project's own configurations unless it is said."""
+    """Root of all random streams; every configuration of the project has 2025."""
     experiments: Annotated[dict[Name, Experiment], Field(min_length=1)]
-    """The experiments by name."""
+    """The experiments by name; a name is a folder of `results/` (`a-z`, `0-9`, `-`, `_`)."""
     figures: Annotated[list[str], Distinct]
-    """The figures to draw, by name."""
+    """The names of the figures to draw."""
     claims: bool = True
     """Whether claims are judged; `false` where the runs are those of another configuration, which judges them."""
 
@@ -94,7 +94,7 @@ class Config(Strict):
         if asked.kind == THEORY and one.model.output_layer != "class_sums":
             said = f"{one.model.output_layer}; the figure {figure} shows the theory's network, of class_sums"
             raise ValueError(f"{where}.model.output_layer: {said}")
-        if asked.swept not in (None, "method", *one.axes):  # a run says its method, swept or not
+        if isinstance(asked.swept, str) and asked.swept not in ("method", *one.axes):  # a run says its method
             said = f"{', '.join(one.axes) or 'none'}; the figure {figure} compares values of {asked.swept}"
             raise ValueError(f"{where}.axes: {said}; allowed: {asked.swept} with a list of them")
         for key, values in asked.points.items():
@@ -107,11 +107,12 @@ class Config(Strict):
     @model_validator(mode="after")
     def _figures_and_claims_know_what_is_swept(self) -> Self:
         for name, asked in known(self.experiments):
+            allowed = asked.swept if isinstance(asked.swept, tuple) else (asked.swept,)
             for key in self.experiments[name].axes:
-                if key != asked.swept:
+                if key not in allowed:
                     raise ValueError(
                         f"experiments.{name}.axes: figures and claims would take runs that differ in {key} for one;"
-                        f" allowed: {asked.swept or 'none'}, or another name"
+                        f" allowed: {' and '.join(filter(None, allowed)) or 'none'}, or another name"
                     )
         return self
 

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 from ..errors import WinnowError
-from .methods import METHODS, STEP
+from .methods import METHODS
 from .settings import CLASSES, EVALUATED, SCORED, VGG_CONVOLUTIONS, ImageNetwork, ImageSettings
 
 # How many images a source has, train and test, and their shape; a folder is taken to hold all of MNIST or CIFAR-10.
@@ -19,19 +19,19 @@ IMAGES = {
 # Bytes, rounded up from measured peaks.
 START = 1100e6  # the interpreter, pyarrow and torch's build for CUDA, which pip installs; that for CPUs: 450e6
 PIXEL = 7  # stored as one byte, seen as four
+STEP = 13  # of every output of a layer that is pruned, for every image of a step
 EVALUATION = 17  # of every output of the largest layer, for every image evaluated at once
 
 
 def training_mb(settings: ImageSettings) -> int:
     """What a job that trains one network at a time takes, MB."""
     images, shape = _known("data.source", settings.data.source.partition(":")[0], IMAGES)
-    method = _known("pruning.method", settings.pruning.method, METHODS, "methods.py")
-    sizes = layers(settings.model, shape)
+    method, sizes = METHODS[settings.pruning.method], layers(settings.model, shape)
     weights, outputs = (sum(numbers) for numbers in zip(*sizes, strict=True))
     step = STEP * min(settings.training.batch_size, images) * outputs
-    scoring = method.scoring * min(SCORED, images) * outputs
+    scoring = method.score_bytes * min(SCORED, images) * outputs
     evaluation = EVALUATION * min(EVALUATED, images) * max(output for _, output in sizes)
-    kept = PIXEL * images * math.prod(shape) + method.weight * weights
+    kept = PIXEL * images * math.prod(shape) + method.weight_bytes * weights
     return math.ceil((START + kept + max(step, scoring, evaluation)) / 1e6)
 
 
@@ -40,10 +40,10 @@ def layers(model: ImageNetwork, shape: tuple[int, int, int]) -> list[tuple[int, 
     return _known("model.architecture", model.architecture, LAYERS)(model, *shape)
 
 
-def _known(key: str, value: str, table: dict, file: str = Path(__file__).name):
+def _known(key: str, value: str, table: dict):
     """What a table here says of a value. Raises WinnowError where the value was added elsewhere only."""
     if value not in table:
-        raise WinnowError(f"{key} = {value}: {file} does not say how large it is; add it there")
+        raise WinnowError(f"{key} = {value}: {Path(__file__).name} does not say how large it is; add it there")
     return table[value]
 
 

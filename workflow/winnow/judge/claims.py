@@ -1,8 +1,8 @@
 """The step `claims`: every claim of the paper as one number, with an interval, a test and a verdict.
 
-The rules stand in `theorems.py`, `mechanism.py`, `scaling.py`, `literal.py` and `practice.py`, each with its reason;
-the words in `evidence.py`. One family of tests is the table of one configuration: what other configurations judge is
-another question, of other runs. (Runs that two of them share are judged in one: `claims: false` in the other.)
+The rules stand in `theorems.py`, `mechanism.py`, `scaling.py`, `literal.py`, `practice.py` and `sanity.py`, each with
+its reason; the words in `evidence.py`. One family of tests is the table of one configuration: what other configurations
+judge is another question, of other runs. (Runs that two of them share are judged in one: `claims: false` in the other.)
 """
 
 import argparse
@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ..analysis.selection import EPS, Regime, load
+from ..analysis.selection import EPS, Regime, load, needed
 from ..catalogue import EXPERIMENTS
 from ..files import atomic, rounded, write_json
 from ..images.settings import ImageSettings
@@ -22,7 +22,8 @@ from . import mechanism, theorems
 from .evidence import INCONCLUSIVE, LIKELY, NOT_RUN, Claim, decide
 from .literal import literal_claims
 from .practice import practice_claims
-from .rules import needed, or_not_run
+from .rules import or_not_run
+from .sanity import sanity_answers, sanity_claims
 from .scaling import scaling_claims
 
 Either = Annotated[TwoLayerSettings | ImageSettings, Field(discriminator="kind")]
@@ -82,7 +83,7 @@ HEADLINES = {
 def claims(experiments: dict[str, Regime]) -> dict:
     """All claims, decided, and the table of missing classes; a claim that lacks an experiment is `not run`."""
     studies = [*scaling_claims(experiments), *literal_claims(experiments)]
-    found = [*theory_claims(experiments), *studies, *practice_claims(experiments)]
+    found = [*theory_claims(experiments), *studies, *practice_claims(experiments), *sanity_claims(experiments)]
     found.sort(key=lambda claim: claim.found is None)
     counts = [row for rule in COUNTED for row in _judge(experiments, rule, Regime.at_each, (missing_classes,))]
     return {"claims": decide(found), "missing_classes": counts}
@@ -173,6 +174,7 @@ def table(found: dict) -> str:
         "# The paper's claims, measured",
         "",
         *headlines(rows),
+        *sanity_answers(rows),
         "",
         "*Supported* and *contradicted* are said only where the hypotheses hold that a claim's proof needs; where they"
         " do not, what it says *extends* or *does not extend*. *No effect* is said where an effect is shown to be"

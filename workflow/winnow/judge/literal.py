@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from ..analysis.selection import Regime, by_seed
+from ..analysis.selection import Regime, by_seed, needed
 from ..analysis.stats import least_deviation
 from ..catalogue import known
 from ..errors import WinnowError
 from . import theorems
 from .evidence import Claim, equivalence_evidence
-from .rules import answers, needed, or_not_run
+from .rules import answers, or_not_run
 
 STEPS_MARGIN = 0.02  # of a test error: less would change no verdict
 

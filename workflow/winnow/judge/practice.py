@@ -17,13 +17,13 @@ from scipy.optimize import isotonic_regression
 
 from ..analysis import stats
 from ..analysis.distances import COMPETITIVE
-from ..analysis.selection import Regime, gains, to_judge, whole, with_dense
+from ..analysis.selection import Regime, gains, needed, to_judge, whole, with_dense
 from ..analysis.stats import slope
 from ..catalogue import EXPERIMENTS, Asked
 from ..errors import WinnowError
 from ..randomness import Stream
 from .evidence import PAIRED, Claim, Evidence, best_evidence, mean_evidence
-from .rules import answers, needed, or_not_run
+from .rules import answers, or_not_run
 
 RANDOM, IMP, DENSE = "bernoulli", "imp", "dense"
 FITTED = 99.5  # percent of the training examples

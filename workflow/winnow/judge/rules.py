@@ -4,7 +4,6 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ..analysis.selection import Regime
 from ..errors import WinnowError
 from .evidence import Claim
 
@@ -23,16 +22,6 @@ def answers(*ids: str) -> Callable:
         return rule
 
     return named
-
-
-def needed(experiments: dict[str, Regime], name: str, *columns: str | None) -> Regime:
-    """An experiment. Raises WinnowError if it is not configured, or its runs lack a column."""
-    if name not in experiments:
-        raise WinnowError(f"needs the experiment `{name}`, which is not configured")
-    for column in filter(None, columns):
-        if column not in experiments[name].table:
-            raise WinnowError(f"needs `{column}` in the runs of `{name}`")
-    return experiments[name]
 
 
 def or_not_run(ids: Sequence[str], regime: str, judge: Callable[[], list]) -> list:

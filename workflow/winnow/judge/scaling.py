@@ -11,12 +11,12 @@ from dataclasses import replace
 import numpy as np
 
 from ..analysis import race
-from ..analysis.selection import Regime
+from ..analysis.selection import Regime, needed
 from ..catalogue import known
 from ..paper import formulas
 from . import theorems
 from .evidence import EVERY_SHARE, LIKELY, Claim, equivalence_evidence, nearer_evidence, share_evidence
-from .rules import answers, needed, or_not_run
+from .rules import answers, or_not_run
 
 NUMBERS = {
     "race-d": ("constant of the race fitted to accuracies", theorems.SIZES),
