@@ -26,7 +26,7 @@ def literal_claims(experiments: dict[str, Regime]) -> list[Claim]:
     found = []
     for name, asked in known(experiments):
         for rule in asked.judged:
-            if judge := {"literal": about, "literal steps": same_course}.get(rule):
+            if judge := RULES.get(rule):
                 found += or_not_run(judge.ids, name, partial(_judge, experiments, name, judge))
     return found
 
@@ -74,3 +74,7 @@ def _starts_flat(regime: Regime) -> bool | None:
     if level <= starts.noise_start_low.min():  # in every class some own example is at least as strong
         return False
     return True if level > starts[["noise_start_high", "signal_start_high"]].max(axis=None) else None
+
+
+RULES = {"literal": about, "literal steps": same_course}
+"""The rules, as the catalogue calls them."""

@@ -22,6 +22,8 @@ from . import practice
 from .evidence import INSIDE, NO_EFFECT, PAIRED, Claim, relevant_evidence
 from .rules import or_not_run
 
+RULES = ("sanity",)
+"""What experiments of the study are judged by, as the catalogue calls it."""
 ANSWERS = {INSIDE[True]: "passes", INSIDE[False]: "fails", NO_EFFECT: "fails"}
 
 

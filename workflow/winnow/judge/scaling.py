@@ -18,6 +18,8 @@ from . import theorems
 from .evidence import EVERY_SHARE, LIKELY, Claim, equivalence_evidence, nearer_evidence, share_evidence
 from .rules import answers, or_not_run
 
+RULES = ("race", "scaled over", "scaled width")
+"""What experiments of the study are judged by, as the catalogue calls it."""
 NUMBERS = {
     "race-d": ("constant of the race fitted to accuracies", theorems.SIZES),
     "4-zeta-d": ("exponent of max zeta / (sigma_0 sigma_n sqrt(density d)) in density", theorems.THEOREM_3),
@@ -34,7 +36,7 @@ def scaling_claims(experiments: dict[str, Regime]) -> list[Claim]:
         return [needed(experiments, name, "classes_missing", swept) for name, swept in found.items()]
 
     def judge() -> list[Claim]:
-        races, over, widths = map(judged, ("race", "scaled over", "scaled width"))
+        races, over, widths = map(judged, RULES)
         found = [*map(race_claims, races), trend_claims(races), *map(over_claims, over), *map(theorems.width, widths)]
         return [replace(claim, figure="scaling") for claims in found for claim in claims]
 
