@@ -61,25 +61,6 @@ def _network(*judged: str, **asked) -> Asked:
 
 
 EXPERIMENTS = {
-    "fig2a": Asked(TWO_LAYER),
-    "fig2b": Asked(TWO_LAYER),
-    "fig2c": Asked(TWO_LAYER, points={"fraction": (0, 0.5)}),
-    "fig5": Asked(TWO_LAYER),
-    # On images: `methods` is a network small enough for the seeds that decide; data of optional ones are not here; a
-    # knee needs fractions enough for a curve, and a train accuracy that drops in the paper.
-    "fig3a": _network("competitive", "knee", competitive=0.79),
-    "fig3b": _network("competitive", "knee", competitive=0.36, ending="-vgg", optional=True),
-    "fig4": _network("competitive", competitive=0.36, ending="-resnet", optional=True),
-    "fig3b-narrow": _network("competitive", "knee", competitive=0.36, ending="-vgg-narrow", optional=True),
-    "fig4-narrow": _network("competitive", competitive=0.36, ending="-resnet-narrow", optional=True),
-    "vgg-widths": Asked(IMAGES, "width", ("width of networks",), optional=True, points=DENSE),
-    # What pruning methods owe to their masks.
-    "sanity-*": Asked(IMAGES, ("method", "check"), ("sanity",), optional=True),
-    "methods": _network("competitive", "boost", competitive=0.79, ending="-lenet"),
-    "noisy": Asked(IMAGES, "sigma", ("noise",), points=DENSE),
-    "fig3b-small": _network(),
-    "fig4-small": _network(),
-    "fig3a-dense-output": Asked(IMAGES, "method"),
     # Of the theory.
     "condition2": Asked(THEORY, None, ("mild", "time to learn", "neurons", "variance"), timed=True),
     "boundary": Asked(THEORY, "init_std", ("rescued", "neurons", "variance"), points=DENSE),
@@ -93,8 +74,6 @@ EXPERIMENTS = {
     "start-orthogonal": Asked(THEORY, "init_std", ("vanishing",)),
     "lemma4": Asked(THEORY, None, ("correlations",)),
     "event": Asked(THEORY, None, ("event",)),
-    "noise": Asked(THEORY, "sigma_n"),
-    "width": Asked(THEORY, "width"),
     # The scaling study: one for every d, whatever those are.
     "scaling-race-*": Asked(THEORY, None, ("race",), optional=True, timed=True),
     "scaling-over-*": Asked(THEORY, None, ("scaled over",), optional=True, timed=True),
@@ -104,6 +83,28 @@ EXPERIMENTS = {
     "literal-orthogonal": Asked(THEORY, None, ("literal",), optional=True),
     "literal-noisy": Asked(THEORY, None, ("literal",), optional=True),
     "literal-steps": Asked(THEORY, "flat_below", ("literal steps",), optional=True),
+    # On images: `methods` is a network small enough for the seeds that decide; data of optional ones are not here; a
+    # knee needs fractions enough for a curve, and a train accuracy that drops in the paper.
+    "fig3a": _network("competitive", "knee", competitive=0.79),
+    "fig3b": _network("competitive", "knee", competitive=0.36, ending="-vgg", optional=True),
+    "fig4": _network("competitive", competitive=0.36, ending="-resnet", optional=True),
+    "fig3b-narrow": _network("competitive", "knee", competitive=0.36, ending="-vgg-narrow", optional=True),
+    "fig4-narrow": _network("competitive", competitive=0.36, ending="-resnet-narrow", optional=True),
+    "methods": _network("competitive", "boost", competitive=0.79, ending="-lenet"),
+    "noisy": Asked(IMAGES, "sigma", ("noise",), points=DENSE),
+    "vgg-widths": Asked(IMAGES, "width", ("width of networks",), optional=True, points=DENSE),
+    # What pruning methods owe to their masks.
+    "sanity-*": Asked(IMAGES, ("method", "check"), ("sanity",), optional=True),
+    # Only drawn.
+    "fig2a": Asked(TWO_LAYER),
+    "fig2b": Asked(TWO_LAYER),
+    "fig2c": Asked(TWO_LAYER, points={"fraction": (0, 0.5)}),
+    "fig5": Asked(TWO_LAYER),
+    "noise": Asked(THEORY, "sigma_n"),
+    "width": Asked(THEORY, "width"),
+    "fig3a-dense-output": Asked(IMAGES, "method"),
+    "fig3b-small": _network(),
+    "fig4-small": _network(),
 }
 
 _TWO, _THREE, _FOUR, _FIVE = "Figure 2", "Figure 3", "Figure 4", "Figure 5"
