@@ -6,9 +6,11 @@ import sys
 import hypothesis
 import pytest
 import torch
+from debian import need
 
 from winnow import core, files, inputs, paths
 from winnow.audit.records import CHECKOUT
+from winnow.core.build import build
 
 hypothesis.settings.register_profile("any speed", deadline=None)  # no test is timed
 hypothesis.settings.load_profile("any speed")
@@ -22,6 +24,17 @@ def library(tmp_path_factory):
     subprocess.run(command, cwd=folder, check=True)
     core.load(folder / paths.CORE)
     return folder / paths.CORE
+
+
+@pytest.fixture(scope="session")
+def clang(tmp_path_factory):
+    """The core as another compiler makes it; a process loads one core only."""
+    need({"clang++": "clang"})
+    made = tmp_path_factory.mktemp("clang") / "libwinnow.so"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CXX", "clang++")
+        build(made)
+    return made
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from processor import LESSER, lesser
 from scipy import special, stats
 
 from winnow import randomness
@@ -57,21 +58,16 @@ def test_the_first_million_of_every_law_never_changes():
     assert hashes() == HASHES
 
 
-@pytest.mark.parametrize("without", ["AVX512", "every"])
-def test_numpy_gives_them_on_every_processor(without):
+@pytest.mark.parametrize("processor", LESSER)
+def test_numpy_gives_them_on_every_processor(processor):
     """Of numpy's loops for vector instructions, those that this processor has can be switched off at its start."""
-    features = np._core._multiarray_umath
-    used = [name for name in features.__cpu_dispatch__ if features.__cpu_features__[name]]
-    off = [name for name in used if without == "every" or name.startswith("AVX512") or name == "X86_V4"]
-    if not off:
-        pytest.skip(f"this processor has no {without} to switch off")
+    environment = {"PYTHONPATH": os.pathsep.join([*sys.path, str(CHECKOUT / "tests")])} | lesser(processor)
+    off = environment["NPY_DISABLE_CPU_FEATURES"].split()
     print_hashes = (
         "import json, sys; from numpy._core._multiarray_umath import __cpu_features__ as features;"
         "import test_randomness;"
         "print(json.dumps([[name for name in sys.argv[1:] if features[name]], test_randomness.hashes()]))"
     )
-    environment = {"NPY_DISABLE_CPU_FEATURES": " ".join(off), "PYTHONPATH": os.pathsep.join(sys.path)}
-    environment["PYTHONPATH"] += os.pathsep + str(CHECKOUT / "tests")
     command = [sys.executable, "-c", print_hashes, *off]
     told = subprocess.run(command, env=os.environ | environment, check=True, capture_output=True, text=True).stdout
     assert json.loads(told) == [[], HASHES]

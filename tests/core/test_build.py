@@ -1,18 +1,18 @@
 """Building and loading the library."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from winnow import core
 from winnow.audit.records import CHECKOUT
 from winnow.core.build import build
 from winnow.errors import WinnowError
+
+HERE = Path(__file__).parent
 
 
 def test_no_compiler_is_one_line_that_names_cxx(tmp_path, monkeypatch):
@@ -57,31 +57,20 @@ def test_loading_twice_does_nothing(library):
     core.load(library)
 
 
-def link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another disk
-        shutil.copy(source, target)
-
-
-def test_the_library_is_the_same_wherever_checkout_and_environment_lie(library, tmp_path):
-    """A copy of the checkout with a torch in a folder beside it, headers and all, against the library of all tests."""
-    torch_here, torch_there = Path(torch.__file__).parent, tmp_path / "an élsewhere/torch"
-    torch_there.mkdir(parents=True)
-    for entry in torch_here.iterdir():
-        if entry.name == "include":
-            shutil.copytree(entry, torch_there / "include", copy_function=link)
-        else:
-            (torch_there / entry.name).symlink_to(entry)
-    for name in ("workflow", "envs"):
-        shutil.copytree(CHECKOUT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    command = [sys.executable, "workflow", "core", "--out", "results/core/libwinnow.so"]
-    environment = os.environ | {"PYTHONPATH": str(torch_there.parent)}
-    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
-    there = (tmp_path / "results/core/libwinnow.so").read_bytes()
-    assert os.fsencode(torch_there) not in there
-    assert os.fsencode(torch_here) not in there
-    assert there == library.read_bytes()
+def test_another_compiler_gives_the_bits_of_this_one(library, clang):
+    """In a process of its own, as one core can be loaded; tests/images/test_bits.py has the layers and convolutions."""
+    code = (
+        "import sys; from winnow import core; core.load(sys.argv[1]);"
+        "from test_bits import digest; print(digest(100, 200), digest(215, 5), digest(100, 200, 1, 1))"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(CHECKOUT / "workflow")])}
+    said = [
+        subprocess.run([sys.executable, "-c", code, path], env=environment, capture_output=True, text=True, check=True)
+        for path in (library, clang)
+    ]
+    assert clang.read_bytes() != library.read_bytes()
+    assert said[0].stdout == said[1].stdout
+    assert len(said[0].stdout.split()) == 3
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system does not tell how memory is mapped")

@@ -1,5 +1,6 @@
 """`make wheel`, and what docs/CORE.md shows of it, in an environment that has the wheel and, of ours, the libraries."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -7,11 +8,16 @@ import sys
 import sysconfig
 import tomllib
 import venv
+import zipfile
 from pathlib import Path
+
+import pytest
+import torch
 
 from winnow import paths
 from winnow.audit.records import CHECKOUT
 
+TORCH = Path(torch.__file__).parent
 MADE_FROM = ("Makefile", "pyproject.toml", "setup.py", "LICENSE", "workflow/winnow")
 
 
@@ -23,17 +29,46 @@ def test_the_wheel_has_every_module_that_its_modules_import():
     assert beside == {paths.PACKAGE.parent / f"{name.replace('.', '/')}.py" for name in listed["py-modules"]}
 
 
-def test_the_example_of_docs_core_md_runs_where_only_the_wheel_is(tmp_path):
-    tree, home = tmp_path / "a träe", tmp_path / "home"
+def link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk
+        shutil.copy(source, target)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel of a copy of the checkout, made with a torch in a folder beside it, headers and all."""
+    folder = tmp_path_factory.mktemp("wheel")
+    tree, torch_there = folder / "a träe", folder / "an élsewhere/torch"
+    torch_there.mkdir(parents=True)
+    for entry in TORCH.iterdir():
+        if entry.name == "include":
+            shutil.copytree(entry, torch_there / "include", copy_function=link)
+        else:
+            (torch_there / entry.name).symlink_to(entry)
     for name in MADE_FROM:
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (CHECKOUT / name).is_dir() else shutil.copy
         copy(CHECKOUT / name, tree / name)
     command = ["make", "--old-file=env", "wheel", f"VENV={sys.prefix}"]
-    subprocess.run(command, cwd=tree, check=True)
-    [wheel] = (tree / "build/wheel").glob("*.whl")
-    assert re.fullmatch(r"winnow_core-[\d.]+-py3-none-\w+\.whl", wheel.name)
+    subprocess.run(command, cwd=tree, env=os.environ | {"PYTHONPATH": str(torch_there.parent)}, check=True)
+    [made] = (tree / "build/wheel").glob("*.whl")
+    return made
 
+
+def test_the_library_is_the_same_wherever_checkout_and_environment_lie(library, wheel):
+    """That of the wheel against the one of all tests."""
+    with zipfile.ZipFile(wheel) as archive:
+        there = archive.read("winnow/core/libwinnow.so")
+    assert os.fsencode(TORCH) not in there
+    assert os.fsencode(wheel.parents[3]) not in there
+    assert there == library.read_bytes()
+
+
+def test_the_example_of_docs_core_md_runs_where_only_the_wheel_is(wheel, tmp_path):
+    assert re.fullmatch(r"winnow_core-[\d.]+-py3-none-\w+\.whl", wheel.name)
+    home = tmp_path / "home"
     venv.create(home)
     python = home / "bin/python"
     here = sysconfig.get_path("purelib")

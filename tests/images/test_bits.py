@@ -1,4 +1,4 @@
-"""Run tables of image networks are byte-identical on every processor: one factor at a time."""
+"""Run tables of image networks are byte-identical on every processor, and from the core of another compiler."""
 
 import hashlib
 import os
@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from debian import need
+from processor import LESSER, lesser
 
 from winnow.config.base import RunSettings
-from winnow.core.build import build
 from winnow.files import write_arrays
 from winnow.images import data, settings
 from winnow.randomness import generator
@@ -30,18 +29,6 @@ for method in sys.argv[3:]:
     run(method, "0.7", "0", *(["--masks", masks] if "imp" in method else []))
 run("bernoulli", "0.7", "0.5")
 """
-# What changes the arithmetic or the choice of instructions of the core, torch, oneDNN and numpy.
-FACTORS = {
-    "core v3": {"WINNOW_ISA": "v3"},
-    "core plain": {"WINNOW_ISA": "plain"},
-    "torch without vectors": {"ATEN_CPU_CAPABILITY": "default"},
-    "torch avx2": {"ATEN_CPU_CAPABILITY": "avx2"},
-    "torch avx512": {"ATEN_CPU_CAPABILITY": "avx512"},
-    "onednn sse41": {"ONEDNN_MAX_CPU_ISA": "SSE41"},
-    "onednn avx2": {"ONEDNN_MAX_CPU_ISA": "AVX2"},
-    "onednn avx512": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"},
-    "numpy without vectors": {"NPY_DISABLE_CPU_FEATURES": ""},
-}
 
 
 def tables(folder, library, name, **environment):
@@ -85,27 +72,12 @@ def expected(request, library, tmp_path_factory):
     return folder, found
 
 
-def numpy_features():
-    """The vector instructions that numpy found beyond those that it is built for."""
-    from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
-
-    return " ".join(name for name in __cpu_dispatch__ if __cpu_features__[name])
-
-
-@pytest.mark.parametrize("factor", FACTORS)
-def test_the_instructions_of_a_processor_change_no_byte(expected, library, factor):
-    environment = dict(FACTORS[factor])
-    if "NPY_DISABLE_CPU_FEATURES" in environment:
-        environment["NPY_DISABLE_CPU_FEATURES"] = numpy_features()
-    if environment.get("WINNOW_ISA") == "v3" and "avx2" not in Path("/proc/cpuinfo").read_text():
-        pytest.skip("this processor has no AVX2")
+@pytest.mark.parametrize("processor", LESSER)
+def test_the_instructions_of_a_processor_change_no_byte(expected, library, processor):
     folder, found = expected
-    assert tables(folder, library, factor, **environment) == found
+    assert tables(folder, library, processor, **lesser(processor)) == found
 
 
-def test_another_compiler_changes_no_byte(expected, monkeypatch, tmp_path):
-    need({"clang++": "clang"})
-    monkeypatch.setenv("CXX", "clang++")
-    build(tmp_path / "clang.so")
+def test_another_compiler_changes_no_byte(expected, clang):
     folder, found = expected
-    assert tables(folder, tmp_path / "clang.so", "clang") == found
+    assert tables(folder, clang, "clang") == found

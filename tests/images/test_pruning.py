@@ -1,6 +1,5 @@
 import copy
 import itertools
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -12,27 +11,23 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from winnow.errors import WinnowError
-from winnow.figures import real, style
+from winnow.figures import style
 from winnow.images import networks, pruning
 from winnow.images.settings import ImageNetwork, ImagePruning
 from winnow.randomness import Stream
 
 pytestmark = pytest.mark.usefixtures("library")
 
-ROOT = Path(__file__).resolve().parents[2]
 ALL_AT_START = ("bernoulli", "exact", "layerwise", "erk", "magnitude", "snip", "grasp", "synflow")
 
 
 def test_every_allowed_method_is_there():
-    """In the registry, in the figures with label and marker, in the table of config/README.md, and in the tests below,
-    which run every method at initialization; those that take trained weights have tests of their own."""
+    """With its function, its marker in figures, and in the tests below, which run every method at initialization;
+    those that take trained weights have tests of their own."""
     allowed = sorted(get_args(ImagePruning.model_fields["method"].annotation))
     assert sorted(pruning.METHODS) == allowed
     assert sorted((*ALL_AT_START, *pruning.AFTER_TRAINING)) == allowed
-    assert sorted(real.METHODS) == allowed
     assert len(set(style.MARKERS)) >= len(allowed)
-    table = (ROOT / "config/README.md").read_text().split("| `method` | keeps |\n|---|---|\n")[1].split("\n\n")[0]
-    assert sorted(line.split("`")[1] for line in table.splitlines()) == allowed
 
 
 def rng(seed=0):

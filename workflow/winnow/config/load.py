@@ -77,11 +77,11 @@ class Config(Strict):
     """A whole configuration file."""
 
     root_seed: Annotated[int, Field(ge=0), NoSwitch] = 2025
-    """Root of all random streams; that of the project's own configurations unless it is said."""
+    """Root of all random streams; every configuration of the project has 2025."""
     experiments: Annotated[dict[Name, Experiment], Field(min_length=1)]
-    """The experiments by name."""
+    """The experiments by name; a name is a folder of `results/` (`a-z`, `0-9`, `-`, `_`)."""
     figures: Annotated[list[str], Distinct]
-    """The figures to draw, by name."""
+    """The names of the figures to draw."""
     claims: bool = True
     """Whether claims are judged; `false` where the runs are those of another configuration, which judges them."""
 

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..errors import WinnowError
+from ..images.methods import METHODS
 from ..images.settings import ImageSettings
 from ..judge import practice
 from ..judge.selection import EXAMPLES, final, gains
@@ -16,18 +17,6 @@ from .curves import PRUNED, density_axis, line_with_interval, over_density, over
 from .style import GUIDE, PAGE_WIDTH, SMALL, curve_marker, legend_below, letter_panels, new_figure, published_line
 
 KIND = ImageSettings  # of the experiments that these figures show
-METHODS = {
-    "bernoulli": "random",
-    "exact": "random, exact count",
-    "layerwise": "random, layerwise",
-    "erk": "random, ERK",
-    "shuffled_imp": "random, IMP's layer sizes",
-    "magnitude": "magnitude",
-    "snip": "SNIP",
-    "grasp": "GraSP",
-    "synflow": "SynFlow",
-    "imp": "IMP (after training)",
-}
 SERIES = {"bernoulli": ("random", "random", "o"), "imp": ("imp", "IMP", "s")}  # name in the data, label, marker
 RANDOM = ("bernoulli", "shuffled_imp")  # random pruning as the paper's text says, and as its code base has it
 WHOLE = {"3a": "mnist", "3b": "cifar10", "4": "cifar10"}  # the paper's data: its curves are drawn over runs on these
@@ -132,7 +121,7 @@ def fig3a_variants(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figur
     Intervals of two or three seeds would hide the curves: bars go from the lowest seed to the highest.
     """
     readings = {
-        METHODS[method] + output: rows
+        METHODS[method].label + output: rows
         for name, output in {"fig3a": "", "fig3a-dense-output": ", dense output"}.items()
         for method, rows in _of_methods(final(tables[name]), RANDOM).items()
     }
@@ -233,7 +222,7 @@ def methods(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
         style = {"marker": curve_marker(i), "color": f"C{i}", "zorder": 3}
         top.vlines(x, rows.low, rows.high, color=f"C{i}", linewidth=1.3)
         sure = ((rows.low > 0) | (rows.high < 0)).to_numpy()
-        top.scatter(x, rows.y, s=24, label=METHODS[name], **style)
+        top.scatter(x, rows.y, s=24, label=METHODS[name].label, **style)
         top.scatter(x[~sure], rows.y[~sure], s=8, **style | {"color": "white", "zorder": 4})
         below.vlines(x, paths.low, paths.high, color=f"C{i}", linewidth=1.3)
         below.scatter(x, paths.y, s=24, **style)
