@@ -140,6 +140,8 @@ POINTS = {
 GAINS = ("fig3a", "fig3b", "fig3b-small", "fig3b-narrow", "fig4", "fig4-small", "fig4-narrow")
 GAINS += ("methods", "noisy", "vgg-widths")  # over the dense network
 POINTS |= {name: {name: {"fraction": (0,)}} for name in GAINS}
+RANDOM = [f"sanity-random-{network}" for network in ("narrow", "lenet", "wide", "mlp")]
+POINTS["sanity"] = {name: {"fraction": (0,)} for name in RANDOM}
 """Pruned fractions, and values of the swept key, that a figure looks for in its experiments."""
 
 # The figures of which published values exist (paper/published.csv), and whose. NARROW are of narrower networks: their

@@ -11,7 +11,7 @@ from ..judge import practice
 from ..judge import sanity as checks
 from ..judge.selection import final
 from .curves import density_axis, line_with_interval, over_density, over_seeds, seeds
-from .real import gains_over_dense
+from .real import gains_over_dense, some_pruned
 from .style import curve_marker, letter_panels, new_figure
 
 KIND = ImageSettings  # of the experiments that this figure shows
@@ -92,7 +92,7 @@ def _by_width(axes: Axes, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     parts = []
     for i, width in enumerate(checks.widths(tables)):
         table = tables[f"sanity-random-{width}"]
-        points = over_seeds(gains_over_dense(final(table), "test_accuracy"), "test_gain")
+        points = over_seeds(gains_over_dense(some_pruned(final(table)), "test_accuracy"), "test_gain")
         hidden = "-".join(map(str, table.attrs["settings"].model.hidden))
         line_with_interval(axes, over_density(points), hidden, f"C{i}", curve_marker(i))
         parts.append(points.assign(series=f"random, {width}", metric="test_gain", panel="widths"))

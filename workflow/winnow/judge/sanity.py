@@ -60,6 +60,8 @@ def margins(tables: dict[str, pd.DataFrame], network: str) -> pd.DataFrame:
     """
     rows = to_judge(experiment(tables, f"sanity-{network}", "data", "check"))
     rows = rows[rows.fraction > 0]
+    if "none" not in set(rows.check):
+        raise WinnowError(f"sanity-{network}: needs a pruned fraction, and methods as they are (check none)")
     random = to_judge(experiment(tables, f"sanity-random-{network}"))
     dense = to_judge(small(tables, network, rows.fraction))
     parts = {}
