@@ -15,6 +15,7 @@ from winnow import paths
 from winnow.config.load import load
 from winnow.errors import WinnowError
 from winnow.figures import FIGURES, PUBLISHED, matching
+from winnow.report import draw_stages
 from winnow.steps import STEPS
 from winnow.terminal import one_line_a_job
 
@@ -33,6 +34,7 @@ except WinnowError as error:
 report: "workflow/report/workflow.rst"
 
 
+draw_stages()
 paths.prefer_this_python()
 # The tables that the report shows first.
 PAGES = {"scorecard": "every published point against ours"} if set(CONFIG.figures) & set(PUBLISHED) else {}

@@ -1,7 +1,9 @@
 """The list of columns; tests/workflow holds it against the tables of a run, tests/figures against drawn figures."""
 
 from winnow import columns
+from winnow.images.settings import ImageSettings
 from winnow.paths import CHECKOUT
+from winnow.two_layer.settings import TwoLayerSettings
 
 
 def test_the_page_is_the_list():
@@ -13,12 +15,11 @@ def test_the_page_is_the_list():
 def test_no_column_has_two_meanings_in_a_table_of_runs():
     """But a setting that is a column of every table anyway, and is listed as such."""
     parts = [columns.RUN, columns.TWO_CLASSES, columns.THEORY, columns.IMAGES]
-    for kind in columns.KINDS:
-        names = [name for part in [*parts, columns.settings_columns(kind)] for name in part]
+    for settings in (TwoLayerSettings, ImageSettings):
+        names = [name for part in [*parts, settings.sweepable()] for name in part]
         assert {name for name in names if names.count(name) > 1} == {"method"}
 
 
 def test_every_column_has_a_meaning():
     parts = [columns.RUN, columns.TWO_CLASSES, columns.THEORY, columns.IMAGES, columns.FIGURE]
-    parts += [columns.settings_columns(kind) for kind in columns.KINDS]
     assert all(meaning for part in parts for _, meaning in part.values())

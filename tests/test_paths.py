@@ -10,7 +10,7 @@ from winnow.figures import FIGURES
 from winnow.steps import STEPS
 
 ROOT = Path(__file__).resolve().parents[1]
-APART = ("audit", "schema", "columns")  # no rule runs them
+APART = ("audit", "schema", "columns", "keys")  # no rule runs them
 DRAWING = [f"figures.{module}" for module in sorted({figure.module for figure in FIGURES.values()})]
 JOBS = {step: [module, *(DRAWING if step == "figure" else [])] for step, module in STEPS.items() if step not in APART}
 

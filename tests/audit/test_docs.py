@@ -1,10 +1,13 @@
 """What a run is held against: every published result, not only those that published.json still names."""
 
 import json
+import re
+
+import pytest
 
 from winnow.audit import docs
-from winnow.audit.records import CHECKOUT, sha256
-from winnow.audit.results import Records
+from winnow.audit.records import CHECKOUT, Records
+from winnow.inputs import sha256
 
 
 def test_a_result_that_published_json_does_not_name_is_no_agreement(tmp_path, monkeypatch):
@@ -29,4 +32,25 @@ def test_a_result_that_published_json_does_not_name_is_no_agreement(tmp_path, mo
 def test_no_configuration_is_published_among_the_copies_of_the_default_one():
     assert docs.place(CHECKOUT / "config.yaml") == "docs"
     assert docs.place(CHECKOUT / "config/mine.yaml") == "docs/mine"
-    assert [docs.place(CHECKOUT / f"config/{name}.yaml") for name in ("figures", "tables")] == [None, None]
+    assert [docs.place(CHECKOUT / f"config/{name}.yaml") for name in docs.PARTS] == [None] * 3
+
+
+PUBLISHED = sorted((CHECKOUT / "docs").rglob(docs.PUBLISHED))
+STUDIES = sorted((CHECKOUT / "docs/studies").iterdir())
+
+
+@pytest.mark.parametrize("said", PUBLISHED, ids=lambda path: path.parent.relative_to(CHECKOUT).as_posix())
+def test_published_copies_are_those_of_their_record(said):
+    """Where nobody runs the configuration any more, too: what was published of a study stays as it was."""
+    folder = said.parent.relative_to(CHECKOUT).as_posix()
+    assert {name: sha256(copy) for name, copy in docs._copies(folder).items()} == json.loads(said.read_text())["files"]
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.name)
+def test_a_study_is_a_report_that_names_its_commits(study):
+    report = (study / "README.md").read_text(encoding="utf-8")
+    for part in ("**Frozen.**", "## The question", "## What was found", "## What it means", "## Limits"):
+        assert part in report
+    named = re.findall(r"`([0-9a-f]{7})`", report)
+    commits = {commit for said in study.rglob(docs.PUBLISHED) for commit in json.loads(said.read_text())["commits"]}
+    assert named and all(any(commit.startswith(short) for commit in commits) for short in named if commits)

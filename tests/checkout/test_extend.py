@@ -56,7 +56,7 @@ def extended(tmp_path_factory, library):
     registry = "METHODS: dict[str, Callable[[Problem], Tensors]] = {"
     added = f'{images}\n\n{registry}"leading": _at_random(leading), '
     edit(tree, f"{package}/images/pruning.py", registry, added)
-    edit(tree, f"{package}/figures/real.py", "METHODS = {", 'METHODS = {"leading": "leading", ')
+    edit(tree, f"{package}/images/methods.py", "METHODS = {", 'METHODS = {"leading": Method("leading", "the first"), ')
     edit(tree, f"{package}/figures/style.py", 'MARKERS = "', 'MARKERS = "H')
     network, layers = re.findall(r"```python\n(def _?shallow.*?)```", PAGE, re.DOTALL)
     registry = "ARCHITECTURES = {"
@@ -64,12 +64,15 @@ def extended(tmp_path_factory, library):
     edit(tree, f"{package}/images/memory.py", "LAYERS = {", f'{layers}\n\nLAYERS = {{"shallow": _shallow, ')
     edit(tree, f"{package}/images/settings.py", 'architecture: Literal["mlp"', 'architecture: Literal["mlp", "shallow"')
     edit(tree, "tests/images/test_memory.py", "MODELS = [", 'MODELS = [{"architecture": "shallow", "width": 3}, ')
-    for domain in ("two_layer", "images"):
-        edit(tree, f"{package}/{domain}/settings.py", r'method: Literal\[\s*"bernoulli"', r'\g<0>, "leading"')
+    edit(tree, f"{package}/images/settings.py", r"`mlp`: fully connected layers;", r"\g<0> `shallow`: one convolution;")
+    theory = f"{package}/two_layer/settings.py"
+    edit(tree, theory, 'method: Literal["bernoulli"', 'method: Literal["bernoulli", "leading"')
+    edit(tree, theory, "`exact`: exactly that share.", "`exact`: exactly that share; `leading`: the first.")
     edit(tree, "tests/images/test_pruning.py", r"ALL_AT_START = \(", r'\g<0>"leading", ')
-    edit(tree, "config/README.md", r"\| `bernoulli` \| each weight", r"| `leading` | of `shallow`, too |\n\g<0>")
-    command = re.search(r"`python (workflow schema .*?)`", PAGE)[1]
-    subprocess.run([sys.executable, *command.split()], cwd=tree, check=True)
+    commands = re.findall(r"^python (workflow (?:keys|schema) .*)$", PAGE, re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        subprocess.run([sys.executable, *command.split()], cwd=tree, check=True)
     (tree / "tiny.yaml").write_text(yaml.safe_dump(CONFIG))
     (tree / "results/core").mkdir(parents=True)
     shutil.copy(library, tree / "results/core")

@@ -79,4 +79,4 @@ def test_ci_and_readme_run_the_same_commands():
     for command in ("make figures", "make test"):
         assert command in ci
         assert command in actions
-        assert re.search(rf"^{command} ", readme, re.MULTILINE)
+        assert re.search(rf"(^|`){command}[ `]", readme, re.MULTILINE)

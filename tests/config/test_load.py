@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from winnow import collect
 from winnow.config.base import Strict
+from winnow.config.keys import page
 from winnow.config.load import Config, load, schema
 from winnow.errors import WinnowError
 from winnow.figures import FIGURES, matching
@@ -395,6 +396,7 @@ def test_claims_are_judged_from_what_is_configured():
     tree = changed("experiments.width_mild", {**SMALL["experiments"]["toy"], "axes": {"width": [10, 20]}})
     tree["experiments"]["fig3a"] = {"kind": "images", "fractions": [0], "seeds": 1}
     assert load(tree).judged == ["width_mild", "fig3a"]
+    assert load(tree | {"claims": False}).judged == []  # another configuration judges these runs
 
 
 @pytest.mark.parametrize(
@@ -559,12 +561,16 @@ def models(model: type[Strict]) -> set[type[Strict]]:
     return found
 
 
-def test_every_key_is_described_in_the_schema_and_in_the_readme():
-    readme = (ROOT / "config/README.md").read_text()
+def test_the_page_of_keys_is_the_models():
+    assert (ROOT / "config/KEYS.md").read_text(encoding="utf-8") == page(), "run: python workflow keys config/KEYS.md"
+
+
+def test_every_key_is_described():
     for model in models(Config):
         for key, field in model.model_fields.items():
             assert field.description, f"{model.__name__}.{key} has no description"
-            assert f"`{key}`" in readme, f"config/README.md does not list {model.__name__}.{key}"
+            listed = re.search(rf"^(\| |### )`{key}` ", page(), re.MULTILINE)
+            assert listed, f"config/KEYS.md does not list {model.__name__}.{key}"
 
 
 def choices(annotation: object) -> set[str]:
@@ -575,13 +581,16 @@ def choices(annotation: object) -> set[str]:
     return set().union(*map(choices, arguments))
 
 
-def test_every_choice_is_described_in_the_readme():
-    readme = (ROOT / "config/README.md").read_text()
-    allowed = {
-        choice for model in models(Config) for f in model.model_fields.values() for choice in choices(f.annotation)
-    }
-    assert {"bernoulli", "resnet", "binary"} <= allowed
-    assert [choice for choice in sorted(allowed) if f"`{choice}`" not in readme] == []
+def test_every_choice_is_described():
+    """Beside what it may be, the page says what it is: in the description of its key, or in a line of its own."""
+    fields = [(key, field) for model in models(Config) for key, field in model.model_fields.items() if key != "kind"]
+    allowed = {(key, choice, field.description) for key, field in fields for choice in choices(field.annotation)}
+    assert {"erk", "resnet", "binary"} <= {choice for _, choice, _ in allowed}
+    lines = page().splitlines()
+    for key, choice, description in allowed:
+        assert f"`{choice}`" in description or any(line.startswith(f"| `{choice}` | ") for line in lines), (
+            f"{key} does not say what {choice} is"
+        )
 
 
 def test_both_environment_files_hold_the_same_pins():

@@ -113,14 +113,26 @@ def test_neither_axis_nor_interval_shows_accuracies_that_there_are_not():
     assert max(axes.get_ylim()[1] for axes in figure.axes if axes.get_ylabel() == "test accuracy (%)") <= 101
 
 
-@pytest.mark.parametrize(("name", "points", "dense"), [("fig3b", 17, 93.5945), ("fig4", 10, None)])
+NETWORKS_OF_CIFAR10 = [
+    ("fig3b", 17, 93.5945),
+    ("fig3b-narrow", 17, 93.5945),
+    ("fig4", 10, None),
+    ("fig4-narrow", 10, None),
+]
+
+
+@pytest.mark.parametrize(("name", "points", "dense"), NETWORKS_OF_CIFAR10)
 def test_figures_of_cifar10_show_the_paper_only_over_the_whole_of_it(name, points, dense):
-    part, _ = getattr(real, name)({name: made_up.images(name, "cifar10-part")})
+    draw = getattr(real, name.replace("-", "_"))
+    part, _ = draw({name: made_up.images(name, "cifar10-part")})
     assert set(part.source) == {"winnow"}
-    data, _ = getattr(real, name)({name: made_up.images(name, "cifar10")})
+    data, figure = draw({name: made_up.images(name, "cifar10")})
     paper = data[(data.source == "paper") & (data.series == "random") & (data.metric == "test_accuracy")]
     assert len(paper) == points
     assert dense is None or paper.y.iloc[0] == pytest.approx(dense)
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts() if "paper" in text.get_text()]
+    assert len(labels) == 2
+    assert all(("width" in label) == name.endswith("-narrow") for label in labels)  # says whose curves these are
 
 
 def test_methods_show_what_their_masks_disconnect():

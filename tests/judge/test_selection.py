@@ -31,6 +31,14 @@ def test_first_below_is_the_first_evaluation_there_or_the_last_of_all():
     assert selection.at_step(table(), 1).train_loss.tolist() == [0.1, 0.1, 0.1, 1.1]
 
 
+def test_a_float32_column_is_judged_in_double_precision(tmp_path):
+    singles = pd.DataFrame({"variance_noise": np.full(3, 0.1, np.float32), "seed": [0, 1, 2]})
+    singles.to_parquet(tmp_path / "metrics.parquet")
+    read = selection.read_metrics(tmp_path / "metrics.parquet")
+    assert read.dtypes.to_dict() == {"variance_noise": np.float64, "seed": np.int64}
+    assert np.log(read.variance_noise[0]) == np.log(float(np.float32(0.1))) != np.log(np.float32(0.1))
+
+
 def test_the_gap_weighs_classes_alike_and_may_be_negative():
     rows = pd.DataFrame({"train_loss": [9.0, 9], "test_loss": [0.0, 0]})
     rows = rows.assign(train_loss_balanced=[0.1, 0.2], test_loss_balanced=[0.3, 0.1])

@@ -19,7 +19,7 @@ import pytest
 from processor import LESSER, lesser
 from project import ROOT, audit
 
-from winnow.audit.records import read_record
+from winnow.audit.records import read
 
 CI = ("--config", "config/ci.yaml")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -40,7 +40,7 @@ def jobs(tree: Path, monkeypatch) -> dict[str, list[dict]]:
     monkeypatch.chdir(tree)
     found = {}
     for path in sorted(str(file) for file in Path("results").rglob("*") if file.is_file()):
-        record = read_record(path)
+        record, _ = read(path)
         if record and record["step"] not in ("core", "settings"):
             place = path.split("/")[1] if record["step"] != "figure" else record["command"][0]
             found.setdefault(record["step"], {})[place] = record

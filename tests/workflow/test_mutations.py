@@ -1,9 +1,9 @@
 """The audit of a real run: what it finds after every kind of damage, each by its exit code."""
 
 import hashlib
-import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,14 +12,18 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from project import audit, snakemake
+from project import ROOT, audit, snakemake
 
+from winnow import paths
 from winnow.audit.records import lock
+from winnow.figures import FIGURES
+from winnow.steps import STEPS
 
 RUN = "results/fig5/runs/fraction-0/seed-0.parquet"
 OTHER = "results/fig5/runs/fraction-0/seed-3.parquet"  # of the same job
 CONFIG = "config/ci.yaml"
 PACKAGE = "workflow/winnow"
+PARTS = {"core": ["core/*.[chi]*"], "figure": [paths.PUBLISHED]}  # of the code of a step, beside its modules
 
 
 def verify(tree: Path) -> tuple[int, str]:
@@ -333,17 +337,23 @@ def test_tables_are_readable(tree):
 def test_every_recorded_input_is_declared_by_its_rule(tree):
     """What a step reads and Snakemake does not know of would not be rerun; what it is told to read, it notes."""
     declared = {}
-    lines = snakemake(tree, "--forceall", "--dry-run").stdout.splitlines()
-    for before, after in itertools.pairwise(map(str.strip, lines)):  # the jobs of a group are indented
-        if before.startswith("input: ") and after.startswith("output: "):
-            inputs = set(before.removeprefix("input: ").replace(" (cached)", "").split(", "))
-            declared |= dict.fromkeys(after.removeprefix("output: ").split(", "), inputs)
+    for line in map(str.strip, snakemake(tree, "--forceall", "--dry-run").stdout.splitlines()):
+        if re.fullmatch(r"(local)?rule \S+:", line):
+            inputs = set()
+        elif line.startswith("input: "):
+            inputs = set(line.removeprefix("input: ").split(", "))
+        elif line.startswith("output: "):
+            declared |= dict.fromkeys(line.removeprefix("output: ").split(", "), inputs)
     assert RUN in declared
     for path, inputs in declared.items():
         value = json.loads((tree / record(path)).read_text())
         # Data that a package ships lies outside: the lock and its sha256 answer for it.
         own = {name for name in value["inputs"] if not name.startswith("package:")}
-        assert own | set(value["code"]) <= inputs, path
+        assert own <= inputs, path
+        figure = Path(path).name.split(".")[0]
+        parts = PARTS.get(value["step"], []) + ([f"figures.{FIGURES[figure].module}"] if figure in FIGURES else [])
+        modules = paths.sources(STEPS[value["step"]], *parts)
+        assert set(value["code"]) <= {file.relative_to(ROOT).as_posix() for file in modules}, path
         named = {argument for argument in value["command"] if argument.startswith("results/")}
         assert named <= value["inputs"].keys() | value["outputs"].keys(), path
 

@@ -15,9 +15,12 @@ from project import KEPT, ROOT, snakemake
 from winnow import columns
 from winnow.figures import FIGURES, PUBLISHED, matching
 from winnow.images import memory
+from winnow.images.settings import ImageSettings
+from winnow.two_layer.settings import TwoLayerSettings
 
 CI = yaml.safe_load((ROOT / "config/ci.yaml").read_text())
 KINDS = {name: experiment["kind"] for name, experiment in CI["experiments"].items()}
+SETTINGS = {"two_layer": TwoLayerSettings, "images": ImageSettings}
 TABLES = ("metrics", "summary")
 TWO_LAYER = tuple(name for name, kind in KINDS.items() if kind == "two_layer")
 SCORED = {"scorecard", "page_scorecard"}
@@ -35,7 +38,9 @@ def planned(tree: Path, *arguments: str) -> dict[str, int]:
 
 def stages(tree: Path) -> set[str]:
     """The stages and experiments that a dry run plans, without what stands after a dot: their parts and batches."""
-    return {rule.split(".")[0] for rule in planned(tree)} - {"all"}
+    jobs = re.findall(r"rule (\S+):\n((?: +\w+: .*\n)+)", snakemake(tree, "--dry-run").stdout)
+    experiments = [re.findall(r" wildcards: experiment=(\S+)", job) for _, job in jobs]
+    return {"_".join([rule.split(".")[0], *e]) for (rule, _), e in zip(jobs, experiments, strict=True)} - {"all"}
 
 
 def produced(tree: Path) -> dict[str, bytes]:
@@ -49,11 +54,11 @@ def produced(tree: Path) -> dict[str, bytes]:
 
 def test_the_list_of_columns_is_that_of_the_tables(tree):
     """No table has a column that is not listed, and none is listed that no table has."""
-    found = {kind: set() for kind in (*columns.KINDS, "figures")}
+    found = {kind: set() for kind in (*SETTINGS, "figures")}
     for name, kind in KINDS.items():
         metrics, summary = (set(pq.read_schema(tree / f"results/{name}/{t}.parquet").names) for t in TABLES)
         swept = set(CI["experiments"][name].get("axes", ()))
-        assert summary - metrics <= set(columns.settings_columns(kind))
+        assert summary - metrics <= set(SETTINGS[kind].sweepable())
         assert swept <= metrics
         found[kind] |= metrics - swept - {"method"}
     for name in CI["figures"]:
@@ -69,18 +74,21 @@ def test_the_list_of_columns_is_that_of_the_tables(tree):
 
 @pytest.fixture
 def edited(tree):
-    """Edit a file of the tree for one test: a function of its path, a text in it, and the new text."""
+    """Edit a file of the tree for one test: a function of its path, a text in it, and the new text. Its time stays, as
+    an archive that is unpacked over a checkout brings old ones."""
     originals = {}
 
     def edit(path: str, old: str, new: str) -> None:
         file = tree / path
-        originals.setdefault(file, file.read_text())
-        assert old in originals[file], f"{path} does not hold {old!r}"
-        file.write_text(originals[file].replace(old, new))
+        originals.setdefault(file, file.read_bytes())
+        assert old.encode() in originals[file], f"{path} does not hold {old!r}"
+        times = file.stat().st_atime_ns, file.stat().st_mtime_ns
+        file.write_bytes(originals[file].replace(old.encode(), new.encode()))
+        os.utime(file, ns=times)
 
     yield edit
-    for file, text in originals.items():
-        file.write_text(text)
+    for file, content in originals.items():
+        file.write_bytes(content)
 
 
 def test_every_output_is_there_and_complete(tree):
@@ -136,6 +144,7 @@ def test_touching_every_source_reruns_nothing(tree):
         ("images/dense.py", {"dense"}, SHARING),
         ("collect.py", {"collect"}, TWO_LAYER + IMAGES),
         ("figures/style.py", set(), ()),
+        ("paper/published.csv", set(), ()),
     ],
 )
 def test_an_edited_module_reruns_its_jobs_and_what_follows(tree, edited, module, reruns, experiments):
@@ -156,7 +165,7 @@ def test_one_more_seed_adds_its_own_jobs_only(tree, edited):
     edited("config/ci.yaml", "seeds: 6\n    seeds_per_job: 6\n  fig3a", "seeds: 7\n    seeds_per_job: 6\n  fig3a")
     jobs = planned(tree)
     assert jobs == {"data_fig5.1": 1, "train_fig5.1": 3} | dict.fromkeys(
-        ["collect_fig5", "fig5a", "fig5b", "all", *SCORED], 1
+        ["collect", "fig5a", "fig5b", "all", *SCORED], 1
     )
 
 

@@ -1,11 +1,8 @@
-# in: the C++ sources of the core    out: results/core/libwinnow.so
+# out: results/core/libwinnow.so, of the core's C++ sources
 
 
 rule core:
     """Compile the masked core once; no other job compiles."""
-    input:
-        paths.core_sources(),
-        paths.sources(STEPS["core"]),
     output:
         paths.CORE,
     log:
@@ -14,5 +11,6 @@ rule core:
         "../../envs/winnow.yaml"
     params:
         code=paths.code,
+        version=paths.version(STEPS["core"], "core/*.[chi]*"),
     shell:
         "python {params.code:q} core --out {output:q} 2> {log:q}"

@@ -2,27 +2,26 @@
 # out: results/<experiment>/experiment.json, results/<experiment>/data/[<axis>-<v>/…]seed-<s>.npz
 
 
+rule settings:
+    """Write the checked settings that the jobs of an experiment read."""
+    output:
+        paths.settings("{experiment}"),
+    log:
+        paths.log("{experiment}", "settings"),
+    wildcard_constraints:
+        experiment="|".join(CONFIG.experiments),
+    localrule: True
+    conda:
+        "../../envs/winnow.yaml"
+    params:
+        code=paths.code,
+        version=paths.version(STEPS["settings"]),
+        settings=lambda wildcards: CONFIG.run_settings(wildcards.experiment).model_dump_json(),
+    shell:
+        "python {params.code:q} settings --json {params.settings:q} --out {output:q} 2> {log:q}"
+
+
 for name, experiment in CONFIG.experiments.items():
-
-    rule:
-        """Write the checked settings that the jobs of an experiment read."""
-        name:
-            f"settings_{name}"
-        input:
-            paths.sources(STEPS["settings"]),
-        output:
-            paths.settings(name),
-        log:
-            paths.log(name, "settings"),
-        localrule: True
-        conda:
-            "../../envs/winnow.yaml"
-        params:
-            code=paths.code,
-            settings=CONFIG.run_settings(name).model_dump_json(),
-        shell:
-            "python {params.code:q} settings --json {params.settings:q} --out {output:q} 2> {log:q}"
-
     for batch, seeds in experiment.batches.items():
 
         rule:
@@ -30,7 +29,6 @@ for name, experiment in CONFIG.experiments.items():
             name:
                 f"data_{name}.{batch}"
             input:
-                paths.sources(STEPS[experiment.data_step]),
                 list(experiment.data_files),
                 settings=paths.settings(name),
             output:
@@ -45,6 +43,7 @@ for name, experiment in CONFIG.experiments.items():
                 "../../envs/winnow.yaml"
             params:
                 code=paths.code,
+                version=paths.version(STEPS[experiment.data_step]),
                 files=experiment.data_files,
                 point=[f"{axis}={{{axis}}}" for axis in experiment.data_axes],
                 seeds=seeds,

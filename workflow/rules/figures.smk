@@ -12,8 +12,6 @@ for name in CONFIG.figures:
         name:
             name
         input:
-            paths.sources(STEPS["figure"], f"figures.{FIGURES[name].module}"),
-            paths.published(),
             settings=[paths.settings(e) for e in experiments],
             metrics=[paths.table(e, "metrics") for e in experiments],
         output:
@@ -32,6 +30,7 @@ for name in CONFIG.figures:
             "../../envs/winnow.yaml"
         params:
             code=paths.code,
+            version=paths.version(STEPS["figure"], f"figures.{FIGURES[name].module}", paths.PUBLISHED),
             name=name,
             settings={e: CONFIG.run_settings(e).settings.model_dump(mode="json") for e in experiments},  # for the caption
         shell:

@@ -8,7 +8,6 @@ if CONFIG.judged:
     rule claims:
         """Judge every claim of the paper: estimate, interval, test and verdict."""
         input:
-            paths.sources(STEPS["claims"]),
             settings=[paths.settings(name) for name in CONFIG.judged],
             metrics=[paths.table(name, "metrics") for name in CONFIG.judged],
         output:
@@ -20,6 +19,7 @@ if CONFIG.judged:
             "../../envs/winnow.yaml"
         params:
             code=paths.code,
+            version=paths.version(STEPS["claims"]),
         shell:
             "python {params.code:q} claims --settings {input.settings:q} --metrics {input.metrics:q}"
             " --json {output.json:q} --markdown {output.markdown:q} 2> {log:q}"
@@ -28,7 +28,6 @@ if CONFIG.judged:
 rule scorecard:
     """Hold every published point against ours."""
     input:
-        paths.sources(STEPS["scorecard"]),
         data=[paths.figure(name, "data.parquet") for name in CONFIG.figures if name in PUBLISHED],
         settings=[paths.settings(FIGURES[name].experiments[0]) for name in CONFIG.figures if name in PUBLISHED],
     output:
@@ -41,6 +40,7 @@ rule scorecard:
         "../../envs/winnow.yaml"
     params:
         code=paths.code,
+        version=paths.version(STEPS["scorecard"]),
         names=[name for name in CONFIG.figures if name in PUBLISHED],
     shell:
         "python {params.code:q} scorecard --figures {params.names:q} --data {input.data:q} --settings {input.settings:q}"
@@ -52,8 +52,6 @@ if CONFIG.calibrations:
     rule calibrate:
         """Rank the readings of figure 2 by their distance to what was published."""
         input:
-            paths.sources(STEPS["calibrate"]),
-            paths.published(),
             settings=[paths.settings(name) for name in CONFIG.calibrations],
             metrics=[paths.table(name, "metrics") for name in CONFIG.calibrations],
         output:
@@ -65,6 +63,7 @@ if CONFIG.calibrations:
             "../../envs/winnow.yaml"
         params:
             code=paths.code,
+            version=paths.version(STEPS["calibrate"], paths.PUBLISHED),
         shell:
             "python {params.code:q} calibrate --settings {input.settings:q} --metrics {input.metrics:q}"
             " --json {output.json:q} --markdown {output.markdown:q} 2> {log:q}"

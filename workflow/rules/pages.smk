@@ -9,7 +9,6 @@ for name in PAGES:
         name:
             f"page_{name}"
         input:
-            paths.sources(STEPS["page"]),
             markdown=f"{paths.RESULTS}/{name}.md",
         output:
             report(
@@ -25,5 +24,6 @@ for name in PAGES:
             "../../envs/winnow.yaml"
         params:
             code=paths.code,
+            version=paths.version(STEPS["page"]),
         shell:
             "python {params.code:q} page {input.markdown:q} --out {output:q} 2> {log:q}"

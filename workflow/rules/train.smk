@@ -18,7 +18,6 @@ for name, experiment in CONFIG.of_kind("two_layer").items():
             name:
                 f"train_{name}.{batch}" if experiment.fractions_per_job == 1 else f"train_{name}.{part}-{batch}"
             input:
-                paths.sources(STEPS["train"]),
                 core=paths.CORE,
                 settings=paths.settings(name),
                 data=expand(paths.data(name, experiment.data_axes), seed=seeds, allow_missing=True),
@@ -35,6 +34,7 @@ for name, experiment in CONFIG.of_kind("two_layer").items():
             threads: 1
             params:
                 code=paths.code,
+                version=paths.version(STEPS["train"]),
                 point=[f"{axis}={{{axis}}}" for axis in experiment.axes],
                 fractions=fractions,
                 seeds=seeds,
@@ -53,7 +53,6 @@ for name, experiment in CONFIG.of_kind("images").items():
                 name:
                     f"train_{name}.{stage.name}.{batch}"
                 input:
-                    paths.sources(STEPS["train-images"]),
                     core=paths.CORE,
                     settings=paths.settings(name),
                     data=expand(paths.data(name, experiment.data_axes), seed=seeds, allow_missing=True),
@@ -75,6 +74,7 @@ for name, experiment in CONFIG.of_kind("images").items():
                     **experiment.resources,
                 params:
                     code=paths.code,
+                    version=paths.version(STEPS["train-images"]),
                     point=[f"{axis}={value}" for axis, value in stage.point.items()],
                     fraction=stage.fraction,
                     next_fraction=stage.next_fraction,
@@ -92,7 +92,6 @@ for name, experiment in CONFIG.of_kind("images").items():
             name:
                 f"dense_{name}.{batch}"
             input:
-                paths.sources(STEPS["dense-run"]),
                 runs=expand(experiment.dense_run(name, experiment.shared[0]), seed=seeds, allow_missing=True),
             output:
                 expand([experiment.dense_run(name, m) for m in experiment.shared[1:]], seed=seeds, allow_missing=True),
@@ -110,6 +109,7 @@ for name, experiment in CONFIG.of_kind("images").items():
                 "../../envs/winnow.yaml"
             params:
                 code=paths.code,
+                version=paths.version(STEPS["dense-run"]),
                 methods=experiment.shared[1:],
             shell:
                 "python {params.code:q} dense-run --runs {input.runs:q} --methods {params.methods:q} --out {output:q} 2> {log:q}"

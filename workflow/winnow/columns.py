@@ -6,10 +6,6 @@ This is the one list. A test reads real tables and finds a column that is missin
 import argparse
 from pathlib import Path
 
-from .config.base import Settings
-from .images.settings import ImageSettings
-from .two_layer.settings import TwoLayerSettings
-
 RUN = {
     "experiment": ("", "name of the experiment"),
     "method": ("", "how weights were pruned, `pruning.method`"),
@@ -86,7 +82,7 @@ FIGURE = {
     "metric": ("", "what y is, where panels differ in it"),
     "panel": ("", "which panel"),
     "regime": ("", "which experiment of the theory, at which value of its swept key"),
-    "method": ("", "`methods`: how weights were pruned"),
+    "method": ("", "`methods`, `sanity`: how weights were pruned"),
     "collapsed": ("runs", "`methods`: in how many of them a layer keeps no weight at all"),
     "fraction": ("share", "`dynamics`: pruned fraction of the curve"),
     "sigma": ("black to white", "`noisy`: standard deviation of the pixels' noise"),
@@ -124,28 +120,18 @@ FIGURE = {
 }
 """Of the numbers that a figure draws."""
 
-KINDS: dict[str, type[Settings]] = {"two_layer": TwoLayerSettings, "images": ImageSettings}
-
-
-def settings_columns(kind: str) -> dict[str, tuple[str, str]]:
-    """The settings of a kind of experiment as columns: their sections and descriptions."""
-    sections = KINDS[kind].sections()
-    return {
-        key: (name, " ".join(field.description.split()))
-        for name, section in sections.items()
-        for key, field in section.model_fields.items()
-    }
-
 
 def page() -> str:
     """All columns as a page."""
     lines = [
         "# The columns of the tables",
         "",
-        "Written by `python workflow columns docs/COLUMNS.md` from `workflow/winnow/columns.py` and the descriptions",
-        "of the settings. Losses and errors are means over examples; what is NaN was not measured. A swept setting is",
-        "a column of every table of its experiment, a fixed one of `summary.parquet` alone, unless it is null. There",
-        "numbers are float64, and `true` and `false` are text.",
+        "Written by `python workflow columns docs/COLUMNS.md` from `workflow/winnow/columns.py`. Losses and errors are",
+        "means over examples. A value that is NaN was not measured.",
+        "",
+        "Settings are columns too, under the names of their [keys](../config/KEYS.md). A swept setting is a column of",
+        "every table of its experiment. A fixed one is a column of `summary.parquet` alone, and of no table if it is",
+        "null. Numbers are float64 there, and `true` and `false` are text.",
     ]
     parts = {
         "Every run, in `metrics.parquet` (a row an evaluation) and `summary.parquet` (the last row of a run)": RUN,
@@ -153,10 +139,9 @@ def page() -> str:
         "Runs of the theory's own network (`output_layer: class_sums`)": THEORY,
         "Runs on images": IMAGES,
         "The numbers that a figure draws, `<figure>.data.parquet`": FIGURE,
-    } | {f"Settings of kind `{kind}`": settings_columns(kind) for kind in KINDS}
+    }
     for title, columns in parts.items():
-        head = "section" if title.startswith("Settings") else "unit"
-        lines += ["", f"## {title}", "", f"| column | {head} | what it is |", "|---|---|---|"]
+        lines += ["", f"## {title}", "", "| column | unit | what it is |", "|---|---|---|"]
         lines += [
             f"| `{name}` | {unit} | {meaning.replace('|', chr(92) + '|')} |"
             for name, (unit, meaning) in columns.items()

@@ -1,14 +1,12 @@
 """Where every file of the workflow lies, and which modules a step is made of.
 
 Paths are relative to the working directory, so that commands can be pasted; the code is found from where this file is.
-Snakemake compares the paths of a job's inputs with those of the last time. Those of the code it compares as they are in
-the checkout, so that a working directory can move and nothing reruns.
 """
 
 import ast
+import hashlib
 import os
 import sys
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +14,7 @@ PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parents[1]
 RESULTS = "results"
 CORE = f"{RESULTS}/core/libwinnow.so"
+PUBLISHED = "paper/published.csv"  # the values that the paper's figures show, in the package
 
 
 def prefer_this_python() -> None:
@@ -86,45 +85,41 @@ def folders(axes: list[str]) -> list[str]:
 def code(wildcards, input) -> str:
     """The folder of the code: `python ./workflow <step>` runs a step.
 
-    A function of its inputs is a parameter that Snakemake does not compare: the inputs are.
+    A function of its inputs is a parameter that Snakemake does not compare: where the code lies changes no result.
     """
     return os.path.join(".", os.path.relpath(PACKAGE.parent))
 
 
-def core_sources() -> list[str]:
-    """The C++ sources of the compiled core."""
-    return _inputs((PACKAGE / "core").glob("*.[chi]*"))
+@cache
+def version(*parts: str) -> str:
+    """What identifies the code of a step: a hash of the files that are its parts, wherever the checkout lies.
 
-
-def published() -> list[str]:
-    """The values that the paper's figures show."""
-    return _inputs([PACKAGE / "paper/published.csv"])
+    It is a parameter of the step's rule, and Snakemake compares it with that of the last time: editing a module reruns
+    the jobs that it is part of and no others, also where its time is an old one; touching it reruns nothing.
+    """
+    known = hashlib.sha256()
+    for file in sources(*parts):
+        known.update(f"{file.relative_to(PACKAGE).as_posix()} {_sha256(file)}\n".encode())
+    return known.hexdigest()[:16]
 
 
 @cache
-def sources(*modules: str) -> list[str]:
+def sources(*parts: str) -> list[Path]:
     """The files of some of the package's modules and of all they import, found by reading their import statements.
 
-    They are inputs of a step's rule: editing one reruns the jobs that it is part of, and no others. The dispatcher
+    A part with a slash is a pattern of other files, such as the C++ sources of the core. The dispatcher
     `workflow/__main__.py` is left out, because it decides nothing about a result.
     """
-    seen = {PACKAGE / "__init__.py"}
-    queue = [_module_file(PACKAGE, module.split(".")) for module in modules]
+    files = {PACKAGE / "__init__.py"}
+    queue = [_module_file(PACKAGE, part.split(".")) for part in parts if "/" not in part]
     while queue:
         file = queue.pop()
-        if file is None or file in seen:
+        if file is None or file in files:
             continue
-        seen.add(file)
+        files.add(file)
         queue.extend(_imports(file))
         queue.append(file.parent / "__init__.py")
-    return _inputs(seen)
-
-
-def _inputs(files: Iterable[Path]) -> list[str]:
-    """Files of the checkout as inputs, which Snakemake shows and compares by their path in it."""
-    from snakemake.io import sourcecache_entry  # its flag for copies of sources; no step needs it
-
-    return [sourcecache_entry(os.path.relpath(file), os.path.relpath(file, CHECKOUT)) for file in sorted(files)]
+    return sorted(files.union(*(PACKAGE.glob(part) for part in parts if "/" in part)))
 
 
 def _module_file(base: Path, parts: list[str]) -> Path | None:
@@ -133,13 +128,19 @@ def _module_file(base: Path, parts: list[str]) -> Path | None:
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
+@cache
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@cache
 def _imports(file: Path) -> list[Path | None]:
     """The package's files that a file imports with `from . import x` or `from .x import y`."""
-    found = []
+    imported = []
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.ImportFrom) and node.level:
             base = file.parents[node.level - 1]
             parts = node.module.split(".") if node.module else []
-            found.append(_module_file(base, parts))
-            found.extend(_module_file(base, [*parts, alias.name]) for alias in node.names)
-    return found
+            imported.append(_module_file(base, parts))
+            imported.extend(_module_file(base, [*parts, alias.name]) for alias in node.names)
+    return imported

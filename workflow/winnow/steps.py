@@ -18,4 +18,5 @@ STEPS = {
     "audit": "audit.cli",
     "schema": "config.load",
     "columns": "columns",
+    "keys": "config.keys",
 }

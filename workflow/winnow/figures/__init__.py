@@ -18,12 +18,12 @@ class Figure:
     @property
     def kind(self) -> str:
         """The kind of experiment that it shows."""
-        return "images" if self.module == "real" else "two_layer"
+        return "images" if self.module in ("real", "sanity") else "two_layer"
 
     @property
     def is_theory(self) -> bool:
         """Whether it shows what only runs of the theory's own network record."""
-        return self.module not in ("real", "synthetic", "readings")
+        return self.module not in ("real", "sanity", "synthetic", "readings")
 
 
 def matching(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
@@ -56,14 +56,18 @@ SCALING = {"scaling-race-*": None, "scaling-over-*": None, "scaling-widths": "wi
 LITERAL = {"literal": None, "literal-orthogonal": None, "literal-noisy": None, "literal-steps": "flat_below"}
 """Those that it judges from initial weights as small as Condition 2 asks, and what holds their steps to plain ones."""
 
-PRACTICE = {"fig3a": "method", "fig3b": "method", "fig4": "method", "methods": "method", "noisy": "sigma"}
+PRACTICE = dict.fromkeys(("fig3a", "fig3b", "fig3b-narrow", "fig4", "fig4-narrow", "methods"), "method")
+PRACTICE |= {"noisy": "sigma", "vgg-widths": "width"}
 """Those on real data that it judges."""
+
+SANITY = {"sanity-*": ("method", "check")}
+"""Those that say what pruning methods owe to their masks; some sweep both keys, some neither."""
 
 DRAWN = dict.fromkeys(("fig2a", "fig2b", "fig2c", "fig5")) | {"noise": "sigma_n", "width": "width"}
 DRAWN |= dict.fromkeys(("fig3a-dense-output", "fig3b-small", "fig4-small"), "method")
 """Those that are drawn and not judged, but for calibrations."""
 
-SWEPT = CLAIMS | SCALING | LITERAL | PRACTICE | DRAWN
+SWEPT = CLAIMS | SCALING | LITERAL | PRACTICE | SANITY | DRAWN
 """All of them: runs that differ in another key would be taken for one."""
 
 FACTORS = ("target", "loss", "output_layer", "output_init", "output_scale", "init_std", "reduction", "learning_rate")
@@ -92,8 +96,14 @@ FIGURES = {
     ),
     "fig3b": Figure("real", ("fig3b",), "Figure 3", "random and iterative magnitude pruning, VGG-16 on CIFAR-10"),
     "fig3b-small": Figure("real", ("fig3b-small",), "Figure 3", "the same for a narrow VGG-11 on digits"),
+    "fig3b-narrow": Figure("real", ("fig3b-narrow",), "Figure 3", "the same for a narrow VGG-16 on CIFAR-10"),
     "fig4": Figure("real", ("fig4",), "Figure 4", "random and iterative magnitude pruning, ResNet-20 on CIFAR-10"),
     "fig4-small": Figure("real", ("fig4-small",), "Figure 4", "the same for a narrow ResNet-8 on digits"),
+    "fig4-narrow": Figure(
+        "real", ("fig4-narrow",), "Figure 4", "the same for ResNet-20 of the usual width on CIFAR-10"
+    ),
+    "vgg-widths": Figure("real", ("vgg-widths",), "Real data", "random pruning against dense, by the network's width"),
+    "sanity": Figure("sanity", tuple(SANITY), "Real data", "what pruning methods owe to their masks"),
     "methods": Figure("real", ("methods",), "Real data", "pruning at initialization against dense, all methods"),
     "noisy": Figure("real", ("noisy",), "Real data", "random pruning against dense, with noisy pixels"),
     "regimes": Figure("regimes", ("condition2", "boundary", "overprune"), THEORY, "losses and error by regime"),
@@ -127,9 +137,12 @@ POINTS = {
     "lemmas": RESCUED,
     "causes": {"causes": {"target": ("all", "noise", "signal")}},
 }
-GAINS = ("fig3a", "fig3b", "fig3b-small", "fig4", "fig4-small", "methods", "noisy")  # over the dense network
+GAINS = ("fig3a", "fig3b", "fig3b-small", "fig3b-narrow", "fig4", "fig4-small", "fig4-narrow")
+GAINS += ("methods", "noisy", "vgg-widths")  # over the dense network
 POINTS |= {name: {name: {"fraction": (0,)}} for name in GAINS}
 """Pruned fractions, and values of the swept key, that a figure looks for in its experiments."""
 
-# The figures of which published values exist (paper/published.csv).
-PUBLISHED = ("fig2a", "fig2b", "fig2c", "fig3a", "fig3b", "fig4", "fig5a", "fig5b")
+# The figures of which published values exist (paper/published.csv), and whose. NARROW are of narrower networks: their
+# levels must differ, so that their gains over the dense network are held against the published ones.
+NARROW = {"fig3b-narrow": "3b", "fig4-narrow": "4"}
+PUBLISHED = {f"fig{number}": number for number in ("2a", "2b", "2c", "3a", "3b", "4", "5a", "5b")} | NARROW

@@ -3,11 +3,9 @@
 import argparse
 import importlib
 
-import pandas as pd
-
 from ..config.base import read
-from ..files import atomic, rounded, used
-from ..judge.selection import with_examples
+from ..files import atomic, rounded
+from ..judge.selection import read_metrics, with_examples
 from . import FIGURES
 from .style import save
 
@@ -27,7 +25,7 @@ def main(arguments: list[str]) -> None:
     tables = {}
     for settings, metrics in zip(options.settings, options.metrics, strict=True):
         run = read(settings, module.KIND)
-        tables[run.experiment] = with_examples(pd.read_parquet(used(metrics)), run.settings)
+        tables[run.experiment] = with_examples(read_metrics(metrics), run.settings)
         tables[run.experiment].attrs["settings"] = run.settings
     data, drawing = getattr(module, options.name.replace("-", "_"))(tables)
     with atomic(options.data) as temporary:

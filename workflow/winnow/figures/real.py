@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..errors import WinnowError
+from ..images.methods import METHODS
 from ..images.settings import ImageSettings
 from ..judge import practice
 from ..judge.selection import EXAMPLES, final, gains
@@ -16,18 +17,6 @@ from .curves import PRUNED, density_axis, line_with_interval, over_density, over
 from .style import GUIDE, PAGE_WIDTH, SMALL, curve_marker, legend_below, letter_panels, new_figure, published_line
 
 KIND = ImageSettings  # of the experiments that these figures show
-METHODS = {
-    "bernoulli": "random",
-    "exact": "random, exact count",
-    "layerwise": "random, layerwise",
-    "erk": "random, ERK",
-    "shuffled_imp": "random, IMP's layer sizes",
-    "magnitude": "magnitude",
-    "snip": "SNIP",
-    "grasp": "GraSP",
-    "synflow": "SynFlow",
-    "imp": "IMP (after training)",
-}
 SERIES = {"bernoulli": ("random", "random", "o"), "imp": ("imp", "IMP", "s")}  # name in the data, label, marker
 RANDOM = ("bernoulli", "shuffled_imp")  # random pruning as the paper's text says, and as its code base has it
 WHOLE = {"3a": "mnist", "3b": "cifar10", "4": "cifar10"}  # the paper's data: its curves are drawn over runs on these
@@ -49,8 +38,11 @@ def gains_over_dense(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     return gained.assign(run=pairs, status=np.where(gained[gain].isna(), "diverged", "ended"))
 
 
-def _accuracies(metrics: pd.DataFrame, number: str) -> tuple[pd.DataFrame, Figure]:
-    """Train and test accuracy against sparsity, random pruning and IMP, and what each gains over the dense network."""
+def _accuracies(metrics: pd.DataFrame, number: str, of: str = "") -> tuple[pd.DataFrame, Figure]:
+    """Train and test accuracy against sparsity, random pruning and IMP, and what each gains over the dense network.
+
+    `of` says in the legend which network the published curves are of, where it is not ours.
+    """
     table = final(metrics)
     figure, grid = new_figure(2, 2, aspect=0.7, sharex=True)
     parts = []
@@ -63,10 +55,10 @@ def _accuracies(metrics: pd.DataFrame, number: str) -> tuple[pd.DataFrame, Figur
             parts.append(ours)
             if is_whole(table, number):
                 paper = published(number, metric, series).assign(series=series, metric=metric, source="paper")
-                published_line(level, over_density(paper), f"{label}, paper (n = {paper.n.iloc[0]})", colour)
+                published_line(level, over_density(paper), f"{label}, paper{of} (n = {paper.n.iloc[0]})", colour)
                 parts.append(paper)
                 lost = _published_gains(paper).assign(metric=f"{split}_gain")
-                published_line(gain, over_density(lost), f"{label}, paper", colour)
+                published_line(gain, over_density(lost), f"{label}, paper{of}", colour)
                 parts.append(lost)
             gained = over_seeds(gains_over_dense(rows, metric), f"{split}_gain")
             line_with_interval(gain, over_density(gained), label, colour, marker)
@@ -129,7 +121,7 @@ def fig3a_variants(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figur
     Intervals of two or three seeds would hide the curves: bars go from the lowest seed to the highest.
     """
     readings = {
-        METHODS[method] + output: rows
+        METHODS[method].label + output: rows
         for name, output in {"fig3a": "", "fig3a-dense-output": ", dense output"}.items()
         for method, rows in _of_methods(final(tables[name]), RANDOM).items()
     }
@@ -195,6 +187,11 @@ def fig3b_small(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     return _accuracies(tables["fig3b-small"], "3b")
 
 
+def fig3b_narrow(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+    """Fig. 3b with a narrow network, trained for less long."""
+    return _accuracies(tables["fig3b-narrow"], "3b", ", full width")
+
+
 def fig4(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Fig. 4: ResNet-20 on CIFAR-10."""
     return _accuracies(tables["fig4"], "4")
@@ -203,6 +200,11 @@ def fig4(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
 def fig4_small(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Fig. 4 with a small network on small images."""
     return _accuracies(tables["fig4-small"], "4")
+
+
+def fig4_narrow(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+    """Fig. 4 with a network of the usual width, trained for less long."""
+    return _accuracies(tables["fig4-narrow"], "4", ", width 128")
 
 
 def methods(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
@@ -220,7 +222,7 @@ def methods(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
         style = {"marker": curve_marker(i), "color": f"C{i}", "zorder": 3}
         top.vlines(x, rows.low, rows.high, color=f"C{i}", linewidth=1.3)
         sure = ((rows.low > 0) | (rows.high < 0)).to_numpy()
-        top.scatter(x, rows.y, s=24, label=METHODS[name], **style)
+        top.scatter(x, rows.y, s=24, label=METHODS[name].label, **style)
         top.scatter(x[~sure], rows.y[~sure], s=8, **style | {"color": "white", "zorder": 4})
         below.vlines(x, paths.low, paths.high, color=f"C{i}", linewidth=1.3)
         below.scatter(x, paths.y, s=24, **style)
@@ -262,16 +264,26 @@ def _simultaneous(rows: pd.DataFrame) -> pd.DataFrame:
 
 def noisy(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     """Gain of random pruning over the dense network of the same seed, by the noise on the pixels."""
-    table = _some_pruned(final(tables["noisy"]))
+    return _gains_by(tables["noisy"], "sigma", r"$\sigma$")
+
+
+def vgg_widths(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+    """Gain of random pruning over the dense network of the same seed, by the network's width."""
+    return _gains_by(tables["vgg-widths"], "width", "width")
+
+
+def _gains_by(metrics: pd.DataFrame, key: str, symbol: str) -> tuple[pd.DataFrame, Figure]:
+    """Gain over the dense network of the same seed, a curve for each value of a key."""
+    table = _some_pruned(final(metrics))
     figure, axes = new_figure()
     axes.axhline(0, color="0.4", linewidth=0.8)
     parts = []
-    for i, (sigma, rows) in enumerate(table.groupby("sigma")):
+    for i, (value, rows) in enumerate(table.groupby(key)):
         curve = over_seeds(gains_over_dense(rows, "test_accuracy"), "test_gain")
         dense = rows[rows.fraction == 0].test_accuracy.mean()
-        label = rf"$\sigma$ = {sigma:g}, dense {dense:.1f} %"
+        label = f"{symbol} = {value:g}, dense {dense:.1f} %"
         line_with_interval(axes, over_density(curve), label, f"C{i}", curve_marker(i))
-        parts.append(curve.assign(series=f"sigma {sigma:g}", sigma=sigma, dense=dense))
+        parts.append(curve.assign(series=f"{key} {value:g}", dense=dense, **{key: value}))
     data = pd.concat(parts, ignore_index=True)
     density_axis(axes, np.array(sorted(data.x.unique())))
     axes.set_ylabel("gain in test accuracy\nover dense (points)")

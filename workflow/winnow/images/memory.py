@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from ..errors import WinnowError
+from .methods import METHODS
 from .settings import CLASSES, EVALUATED, SCORED, VGG_CONVOLUTIONS, ImageNetwork, ImageSettings
 
 # How many images a source has, train and test, and their shape; a folder is taken to hold all of MNIST or CIFAR-10.
@@ -18,22 +19,19 @@ IMAGES = {
 # Bytes, rounded up from measured peaks.
 START = 1100e6  # the interpreter, pyarrow and torch's build for CUDA, which pip installs; that for CPUs: 450e6
 PIXEL = 7  # stored as one byte, seen as four
-WEIGHT = {"layerwise": 44, "synflow": 74, "grasp": 74}  # sorting its places; double precision
-ANY_WEIGHT = 44  # its value, gradient, momentum and copies, its score, its places in the lists of the core
 STEP = 13  # of every output of a layer that is pruned, for every image of a step
-SCORING = {"snip": STEP, "grasp": 8 * STEP}  # likewise; a second derivative in double precision
 EVALUATION = 17  # of every output of the largest layer, for every image evaluated at once
 
 
 def training_mb(settings: ImageSettings) -> int:
     """What a job that trains one network at a time takes, MB."""
     images, shape = _known("data.source", settings.data.source.partition(":")[0], IMAGES)
-    method, sizes = settings.pruning.method, layers(settings.model, shape)
+    method, sizes = METHODS[settings.pruning.method], layers(settings.model, shape)
     weights, outputs = (sum(numbers) for numbers in zip(*sizes, strict=True))
     step = STEP * min(settings.training.batch_size, images) * outputs
-    scoring = SCORING.get(method, 0) * min(SCORED, images) * outputs
+    scoring = method.score_bytes * min(SCORED, images) * outputs
     evaluation = EVALUATION * min(EVALUATED, images) * max(output for _, output in sizes)
-    kept = PIXEL * images * math.prod(shape) + WEIGHT.get(method, ANY_WEIGHT) * weights
+    kept = PIXEL * images * math.prod(shape) + method.weight_bytes * weights
     return math.ceil((START + kept + max(step, scoring, evaluation)) / 1e6)
 
 

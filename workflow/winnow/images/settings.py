@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from ..config.base import Distinct, NonNegativeFloat, NoSwitch, PositiveFloat, PositiveInt, Settings, Strict
+from .methods import METHODS
 
 # Convolutions of the five stages of a vgg, by its depth (Simonyan & Zisserman 2015, table 1: A, B, D, E).
 VGG_CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -36,7 +37,7 @@ def stored(folder: Path, name: str) -> Path:
 
 
 class ImageData(Strict):
-    """Real images (their origin and licence: README)."""
+    """Real images; config/README.md says whose they are, and under which licence."""
 
     source: Annotated[str, Field(pattern=r"^(mnist-5k|digits|mnist|cifar10|(idx|cifar10):[^{}\x00-\x1f]+)$")] = (
         "mnist-5k"
@@ -47,7 +48,8 @@ class ImageData(Strict):
     n_test: PositiveInt = 1000
     """Images held out for testing, drawn per seed in the classes' proportions (MNIST and CIFAR-10 bring their own)."""
     sigma: NonNegativeFloat = 0.0
-    """Standard deviation of the Gaussian noise on every pixel, in units of black to white; changes no data file."""
+    """Standard deviation of the Gaussian noise on every pixel of training and test images, drawn once per seed, in
+    units of black to white; changes no data file."""
 
     @property
     def examples(self) -> tuple[float, float]:
@@ -92,36 +94,50 @@ class ImageNetwork(Strict):
         return self
 
 
+SCORING = ("magnitude", "snip", "grasp", "synflow", "imp")  # the methods that prune by a score
+
+
 class ImagePruning(Strict):
     """Which weights are removed before training; biases and batch norm never are."""
 
-    method: Literal[
-        "bernoulli", "exact", "layerwise", "erk", "magnitude", "snip", "grasp", "synflow", "imp", "shuffled_imp"
+    method: Annotated[
+        Literal[*METHODS],
+        Field(json_schema_extra={"enumDescriptions": [method.keeps for method in METHODS.values()]}),
     ] = "bernoulli"
-    """Random: `bernoulli`, `exact` (over all layers), `layerwise` (the same share of each), `erk` (Erdos-Renyi
-    densities), `shuffled_imp` (as many per layer as `imp` keeps). By score: `magnitude`, `snip`, `grasp`, `synflow`.
-    After training: `imp` (iterative magnitude pruning, one level per fraction of the grid)."""
+    """Which weights are kept. All but `bernoulli` keep exactly round((1 - fraction) n) of n, ties by index."""
+    check: Annotated[
+        Literal["none", "shuffled", "redrawn", "inverted"], Field(exclude_if=lambda check: check == "none")
+    ] = "none"
+    """What is done to a method by score, to see what it owes to its mask: the mask is `shuffled` within each layer, the
+    initial weights are `redrawn` after it was made, the scores are `inverted` (the lowest are kept)."""
     prune_output: bool = True
     """Whether the output layer is pruned like the others; if not, fractions are those of the other layers."""
     score_examples: PositiveInt = 1000
     """How many training examples `snip` and `grasp` see (all, if there are fewer), in batches of at most 64."""
+
+    @model_validator(mode="after")
+    def _there_is_a_score(self) -> Self:
+        if self.check != "none" and self.method not in SCORING:
+            raise ValueError(f"check: {self.check} needs a method by score: {', '.join(SCORING)}; not {self.method}")
+        return self
 
 
 class Minibatch(Strict):
     """Stochastic gradient descent on the cross-entropy: v <- momentum v + gradient + decay w, w <- w - rate v."""
 
     learning_rate: PositiveFloat = 0.1
-    """Step size."""
+    """The step size."""
     rate_drops: Annotated[list[PositiveInt], Distinct] = []
     """Epochs, fewer than `epochs`, after which the step size is divided by 10 (table 1, convolutional networks: 80 and
     120)."""
     momentum: Annotated[float, Field(ge=0, lt=1), NoSwitch] = 0.0
     """Momentum (table 1: none for the MLP, 0.9 for convolutional networks)."""
     weight_decay: NonNegativeFloat = 0.0
-    """Weight decay, of every parameter (table 1: none for the MLP, 1e-4 for convolutional networks)."""
+    """Weight decay, of every parameter, batch norm and biases too (table 1: none for the MLP, 1e-4 for convolutional
+    networks)."""
     augment: bool = False
-    """Whether every training image is shifted by up to 4 pixels either way and mirrored half of the time, anew in
-    every epoch (what is standard for CIFAR)."""
+    """Whether every training image is shifted by up to 4 pixels either way (the mean comes in from outside) and
+    mirrored half of the time, anew in every epoch (what is standard for CIFAR)."""
     batch_size: PositiveInt = 128
     """Examples per step."""
     epochs: PositiveInt = 120
@@ -131,7 +147,8 @@ class Minibatch(Strict):
     evaluate_every: PositiveInt = 5
     """Epochs from one evaluation to the next; the first and the last epoch are always evaluated."""
     device: Literal["cpu", "auto", "cuda"] = "cpu"
-    """Where networks are trained: `auto` is a GPU where there is one. Bits are those of the CPU on a CPU only."""
+    """Where networks are trained: on the `cpu`, on a GPU (`cuda`), or on a GPU where there is one (`auto`; the log says
+    which). A result that was made on a GPU has the bits of that GPU."""
 
     @model_validator(mode="after")
     def _drops_come(self) -> Self:

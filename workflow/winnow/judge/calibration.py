@@ -14,10 +14,11 @@ import pandas as pd
 
 from ..config.base import canonical, read
 from ..figures import FACTORS, READ_AT
-from ..files import atomic, rounded, used, write_json
+from ..files import atomic, rounded, write_json
 from ..paper.published import published
 from ..two_layer.settings import TwoLayerSettings
 from .scorecard import AGREES, standard_error
+from .selection import read_metrics
 
 PRUNED = {"all": "weights", "neurons": "neurons"}
 CHOOSING = READ_AT["fraction"]  # the fractions of 2a and 2b that readings are chosen by
@@ -165,7 +166,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--markdown", required=True)
     options = parser.parse_args(arguments)
     files = zip(options.settings, options.metrics, strict=True)
-    found = readings([(read(s, TwoLayerSettings).settings, pd.read_parquet(used(metrics))) for s, metrics in files])
+    found = readings([(read(s, TwoLayerSettings).settings, read_metrics(metrics)) for s, metrics in files])
     write_json(options.json, {"readings": found})
     with atomic(options.markdown) as temporary:
         Path(temporary).write_text(markdown(found), encoding="utf-8")

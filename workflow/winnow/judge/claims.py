@@ -1,7 +1,8 @@
 """The step `claims`: every claim of the paper as one number, with an interval, a test and a verdict.
 
-The rules stand in `theorems.py`, `mechanism.py`, `scaling.py`, `literal.py` and `practice.py`, each with its reason;
-the words in `evidence.py`. One family of tests is the table of one configuration.
+The rules stand in `theorems.py`, `mechanism.py`, `scaling.py`, `literal.py`, `practice.py` and `sanity.py`, each with
+its reason; the words in `evidence.py`. One family of tests is the table of one configuration: what other configurations
+judge is another question, of other runs. (Runs that two of them share are judged in one: `claims: false` in the other.)
 """
 
 import argparse
@@ -15,16 +16,16 @@ from pydantic import Field
 
 from ..config.base import Settings, read
 from ..figures import CLAIMS
-from ..files import atomic, rounded, used, write_json
+from ..files import atomic, rounded, write_json
 from ..images.settings import ImageSettings
 from ..two_layer.settings import TwoLayerSettings
-from . import mechanism, theorems
+from . import mechanism, sanity, theorems
 from .evidence import INCONCLUSIVE, LIKELY, NOT_RUN, Claim, decide
 from .literal import literal_claims
 from .missing import experiment, judged
 from .practice import real_data_claims
 from .scaling import scaling_claims
-from .selection import EPS, Regime, split_regimes, with_examples
+from .selection import EPS, Regime, read_metrics, split_regimes, with_examples
 
 Either = Annotated[TwoLayerSettings | ImageSettings, Field(discriminator="kind")]
 Find = Callable[[str], list[Regime]]  # the regimes of an experiment, by its name
@@ -61,7 +62,7 @@ def claims(tables: dict[str, pd.DataFrame], settings: dict[str, Settings]) -> di
     tables = {name: with_examples(table, settings[name]) for name, table in tables.items()}
     find = partial(_regimes, tables, settings)
     studies = [*scaling_claims(tables, settings), *literal_claims(tables, settings)]
-    found = [*theory_claims(find), *studies, *real_data_claims(tables)]
+    found = [*theory_claims(find), *studies, *real_data_claims(tables), *sanity.sanity_claims(tables)]
     found.sort(key=lambda claim: claim.found is None)
     counted = ("condition2", "boundary", "overprune")
     counts = [row for name in counted for row in judged([], name, partial(_each, find, name, missing_classes))]
@@ -167,10 +168,12 @@ def p_value(p: float) -> str:
 def table(found: dict) -> str:
     """The claims as Markdown: the paper's in one line each, then every line, then what each regime breaks."""
     rows = found["claims"]
+    tested = sum(not math.isnan(row["p_value"]) for row in rows)
     lines = [
         "# The paper's claims, measured",
         "",
         *headlines(rows),
+        *sanity.answers(rows),
         "",
         "*Supported* and *contradicted* are said only where the hypotheses hold that a claim's proof needs; where they"
         " do not, what it says *extends* or *does not extend*. *No effect* is said where an effect is shown to be"
@@ -178,7 +181,9 @@ def table(found: dict) -> str:
         " Seeds that say nothing of their spread, one or all alike, are *not judged*. That a share is above"
         f" {LIKELY:g} takes some 100 runs: of fewer it can be refuted, and hardly supported. Intervals are 95 %"
         " t intervals over seeds (binomial for shares); those of a worst fraction hold the worst one, whichever it is."
-        " p is two-sided, adjusted with Holm over all lines. The rules stand in `workflow/winnow/judge/`.",
+        f" p is two-sided, adjusted with Holm over the {tested} lines of this page that were tested, which are one"
+        " family; the same claim on another page, of other runs, is in another. The rules stand in"
+        " `workflow/winnow/judge/`.",
         "",
         "| claim | regime | statement | statistic | estimate [interval] | n | test | p | verdict |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -224,7 +229,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--markdown", required=True, help="the claims as a table to read")
     options = parser.parse_args(arguments)
     runs = [read(path, Either) for path in options.settings]
-    tables = {run.experiment: pd.read_parquet(used(path)) for run, path in zip(runs, options.metrics, strict=True)}
+    tables = {run.experiment: read_metrics(path) for run, path in zip(runs, options.metrics, strict=True)}
     found = rounded(claims(tables, {run.experiment: run.settings for run in runs}))
     write_json(options.json, found)
     with atomic(options.markdown) as temporary:

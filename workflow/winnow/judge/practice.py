@@ -30,11 +30,12 @@ OTHERS = {IMP: "random", DENSE: "random-dense"}  # what random pruning is compar
 # random pruning "stays competitive" (p. 13; of ResNet-20 nothing is said, it gets VGG-16's). `methods` is a network
 # small enough for the seeds that decide.
 NETWORKS = {"fig3a": ("", 0.79), "methods": ("-lenet", 0.79), "fig3b": ("-vgg", 0.36), "fig4": ("-resnet", 0.36)}
-KNEES = (
-    "fig3a",
-    "fig3b",
-)  # of them, those with fractions enough for a curve and a train accuracy that drops in the paper
-OPTIONAL = ("fig3b", "fig4")  # need data that are not here: without their experiment they are no lines of the table
+NETWORKS |= {"fig3b-narrow": ("-vgg-narrow", 0.36), "fig4-narrow": ("-resnet-narrow", 0.36)}
+# Of them, those with fractions enough for a curve and a train accuracy that drops in the paper.
+KNEES = ("fig3a", "fig3b", "fig3b-narrow")
+# These need data that are not here: without their experiment they are no lines of the table.
+OPTIONAL = ("fig3b", "fig3b-narrow", "fig4", "fig4-narrow", "vgg-widths")
+FITTED = 99.5  # percent of the training examples
 DROPS = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0)  # points below the dense network
 MEASURED = 3  # standard errors of a mean drop: smaller drops are not told from none
 SIMULATIONS = 400  # of curves with equal knees
@@ -58,6 +59,8 @@ def real_data_claims(tables: dict[str, pd.DataFrame]) -> list[Claim]:
                 found += judge([f"practice-{what}{ending}"], name, rule)
             if name in KNEES:
                 found += judge([f"practice-knee{ending}"], name, partial(knee_claims, name=name))
+    if "vgg-widths" in tables:
+        found += judge(["practice-width"], "vgg-widths", width_claims)
     boosts = judge(["practice-boost"], "methods", boost_claims)
     return [*found, *boosts, *judge(["practice-boost-noisy", "practice-noise"], "noisy", noise_claims)]
 
@@ -166,11 +169,20 @@ def told_drops(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
     """Which of DROPS say something of the knees of accuracies [seed, fraction], as their places in it.
 
     One that neither curve reaches says nothing; nor does one of the size of the errors of a mean, whose knee lies
-    anywhere on a flat curve.
+    anywhere on a flat curve. These errors are those of either curve at the two fractions that its knee lies between, or
+    at the last two if it lies beyond: what a curve does elsewhere moves no knee. (The error at the largest fraction,
+    where networks scatter most, would leave out drops whose knees lie where seeds still agree.)
     """
+    largest = np.max([_errors_at_knees(train), _errors_at_knees(test)], axis=0)
     _, beyond = knee_differences(train.mean(), test.mean())
-    errors = [stats.standard_error(wide.sub(wide[0.0], axis=0).iloc[:, 1:].to_numpy()) for wide in (train, test)]
-    return np.flatnonzero(~beyond.all(axis=0) & (np.array(DROPS) >= MEASURED * np.nanmax(np.append(errors, 0))))
+    return np.flatnonzero(~beyond.all(axis=0) & (np.array(DROPS) >= MEASURED * largest))
+
+
+def _errors_at_knees(wide: pd.DataFrame) -> np.ndarray:
+    """The larger standard error of a mean drop at the fractions that each of DROPS' knees lies between; one seed: 0."""
+    errors = np.nan_to_num(stats.standard_error(wide.sub(wide[0.0], axis=0).to_numpy()))
+    after = np.minimum(wide.columns.searchsorted(knees(wide.mean()) - 1e-9), wide.shape[1] - 1)
+    return np.maximum(errors[after], errors[after - 1])
 
 
 def knee_evidence(train: pd.DataFrame, test: pd.DataFrame) -> Evidence:
@@ -206,12 +218,15 @@ def knee_claims(rows: pd.DataFrame, name: str) -> list[Claim]:
     """The training error decreases later than the testing error (p. 13): with growing sparsity its accuracy drops
     later.
 
-    Raises WinnowError where runs stop at a train loss: their training accuracy is what that loss makes it.
+    Raises WinnowError where runs stop at a train loss, because their training accuracy is what that loss makes it; and
+    where the dense network has not fitted (FITTED), because its training accuracy is what the epochs make it.
     """
     random = rows[rows.method == RANDOM]
     if (random.status == "converged").any():
         raise WinnowError(f"needs runs of a fixed number of epochs: training.eps of `{name}` must be null")
     train, test = (whole(with_dense(random, f"{split}_accuracy")) for split in ("train", "test"))
+    if (fitted := train[0.0].mean()) < FITTED:
+        raise WinnowError(f"needs a dense network that fits {FITTED:g} % of the training set; it fits {fitted:.1f} %")
     found = knee_evidence(train, test)
     told = ", ".join(f"{DROPS[drop]:g}" for drop in told_drops(train, test)) or "no measurable number of"
     statistic = f"pruned fraction at which accuracy has dropped by {told} points, training minus test"
@@ -275,10 +290,6 @@ def noise_claims(rows: pd.DataFrame) -> list[Claim]:
     wide = whole(pd.concat(noisy, axis=1))
     sigma, fraction = wide.mean().idxmax()
     best = f"noise {sigma:g} at fraction {fraction:g}"
-    slopes = []
-    for _, part in pd.concat(parts, names=["sigma"]).groupby("seed"):
-        if len(part) > 1:
-            slopes.append(slope(part.index.get_level_values("sigma"), part.mean(axis=1)))
     return [
         _boost("practice-boost-noisy", rows, wide, best, "where pixels are noisy, some fraction of random", "noisy"),
         Claim(
@@ -289,8 +300,38 @@ def noise_claims(rows: pd.DataFrame) -> list[Claim]:
             statistic="slope of the gain over dense, mean over fractions, on the noise's standard deviation, points",
             test=PAIRED,
             figure="noisy",
-            found=mean_evidence(slopes),
+            found=mean_evidence(_slopes(parts)),
         ),
+    ]
+
+
+def _slopes(parts: dict[float, pd.DataFrame]) -> list[float]:
+    """The slope of every seed's mean gain on a key, from its gains [seed, fraction] by the key's value."""
+    by_seed = pd.concat(parts, names=["key"]).groupby("seed")
+    return [slope(part.index.get_level_values("key"), part.mean(axis=1)) for _, part in by_seed if len(part) > 1]
+
+
+def width_claims(rows: pd.DataFrame) -> list[Claim]:
+    """Random pruning costs less the wider the network is: the theory's threshold is one of overparameterization.
+
+    At the same fractions the wider network keeps more weights. Widths are taken in logarithms, because they grow by
+    factors; the mean is over the pruned fractions, of which no single one has to be the threshold.
+
+    Raises WinnowError where the runs are of one width.
+    """
+    parts = {np.log2(width): whole(gains(part)) for width, part in rows.groupby("width")}
+    if len(parts) < 2:
+        raise WinnowError("needs two widths at least in the runs of `vgg-widths`")
+    return [
+        Claim(
+            "practice-width",
+            _regime(rows, "vgg-widths"),
+            statement=f"random pruning costs less accuracy the wider the network is{_diverged(rows)}",
+            statistic="slope of the gain over dense, mean over fractions, on log2 of the width, points a doubling",
+            test=PAIRED,
+            figure="vgg-widths",
+            found=mean_evidence(_slopes(parts)),
+        )
     ]
 
 

@@ -5,12 +5,14 @@ evaluation: it is a result, and it is left out only where a function says so.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ..config.base import Settings
 from ..errors import WinnowError
+from ..files import used
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from .stats import slope
@@ -19,6 +21,13 @@ EPS = 0.01  # the train loss at which runs are compared, nats; a tenth of it for
 RUN = ["fraction", "seed"]
 EXAMPLES = ["train_examples", "test_examples"]
 GUESSING = 10.0  # per cent of ten classes
+
+
+def read_metrics(path: str | Path) -> pd.DataFrame:
+    """A table of runs to judge or draw, with every number float64: of a float32 column, means and logarithms would be
+    float32 too, and their last digits those that `rounded` keeps."""
+    table = pd.read_parquet(used(path))
+    return table.astype(dict.fromkeys(table.select_dtypes("float32"), float))
 
 
 def with_examples(table: pd.DataFrame, settings: Settings) -> pd.DataFrame:
@@ -222,7 +231,7 @@ def by_seed(rows: pd.DataFrame, column: str) -> pd.Series:
 
 def final(table: pd.DataFrame) -> pd.DataFrame:
     """The last evaluation of runs on images, with train_accuracy and test_accuracy in percent, NaN if one diverged."""
-    rows = last(table, [key for key in ("method", "sigma", "fraction", "seed") if key in table])
+    rows = last(table, [key for key in ("method", "check", "sigma", "width", "fraction", "seed") if key in table])
     ended = rows[["train_error", "test_error"]].where(rows.status != "diverged")
     return rows.assign(train_accuracy=100 * (1 - ended.train_error), test_accuracy=100 * (1 - ended.test_error))
 

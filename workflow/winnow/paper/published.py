@@ -18,7 +18,7 @@ STATED = {
     "2b": _TWO | {"sigma_n": 1},
     "2c": _TWO | {"sigma_n": 1},
     "3a": _IMAGES | {"architecture": "mlp", "hidden": [1024, 1024], "epochs": 120, "momentum": 0, "weight_decay": 0},
-    "3b": _CONVOLUTIONS | {"architecture": "vgg", "depth": 16},
+    "3b": _CONVOLUTIONS | {"architecture": "vgg", "depth": 16},  # of no stated width
     "4": _CONVOLUTIONS | {"architecture": "resnet", "depth": 20, "width": 128},
     "5a": _FIVE,
     "5b": _FIVE,

@@ -62,7 +62,7 @@ class TwoLayerNetwork(Strict):
     architecture: Literal["shared", "fully_connected"] = "shared"
     """`shared`: one filter of d weights sees both patches; `fully_connected`: 2 d weights see the whole input."""
     width: PositiveInt = 150
-    """m, hidden neurons (per class when output_layer is `class_sums`)."""
+    """m, hidden neurons (per class when `output_layer` is `class_sums`)."""
     power: Annotated[int, Field(ge=1, le=8), NoSwitch] = 1
     """q in max(0, z)^q; 1 is ReLU, the theory has 3."""
     init_std: PositiveFloat = 0.01
@@ -70,7 +70,8 @@ class TwoLayerNetwork(Strict):
     output_layer: Literal["fixed", "trained", "class_sums"] = "fixed"
     """`fixed` or `trained` random output weights, or `class_sums`: each class adds up its own m neurons (theory)."""
     output_init: Literal["normal", "uniform", "sign"] = "normal"
-    """Law of the output weights: N(0, scale^2), U(-scale, scale) or +-scale (ignored for `class_sums`)."""
+    """Law of the output weights: `normal` N(0, scale^2), `uniform` U(-scale, scale) or `sign` +-scale (ignored for
+    `class_sums`)."""
     output_scale: PositiveFloat | None = None
     """Scale of the output weights; null means 1/sqrt(m)."""
 
@@ -93,8 +94,9 @@ class Pruning(Strict):
     method: Literal["bernoulli", "exact"] = "bernoulli"
     """`bernoulli`: every weight is kept with probability 1 - fraction (the theory); `exact`: exactly that share."""
     target: Literal["all", "signal", "noise", "neurons"] = "all"
-    """What is pruned: weights on `all` coordinates, on those that carry the signal or on the others (`bernoulli` only),
-    or whole hidden `neurons`, of which fractions then are."""
+    """What is pruned: weights on `all` coordinates, only those on coordinates that carry the `signal`, only those on
+    the others (`noise`), or whole hidden `neurons`; a fraction is then a share of these. `signal` and `noise` need
+    `bernoulli`."""
 
     @property
     def by_coordinate(self) -> bool:
@@ -114,15 +116,14 @@ class FullBatch(Strict):
     loss: Literal["logistic", "cross_entropy"] = "logistic"
     """`logistic` of one output for labels +-1, `cross_entropy` of an output per class (two for labels +-1); in nats."""
     reduction: Literal["sum", "mean"] = "mean"
-    """Whether the gradient is that of the sum or of the mean over examples (reported losses are means)."""
+    """Whether the gradient is that of the `sum` or of the `mean` over examples (reported losses are always means)."""
     learning_rate: PositiveFloat = 0.001
     """eta, the step size."""
     flat_below: PositiveFloat | None = None
-    """While no <w_r, x> of a class's own neurons and examples reaches this, its steps are longer; null: never.
-
-    They are learning_rate (flat_below / largest <w_r, x>)^(q-2). Near 0 the outputs of a network of `class_sums` are
-    flat and classes do not feel each other: a class's z' = rate z^(q-1) keeps its course and shortens its time.
-    """
+    """Of `class_sums` with powers q of 3 and 4: a class takes longer steps as long as no <w_r, x> of its own neurons
+    and examples reaches this, and null means never. They are `learning_rate` (`flat_below` / the largest
+    <w_r, x>)^(q - 2). Outputs are flat there and classes do not feel each other, so that z' = rate z^(q - 1) of a class
+    keeps its course and takes less time."""
     max_steps: PositiveInt = 1000
     """Steps after which training stops."""
     eps: PositiveFloat | None = None
