@@ -48,8 +48,8 @@ class ImageData(Strict):
     n_test: PositiveInt = 1000
     """Images held out for testing, drawn per seed in the classes' proportions (MNIST and CIFAR-10 bring their own)."""
     sigma: NonNegativeFloat = 0.0
-    """Standard deviation of the Gaussian noise on every pixel of training and test images, drawn once per seed, in units
-    of black to white; changes no data file."""
+    """Standard deviation of the Gaussian noise on every pixel of training and test images, drawn once per seed, in
+    units of black to white; changes no data file."""
 
     @property
     def examples(self) -> tuple[float, float]:
