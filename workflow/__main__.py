@@ -4,7 +4,7 @@ import importlib
 import os
 import sys
 
-from winnow.audit.records import Recorder
+from winnow.audit.recorder import Recorder
 from winnow.errors import WinnowError
 from winnow.steps import STEPS
 

@@ -29,6 +29,21 @@ def test_the_worst_finding_decides(capsys):
     assert "[red]y" in capsys.readouterr().out
 
 
+def test_findings_of_one_kind_are_one_line(capsys):
+    """Two hundred seeds that give what they gave are one line, and each file that differs has its own."""
+    findings = [Finding(0, f"results/a/{n}.parquet", "identical") for n in range(200)]
+    findings += [Finding(1, f"results/b/{n}.parquet", f"differs: x by {n}") for n in (1, 2)]
+    show(findings, SEEN, as_json=False)
+    lines = [line.split("│")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in line] for line in lines] == [
+        ["1", "1", "results/b/1.parquet", "differs: x by 1"],
+        ["1", "1", "results/b/2.parquet", "differs: x by 2"],
+        ["0", "200", "results/a/0.parquet", "identical"],
+    ]
+    show(findings, SEEN, as_json=True)
+    assert len(json.loads(capsys.readouterr().out)["findings"]) == 202
+
+
 def test_who_looked_at_nothing_does_not_say_identical(capsys):
     nothing = {"files": 0, "records": 0, "runs": 0}
     assert show([], nothing, as_json=True) == 4

@@ -7,7 +7,8 @@ import pytest
 
 from winnow import files
 from winnow.audit.compare import difference, differs, verdict
-from winnow.audit.records import CPU, Recorder
+from winnow.audit.recorder import Recorder
+from winnow.audit.records import CPU
 from winnow.audit.rederive import compare
 
 

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from winnow.audit import docs
-from winnow.audit.records import CHECKOUT, sha256
-from winnow.audit.results import Records
+from winnow.audit.records import CHECKOUT, Records
+from winnow.inputs import sha256
 
 
 def test_a_result_that_published_json_does_not_name_is_no_agreement(tmp_path, monkeypatch):

@@ -12,8 +12,9 @@ import numpy
 import pytest
 
 from winnow import files
-from winnow.audit.records import CHECKOUT, Recorder, lock, record_path
-from winnow.audit.results import Records, devices, made_with, results, seen
+from winnow.audit.recorder import Recorder
+from winnow.audit.records import CHECKOUT, Records, lock, record_path
+from winnow.audit.results import devices, made_with, results, seen
 
 RUN = "results/a/runs/fraction-0/seed-0.parquet"
 

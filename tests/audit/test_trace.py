@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from winnow import files, inputs
-from winnow.audit.records import Recorder
+from winnow.audit.recorder import Recorder
 from winnow.audit.trace import trace
 
 

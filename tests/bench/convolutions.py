@@ -8,7 +8,8 @@ import torch
 from torch.nn.functional import conv2d
 
 from winnow.core import Pattern, convolution
-from winnow.core.convolution import Planes, Taps
+from winnow.core.convolution import Planes
+from winnow.core.feedforward import Memory
 
 BATCH = 128
 DENSITIES = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03)
@@ -56,14 +57,14 @@ def with_gradients(forward, x: torch.Tensor, weights: torch.Tensor):
 def core(shape: tuple, mask: torch.Tensor):
     """The core's, in buffers that stay, as between the layers of a network."""
     inputs, _, side, stride, _ = shape
-    taps = Taps.of(Pattern.of(mask.flatten(1)), Planes(inputs, BATCH, side, side), stride)
-    weights = torch.randn(int(mask.sum()))
-    x, to_x, gradient = taps.planes.zeros().normal_(), taps.planes.zeros(), torch.empty_like(weights)
-    z, g = taps.output.zeros(), taps.output.zeros().normal_()
+    planes, pattern, memory = Planes(inputs, BATCH, side, side), Pattern.of(mask.flatten(1)), Memory()
+    output, weights = planes.convolved(pattern, stride), torch.randn(int(mask.sum()))
+    x, to_x, gradient = memory.planes(planes).normal_(), memory.planes(planes), torch.empty_like(weights)
+    z, g = memory.planes(output), memory.planes(output).normal_()
 
     def both():
-        convolution.forward(taps, weights, x, z)
-        convolution.backward(taps, weights, x, g, gradient, to_x if inputs > 3 else None)
+        convolution.forward(pattern, stride, weights, x, z)
+        convolution.backward(pattern, stride, weights, x, g, gradient, to_x if inputs > 3 else None)
 
     return both
 

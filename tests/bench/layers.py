@@ -88,7 +88,7 @@ def measure_epoch(rounds: int, seconds) -> list[dict]:
 
     def by_core(network, order):
         for batch in order:
-            network.descend(x[batch], labels[batch], 0.01, 0.0, 0.0, [])
+            network.step(x[batch], labels[batch], 0.01, 0.0, 0.0, [])
 
     pruned = {}
     for density in EPOCH_DENSITIES:
@@ -132,7 +132,7 @@ def measure_step(rounds: int, seconds) -> list[dict]:
             networks.compress(network, pruning.layerwise(networks.prunable(network), 1 - density, masks))
             velocities = [torch.zeros_like(parameter) for parameter in network.parameters()]
             own, how = networks.on_core(network), (RATE, MOMENTUM, DECAY, velocities)
-            ways[density] = lambda own=own, how=how: own.descend(x, labels, *how)
+            ways[density] = lambda own=own, how=how: own.step(x, labels, *how)
         timings = [{way: seconds(step) for way, step in ways.items()} for _ in range(2 * rounds + 1)][1:]
         for density, row in rows.items():
             best = min(list(ways)[:2], key=lambda form: statistics.median(t[form] for t in timings))
@@ -148,4 +148,4 @@ def by_torch(network: torch.nn.Module, x: torch.Tensor, labels: torch.Tensor, fo
     network, x = copy.deepcopy(network).to(memory_format=form), x.to(memory_format=form)
     how = Minibatch(momentum=MOMENTUM, weight_decay=DECAY)
     velocities = [torch.zeros_like(parameter) for parameter in network.parameters()]
-    return lambda: training.descend(cross_entropy(network(x), labels), network, velocities, how, RATE)
+    return lambda: training.update(cross_entropy(network(x), labels), network, velocities, how, RATE)

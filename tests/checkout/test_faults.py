@@ -1,6 +1,6 @@
 """What machines do to a run: after every fault nothing is half-written, and the next run gives the undisturbed bytes.
 
-Each test starts from a copy of one finished run of four small jobs, so that it costs a few seconds.
+Each test starts from a copy of one finished run of two small jobs, so that it costs a few seconds.
 """
 
 import os
@@ -18,13 +18,13 @@ import pytest
 import yaml
 from project import ROOT, TINY
 
-RUNS = [f"results/tiny/runs/fraction-{fraction}/seed-{seed}.parquet" for fraction in ("0", "0.5") for seed in (0, 1)]
+RUNS = [f"results/tiny/runs/fraction-0.5/seed-{seed}.parquet" for seed in (0, 1)]
 DATA = [f"results/tiny/data/seed-{seed}.npz" for seed in (0, 1)]
 TABLE = "results/tiny/metrics.parquet"
 CONFIG = {
     "experiments": {
         # Many training examples: files of data are large enough to fill a small disk.
-        "tiny": TINY | {"data": {"dimension": 50, "n_train": 2000, "n_test": 20}, "fractions": [0, 0.5], "seeds": 2}
+        "tiny": TINY | {"data": {"dimension": 50, "n_train": 2000, "n_test": 20}, "seeds": 2}
     },
     "figures": [],
 }
@@ -66,13 +66,13 @@ def finished(library, tmp_path_factory):
     shutil.copy(library, folder / "results/core")
     code, output = finish(start(folder))
     assert code == 0, output
-    assert len(results(folder)) == 7
+    assert len(results(folder)) == 5
     return folder
 
 
 @pytest.fixture
 def folder(finished, tmp_path_factory):
-    """A copy of the finished run without its runs and tables: five jobs are left to do."""
+    """A copy of the finished run without its runs and tables: three jobs are left to do."""
     copy = tmp_path_factory.mktemp("copy")
     shutil.copytree(finished, copy, dirs_exist_ok=True)
     shutil.rmtree(copy / "results/tiny/runs")
@@ -134,7 +134,7 @@ def test_a_killed_training_job_fails_alone(folder, finished):
     assert code == 1
     assert "Error in rule train_tiny.{seed}" in output
     assert not half_written(folder)
-    assert sum((folder / run).exists() for run in RUNS) == 3
+    assert sum((folder / run).exists() for run in RUNS) == 1
     assert not (folder / TABLE).exists()
     check_next_run(folder, finished, 2)
 
@@ -153,7 +153,7 @@ def test_after_a_killed_snakemake_only_the_unfinished_jobs_run(folder, finished)
     assert code == 1
     assert "--unlock" in output
     assert finish(start(folder, "--unlock"))[0] == 0
-    check_next_run(folder, finished, 4)
+    check_next_run(folder, finished, 2)
 
 
 def test_an_interrupt_ends_cleanly_and_says_how_to_go_on(folder, finished):
@@ -189,7 +189,7 @@ def test_a_full_disk_is_told_and_gone_on_from(folder, finished, disk):
     assert "No space left on device" in output
     assert not half_written(folder)
     disk("size=100m")
-    check_next_run(folder, finished, 7)
+    check_next_run(folder, finished, 5)
 
 
 def test_read_only_results_are_told(folder, disk):
@@ -278,7 +278,7 @@ def test_a_job_whose_code_is_edited_while_it_trains_writes_nothing(folder):
     assert code == 1
     assert "error: tree/workflow/winnow/two_layer/pruning.py changed while this step ran: run it again\n" in output
     assert "Traceback" not in output
-    assert not results(folder).keys() & {RUNS[2], TABLE}
+    assert not results(folder).keys() & {RUNS[0], TABLE}
     assert not half_written(folder)
 
 
@@ -297,7 +297,7 @@ def test_an_orphan_does_not_replace_the_result_of_a_newer_run(folder):
     made = {path: path.read_bytes() for path in (folder / "results").rglob("*") if path.is_file()}
     orphan.resume()
     psutil.wait_procs([orphan], timeout=120)
-    assert pq.read_table(folder / RUNS[2])["step"].to_pylist()[-1] == 20
+    assert pq.read_table(folder / RUNS[0])["step"].to_pylist()[-1] == 20
     logs = folder / "results/logs"
     assert not [path for path, was in made.items() if path.read_bytes() != was and not path.is_relative_to(logs)]
     assert not half_written(folder)

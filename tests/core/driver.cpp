@@ -238,35 +238,34 @@ void descent(const Kernels& k, int64_t neurons, int64_t d, int64_t n, int64_t cl
     patches.push_back(int32_t(i));
   }
   const auto doubles = [](int64_t count) { return aligned<double>(count); };
-  const Score score{doubles(classes * n), doubles(classes * n), doubles(2 * n), doubles(length), 0.0, 0.0};
-  double *losses = doubles(steps + 1), *errors = doubles(steps + 1);
-  float* const coefficients = aligned<float>(neurons * length);
   std::vector<double> rates;
   for (int64_t k = 0; k < classes; ++k) rates.push_back((0.2 + 0.1 * double(k)) / double(n));
-  Descent run{w.weights(),
-              x,
-              {starts.data(), of.data(), output.data()},
-              {n, 2, classes, patches.data(), labels.data(), logistic ? Loss::logistic : Loss::cross_entropy},
-              score,
-              power,
-              steps,
-              rates.data(),
-              -1.0,
-              true,
-              aligned<float>(neurons * length),
-              aligned<float>(length),
-              aligned<float>(classes * length),
-              aligned<float>(classes * length),
-              coefficients,
-              losses,
-              errors};
+  Descent run;
+  run.weights = w.weights();
+  run.inputs = x;
+  run.output = {starts.data(), of.data(), output.data()};
+  run.examples = {n,           2, classes, patches.data(), labels.data(),
+                  logistic ? Loss::logistic : Loss::cross_entropy};
+  run.score = {doubles(classes * n), doubles(classes * n), doubles(2 * n), doubles(length), 0.0, 0.0};
+  run.power = power;
+  run.steps = steps;
+  run.rates = rates.data();
+  run.stop_below = -1.0;
+  run.train_output = true;
+  run.z = aligned<float>(neurons * length);
+  run.slope = aligned<float>(length);
+  run.sums = aligned<float>(classes * length);
+  run.pull = aligned<float>(classes * length);
+  run.coefficients = aligned<float>(neurons * length);
+  run.losses = doubles(steps + 1);
+  run.errors = doubles(steps + 1);
   int64_t taken = 0;
   k.descend(run, &taken);
-  report("losses", losses, taken + 1);
-  report("errors", errors, taken + 1);
+  report("losses", run.losses, taken + 1);
+  report("errors", run.errors, taken + 1);
   report("weights", w.values.data(), int64_t(w.values.size()));
   report("output", output.data(), int64_t(output.size()));
-  report("coefficients", coefficients, neurons * length);
+  report("coefficients", run.coefficients, neurons * length);
   report("logits", run.score.logits, classes * n);
 }
 

@@ -87,7 +87,7 @@ def test_descent_is_that_of_torch(momentum, decay):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        assert ours.descend(x, labels, 0.05, momentum, decay, velocities) == pytest.approx(loss.item(), rel=1e-4)
+        assert ours.step(x, labels, 0.05, momentum, decay, velocities) == pytest.approx(loss.item(), rel=1e-4)
     for i, parameter in enumerate(ours.parameters):
         expected = parameters[i][masks[i // 2]] if i % 2 == 0 else parameters[i]
         torch.testing.assert_close(parameter.double(), expected, rtol=1e-4, atol=1e-6)
@@ -96,7 +96,7 @@ def test_descent_is_that_of_torch(momentum, decay):
 def test_a_run_that_diverges_says_so():
     ours, *_ = network()
     x, labels = batch(40)
-    losses = [ours.descend(x, labels, 1e30, 0.0, 0.0, []) for _ in range(4)]
+    losses = [ours.step(x, labels, 1e30, 0.0, 0.0, []) for _ in range(4)]
     assert losses[0] < 100 and not any(abs(loss) < float("inf") for loss in losses[2:])
 
 
@@ -104,7 +104,7 @@ def digest(densities, n):
     """A hash of a short run: losses, weights, velocities, evaluation."""
     ours, *_ = network(densities)
     velocities = [torch.zeros_like(p) for p in ours.parameters]
-    losses = [ours.descend(*batch(n, step), 0.05, 0.9, 0.001, velocities) for step in range(8)]
+    losses = [ours.step(*batch(n, step), 0.05, 0.9, 0.001, velocities) for step in range(8)]
     numbers = torch.tensor([*losses, *ours.evaluate(*batch(301))], dtype=torch.float64)
     parts = [numbers, *ours.parameters, *velocities]
     return hashlib.sha256(b"".join(t.numpy().tobytes() for t in parts)).hexdigest()

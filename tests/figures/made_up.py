@@ -38,19 +38,23 @@ AXES = {
     "methods": {"method": ["erk", "snip"]},
     "noisy": {"sigma": [0.0, 0.5]},
     "vgg-widths": {"width": [8, 16]},
+    "sanity-lenet": {"method": ["snip", "imp"], "check": ["none", "shuffled", "inverted"]},
     "scaling-widths": {"width": [50, 100, 200]},
     "literal-steps": {"flat_below": [1e-9, 0.25]},
 }
+SMALL = ("sanity-small-lenet-36", "sanity-small-lenet-90")
 OF_A_PATTERN = {
     "scaling-race-*": ("scaling-race-512", "scaling-race-2048"),
     "scaling-over-*": ("scaling-over-512", "scaling-over-2048"),
+    "sanity-*": ("sanity-lenet", "sanity-random-lenet", "sanity-random-wide", *SMALL),
 }
-FITTED = {"numbers": (len(FRACTIONS),)}  # panels whose points are fitted to all fractions of a seed
+# Panels whose points are made of all fractions of a seed: fitted to them, or a mean of two differences.
+FITTED = {"numbers": (len(FRACTIONS),), "lenet": (4,)}
 
 
 def tables(figure: str) -> dict[str, pd.DataFrame]:
     """The metrics of all experiments of a figure."""
-    makers = {"synthetic": synthetic, "readings": synthetic, "real": images}
+    makers = {"synthetic": synthetic, "readings": synthetic, "real": images, "sanity": images}
     names = [name for e in FIGURES[figure].experiments for name in OF_A_PATTERN.get(e, (e,))]
     return {name: makers.get(FIGURES[figure].module, theory)(name) for name in names}
 
@@ -95,7 +99,7 @@ def synthetic(name: str) -> pd.DataFrame:
 def images(name: str, data: str = "mnist-5k", fractions: tuple[float, ...] = (0.0, 0.36, 0.9)) -> pd.DataFrame:
     """Networks on images, with a known end: test error = fraction / 10 + seed / 1000 (+ sigma / 10)."""
     points = []
-    for point in _grid(name, fractions):
+    for point in _grid(name, fractions[:1] if name in SMALL else fractions):
         ends = point["fraction"] / 10 + point["seed"] / 1000 + point.get("sigma", 0) / 10
         measured = {"data": data, "train_error": point["fraction"] / 20, "collapsed_layers": 0}
         measured["connected_share"] = 1 - point["fraction"] ** 4 - point["seed"] / 1000

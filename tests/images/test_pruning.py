@@ -110,6 +110,64 @@ def test_masks_of_one_seed_are_nested(small, method):
         assert all((larger[name] | ~smaller[name]).all() for name in larger)
 
 
+@pytest.mark.parametrize("method", ["magnitude", "snip", "grasp", "synflow"])
+def test_a_shuffled_mask_keeps_as_many_weights_in_every_layer(small, method):
+    network, inputs, labels = small
+    plain, moved = (
+        pruning.draw(ImagePruning(method=method, check=check), network, 0.5, inputs, labels, rng(7))
+        for check in ("none", "shuffled")
+    )
+    assert [int(mask.sum()) for mask in moved.values()] == [int(mask.sum()) for mask in plain.values()]
+    assert any((moved[name] != plain[name]).any() for name in plain)
+
+
+@pytest.mark.parametrize("method", ["magnitude", "snip", "grasp"])
+def test_inverted_scores_keep_the_lowest(small, method):
+    """Scores without ties: what is kept of one half are the weights that the other half leaves out."""
+    network, inputs, labels = small
+    plain, lowest = (
+        pruning.draw(ImagePruning(method=method, check=check), network, 0.5, inputs.abs(), labels, rng(7))
+        for check in ("none", "inverted")
+    )
+    assert total(lowest) == total(plain) == 31
+    if method == "magnitude":
+        sizes = torch.cat([weight.detach().abs().flatten() for weight in networks.prunable(network).values()])
+        kept = torch.cat([mask.flatten() for mask in lowest.values()])
+        assert sizes[kept].max() < sizes[~kept].min()
+    else:  # dead neurons have scores of 0, of which ties are kept by index
+        assert sum(int((plain[name] & lowest[name]).sum()) for name in plain) < 31
+
+
+def test_inverted_synflow_keeps_the_lowest_flow_in_every_round():
+    """Two paths, of weights 3 and of weights 1. The output layer goes first, and then nothing flows any more."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1))
+    with torch.no_grad():
+        network[1].weight.copy_(torch.tensor([[3.0, 0.0], [0.0, 1.0]]))
+        network[3].weight.copy_(torch.tensor([[3.0, 1.0]]))
+    highest, lowest = (pruning.synflow(network, (1, 1, 2), 2, inverted=inverted) for inverted in (False, True))
+    assert highest["1.weight"].tolist() == [[True, False], [False, False]]
+    assert highest["3.weight"].tolist() == [[True, False]]
+    assert total(lowest) == 2 and not lowest["3.weight"].any()
+
+
+def test_an_inverted_level_of_imp_keeps_the_smallest_of_what_is_left():
+    weights = {"a": torch.tensor([4.0, -1.0, 3.0, 2.0]), "b": torch.tensor([[0.5, -6.0]])}
+    masks = {"a": torch.tensor([True, False, True, True]), "b": torch.tensor([[True, True]])}
+    for inverted, kept in (
+        (True, [[False, False, True, True], [[True, False]]]),
+        (False, [[True, False, True, False], [[False, True]]]),
+    ):
+        level = pruning.imp_level(weights, masks, 0.5, inverted)
+        assert [mask.tolist() for mask in level.values()] == kept
+
+
+def test_a_check_needs_a_score():
+    for method in ("bernoulli", "erk", "shuffled_imp"):
+        with pytest.raises(ValueError, match=f"check: shuffled needs a method by score: .*; not {method}"):
+            ImagePruning(method=method, check="shuffled")
+    assert "check" not in ImagePruning().model_dump()  # other experiments' settings keep their bytes
+
+
 def test_bernoulli_keeps_each_weight_with_probability_one_minus_fraction():
     masks = pruning.bernoulli({"a": torch.empty(300, 400)}, 0.7, rng())
     assert abs(pruning.density(masks) - 0.3) < 4 * (0.3 * 0.7 / 120_000) ** 0.5

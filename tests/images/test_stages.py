@@ -80,8 +80,24 @@ def test_shuffles_read_the_masks_of_imp():
     assert stages["shuffled_2"].constraints["fraction"] == r"0\.9"
 
 
-def test_every_run_of_the_grid_is_made_by_exactly_one_stage():
-    axes = {"method": ["imp", "shuffled_imp", "erk", "grasp"], "sigma": [0, 0.5]}
+CHECKED = {"method": ["imp", "grasp"], "check": ["none", "shuffled", "redrawn", "inverted"]}
+
+
+def test_checks_of_imp_take_its_masks_and_inverted_scores_make_their_own():
+    stages = {stage.name: stage for stage in experiment(axes=CHECKED).stages("x")}
+    assert sorted(stages) == ["checked_0", "checked_1", "checked_2", "imp_0", "imp_1", "imp_2", "start"]
+    own, taken = stages["imp_1"], stages["checked_1"]
+    assert (own.constraints["check"], taken.constraints["check"]) == ("none|inverted", "shuffled|redrawn")
+    assert own.masks == ["results/x/masks/method-imp/check-{check}/fraction-0.36/seed-{seed}.safetensors"]
+    assert taken.masks == [own.masks[0].replace("{check}", "none")] and taken.next_masks == []
+    assert taken.below == ["results/x/runs/method-imp/check-none/fraction-0/seed-{seed}.parquet"]
+    assert stages["checked_0"].masks == stages["checked_0"].next_masks == []
+    with pytest.raises(WinnowError, match=r"imp's own masks are what is checked; allowed: none and others"):
+        experiment(axes=CHECKED | {"check": ["shuffled"]})
+
+
+@pytest.mark.parametrize("axes", [{"method": ["imp", "shuffled_imp", "erk", "grasp"], "sigma": [0, 0.5]}, CHECKED])
+def test_every_run_of_the_grid_is_made_by_exactly_one_stage(axes):
     chosen = experiment(axes=axes)
     copies = {chosen.dense_run("x", method) for method in chosen.shared[1:]}
     for point in chosen.points():

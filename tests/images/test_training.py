@@ -237,6 +237,21 @@ def test_at_fraction_0_every_method_is_the_same_run(changes):
         assert all(map(torch.equal, other.state_dict().values(), network.state_dict().values()))
 
 
+def test_redrawn_weights_are_others_under_the_same_mask():
+    def run(check, fraction):
+        settings = image_settings("magnitude", epochs=1, learning_rate=1e-30)  # the weights stay where they start
+        pruned = settings.pruning.model_copy(update={"check": check})
+        return training.run(settings.model_copy(update={"pruning": pruned}), problem(), fraction, streams())
+
+    (_, network, masks), (_, other, same) = (run(check, 0.5) for check in ("none", "redrawn"))
+    ours, theirs = (networks.prunable(one) for one in (network, other))
+    for name, mask in masks.items():
+        assert torch.equal(mask, same[name])
+        assert not (ours[name][mask] == theirs[name][mask]).any()
+        assert torch.allclose(theirs[name][mask].std(), (2 / mask.shape[1]) ** 0.5 * torch.ones(()), rtol=0.3)
+    assert run("redrawn", 0.0)[0] == run("none", 0.0)[0]  # nothing is pruned, so there is nothing to check
+
+
 def test_a_run_stops_below_eps():
     result = training.run(image_settings(epochs=200, eps=0.5), problem(), 0, streams())[0]
     assert result["status"] == "converged"

@@ -77,6 +77,7 @@ def test_every_row_is_complete(world):
     assert len({(row["id"], row["regime"]) for row in found["claims"]}) == len(found["claims"])
 
 
+@pytest.mark.parametrize("world", [TRUE], indirect=True)
 @pytest.mark.parametrize("name", CLAIMS)
 def test_without_one_experiment_the_others_are_judged_the_same(world, name):
     """And each claim that lacks it says so."""

@@ -10,8 +10,8 @@ export SLURM_CONF=$folder/slurm.conf
 host=$(hostname -s)
 socket=$folder/run/munge.socket
 
-until_true() { for _ in $(seq 100); do "$@" >/dev/null 2>&1 && return; sleep 0.2; done; echo "gave up: $*" >&2; return 1; }
-all_idle() { [ "$(timeout 5 sinfo --noheader --Node --states idle --format %N | wc -l)" = "$1" ]; }
+until_true() { for _ in $(seq 1500); do "$@" >/dev/null 2>&1 && return; sleep 0.2; done; echo "gave up: $*" >&2; return 1; }
+all_idle() { [ "$(timeout 60 sinfo --noheader --Node --states idle --format %N | wc -l)" = "$1" ]; }
 
 start_munge() {  # signs every message; key and socket are the cluster's own
     install -d -m 0700 "$folder/munge"
@@ -80,6 +80,7 @@ SlurmdParameters=config_overrides
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 ReturnToService=2
 KillWait=2
+MessageTimeout=100
 CONF
     for i in $(seq "$1"); do
         echo "NodeName=n$i NodeHostname=$host NodeAddr=127.0.0.1 Port=$((17000 + i)) CPUs=1 RealMemory=4000"
@@ -113,7 +114,7 @@ control)
     /usr/sbin/slurmctld -f "$SLURM_CONF"
     ;;
 down)
-    timeout 10 scancel --user root || true
+    timeout 60 scancel --user root || true
     for name in slurmctld "slurmd.*" slurmdbd mariadbd munged; do
         for file in "$folder"/run/$name.pid; do
             [ -s "$file" ] || continue

@@ -1,6 +1,7 @@
-"""config/ci.yaml on a real Slurm of two nodes, while a job is cancelled and the controller is gone for a while.
+"""A part of config/ci.yaml on a real Slurm of two nodes; a job is cancelled and the controller gone for a while.
 
 `make test-slurm` runs it; `make test` does not. One run of the workflow serves all tests, because it takes minutes.
+No limit is on the whole of it: beside other work it may take long, as long as it goes on.
 """
 
 import os
@@ -10,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 from debian import need
 
 from winnow.audit import docs
@@ -26,14 +26,11 @@ PACKAGES = {
     "munged": "munge",
     "mariadbd": "mariadb-server",
 }
-TABLES = [
-    f"results/{name}/{table}.parquet"
-    for name, experiment in yaml.safe_load(CONFIG.read_text())["experiments"].items()
-    if experiment["kind"] == "two_layer"
-    for table in ("metrics", "summary")
-]
+EXPERIMENTS = ("fig5", "noise", "width", "causes", "width_mild", "start")  # the quickest: 17 jobs that train
+TABLES = [f"results/{name}/{table}.parquet" for name in EXPERIMENTS for table in ("metrics", "summary")]
 DOWN = 30  # seconds that the controller is gone
 MINUTE = 60
+STILL = 15 * MINUTE  # with nothing said: a command, or the workflow, hangs
 
 
 def install() -> None:
@@ -54,11 +51,11 @@ class Cluster:
         }
 
     def manage(self, command: str, *arguments: str) -> None:
-        subprocess.run([CLUSTER, command, str(self.folder), *arguments], check=True, timeout=2 * MINUTE)
+        subprocess.run([CLUSTER, command, str(self.folder), *arguments], check=True, timeout=STILL)
 
     def ask(self, *command: str) -> str:
         """What a Slurm command says; each can hang, so each has its time."""
-        run = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=MINUTE)
+        run = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=STILL)
         return run.stdout
 
     def training(self) -> list[str]:
@@ -104,7 +101,9 @@ def run(cluster, tmp_path_factory):
         cluster.stop_control()
         time.sleep(DOWN)
         cluster.manage("control")
-        code = workflow.wait(20 * MINUTE)
+        while (code := workflow.poll()) is None:
+            assert time.time() - log.stat().st_mtime < STILL, log.read_text()
+            time.sleep(1)
     finally:
         workflow.kill()
     print(f"{time.monotonic() - start:.0f} s on 2 nodes, with {DOWN} s without a controller")
@@ -137,5 +136,5 @@ def test_jobs_of_a_group_share_one_core_one_after_the_other(cluster, run):
     jobs = [row.split("|") for row in rows.splitlines()]
     assert {cpus for _, cpus, *_ in jobs} == {"1"}
     trained = [comment for *_, comment in jobs if "train" in comment]
-    assert 1 < len(trained) < 30, "fifty training jobs should share a few allocations"
+    assert 1 < len(trained) < 10, "17 training jobs should share a few allocations"
     assert run[3] == 0

@@ -19,12 +19,12 @@ import pytest
 from processor import LESSER, lesser
 from project import ROOT, audit
 
-from winnow.audit.records import read_record
+from winnow.audit.records import read
 
 CI = ("--config", "config/ci.yaml")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 FACTORS = (*LESSER, "two threads")
-# The quickest of each kind of two-layer network: a trained output layer, class sums, other data, hardly a weight kept.
+# Quick ones of each kind of two-layer network: a trained output layer, class sums, other data, hardly a weight kept.
 TWO_LAYER = ("fig5", "noise", "dense_signal", "start-orthogonal", "overprune")
 AGAIN = """
 import importlib, json, sys
@@ -40,17 +40,16 @@ def jobs(tree: Path, monkeypatch) -> dict[str, list[dict]]:
     monkeypatch.chdir(tree)
     found = {}
     for path in sorted(str(file) for file in Path("results").rglob("*") if file.is_file()):
-        record = read_record(path)
+        record, _ = read(path)
         if record and record["step"] not in ("core", "settings"):
             place = path.split("/")[1] if record["step"] != "figure" else record["command"][0]
             found.setdefault(record["step"], {})[place] = record
-    assert found["train"].keys() > set(TWO_LAYER)
     found["train"] = {name: found["train"][name] for name in TWO_LAYER}
     return {step: list(records.values()) for step, records in found.items()}
 
 
 def chosen(found: dict[str, list[dict]], number: int) -> dict[str, list[dict]]:
-    """What a factor runs again: its share of the figures, all that trains, and three of every other step."""
+    """What a factor runs again: its share of the figures, all that trains, and up to three of every other step."""
     again = {step: records[:: max(len(records) // 3, 1)][:3] for step, records in found.items()}
     again["figure"] = found["figure"][number :: len(FACTORS)]
     return again | {step: found[step] for step in ("train", "train-images")}
@@ -75,12 +74,16 @@ def differing(tree: Path, folder: Path, step: str, records: list[dict], **enviro
 
 @pytest.mark.parametrize("number", range(len(FACTORS)), ids=FACTORS.__getitem__)
 def test_every_step_gives_the_same_bytes(tree, tmp_path, monkeypatch, number):
-    """On a lesser processor, and with two threads; each factor draws every third figure."""
-    threads = dict.fromkeys(THREADS, "2" if FACTORS[number] == "two threads" else "1")
-    processor = lesser(FACTORS[number]) if FACTORS[number] in LESSER else {}
+    """On a lesser processor, and with two threads; each factor draws every third figure.
+
+    The core's plain kernels take sixty times as long: the tests of bits run them, on smaller networks.
+    """
+    told = dict.fromkeys(THREADS, "2" if FACTORS[number] == "two threads" else "1")
+    if FACTORS[number] in LESSER:
+        told |= lesser(FACTORS[number]) | {"WINNOW_ISA": "v3"}
     again = chosen(jobs(tree, monkeypatch), number)
-    assert sum(map(len, again.values())) > 25
-    found = {step: differing(tree, tmp_path, step, records, **threads, **processor) for step, records in again.items()}
+    assert sum(map(len, again.values())) > 20
+    found = {step: differing(tree, tmp_path, step, records, **told) for step, records in again.items()}
     assert not any(found.values()), found
 
 

@@ -12,7 +12,8 @@ import yaml
 from project import ROOT, audit
 
 from winnow.audit.docs import SMALL, place
-from winnow.audit.records import CHECKOUT, sha256
+from winnow.audit.records import CHECKOUT
+from winnow.inputs import sha256
 
 CI = yaml.safe_load((ROOT / "config/ci.yaml").read_text())
 NAMES = {f"{name}.{kind}" for name in ("claims", "scorecard") for kind in ("md", "json")}

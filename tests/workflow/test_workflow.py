@@ -80,15 +80,15 @@ def edited(tree):
 
     def edit(path: str, old: str, new: str) -> None:
         file = tree / path
-        originals.setdefault(file, file.read_text())
-        assert old in originals[file], f"{path} does not hold {old!r}"
+        originals.setdefault(file, file.read_bytes())
+        assert old.encode() in originals[file], f"{path} does not hold {old!r}"
         times = file.stat().st_atime_ns, file.stat().st_mtime_ns
-        file.write_text(originals[file].replace(old, new))
+        file.write_bytes(originals[file].replace(old.encode(), new.encode()))
         os.utime(file, ns=times)
 
     yield edit
-    for file, text in originals.items():
-        file.write_text(text)
+    for file, content in originals.items():
+        file.write_bytes(content)
 
 
 def test_every_output_is_there_and_complete(tree):

@@ -82,7 +82,7 @@ FIGURE = {
     "metric": ("", "what y is, where panels differ in it"),
     "panel": ("", "which panel"),
     "regime": ("", "which experiment of the theory, at which value of its swept key"),
-    "method": ("", "`methods`: how weights were pruned"),
+    "method": ("", "`methods`, `sanity`: how weights were pruned"),
     "collapsed": ("runs", "`methods`: in how many of them a layer keeps no weight at all"),
     "fraction": ("share", "`dynamics`: pruned fraction of the curve"),
     "sigma": ("black to white", "`noisy`: standard deviation of the pixels' noise"),

@@ -15,7 +15,7 @@ import numpy as np
 from .errors import WinnowError
 from .inputs import check_unchanged, used
 
-WRITTEN = []  # the results that this process has written: audit/records.py records them
+WRITTEN = []  # the results that this process has written: audit/recorder.py records them
 HOST = re.sub(r"[^\w-]", "-", platform.node())
 DIGITS = 9  # significant, of numbers that libraries compute
 UNFINISHED = re.compile(r"\..+\.(tmp|checkpoint)")  # the names that files have until they are complete

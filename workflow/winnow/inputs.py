@@ -1,7 +1,7 @@
 """What this process was given: every file that it reads and every module that it imports, as it was at that moment.
 
 A result is put in place only while all of them are still the same (files.py), and its record names these hashes
-(audit/records.py): what was edited or replaced under a step is credited with nothing.
+(audit/recorder.py): what was edited or replaced under a step is credited with nothing.
 """
 
 import contextlib

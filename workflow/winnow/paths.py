@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
+CHECKOUT = PACKAGE.parents[1]
 RESULTS = "results"
 CORE = f"{RESULTS}/core/libwinnow.so"
 PUBLISHED = "paper/published.csv"  # the values that the paper's figures show, in the package

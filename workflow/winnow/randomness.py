@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 STREAMS = ("data", "init", "mask", "order", "noise", "augmentation")
-DRAWN = []  # the streams of this process as root/experiment/seed/stream: audit/records.py records them
+DRAWN = []  # the streams of this process as root/experiment/seed/stream: audit/recorder.py records them
 BLOCK = 2**14  # numbers that are made at once: few enough for a processor's cache, many enough for numpy
 
 LN2_HIGH = float.fromhex("0x1.62e42fefa3800p-1")  # its last 11 bits are 0, so that a product with an exponent is exact

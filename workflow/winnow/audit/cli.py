@@ -29,29 +29,35 @@ MEANING = {
     6: "nothing can be said",
 }
 WORST_LAST = (0, 5, 1, 6, 4)
+MOST_LINES = 40
 
 
 def show(findings: list[Finding], looked_at: dict[str, int], as_json: bool) -> int:
-    """Print what was looked at and what was found, as a table or as JSON; return the exit code."""
+    """Print what was looked at and what was found, as JSON or as a table with a line a kind; return the exit code."""
     if not looked_at["files"]:
         findings = [*findings, Finding(4, RESULTS, "there was nothing to look at")]
     code = max((f.code for f in findings), key=WORST_LAST.index, default=0)
     if as_json:
-        found = {"code": code, "verdict": MEANING[code], "looked_at": looked_at}
-        print(json.dumps(found | {"findings": [asdict(f) for f in findings]}, indent=1))
+        listed = [asdict(finding) for finding in findings]
+        print(
+            json.dumps({"code": code, "verdict": MEANING[code], "looked_at": looked_at, "findings": listed}, indent=1)
+        )
         return code
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("code", "file", "finding")
-    for finding in sorted(findings, key=lambda f: -WORST_LAST.index(f.code))[:40]:
-        table.add_row(str(finding.code), escape(finding.path), escape(finding.what))
+    kinds = {}
+    for finding in sorted(findings, key=lambda f: -WORST_LAST.index(f.code)):
+        kinds.setdefault((finding.code, finding.what), []).append(finding.path)
+    table = Table("code", "files", "first of them", "finding")
+    for (code_of_kind, what), files in list(kinds.items())[:MOST_LINES]:
+        table.add_row(str(code_of_kind), f"{len(files):,}", escape(files[0]), escape(what))
     console = Console(width=None if sys.stdout.isatty() else 160)
-    if findings:
+    if kinds:
         console.print(table)
-    if len(findings) > 40:
-        console.print(f"… and {len(findings) - 40} more (--json lists all)")
+    if len(kinds) > MOST_LINES:
+        console.print(f"… and {len(kinds) - MOST_LINES} lines more (--json lists every file)")
     told = ", ".join(f"{n:,} {what}" for what, n in looked_at.items())
     style = "green" if code == 0 else "red"
     console.print(f"looked at {told}: {MEANING[code]} (exit code {code})", style=style, markup=False)

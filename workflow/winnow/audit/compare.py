@@ -5,7 +5,8 @@ import math
 import os
 from pathlib import Path
 
-from .records import CPU, content, sha256
+from ..inputs import sha256
+from .records import CPU, content
 from .results import Finding
 
 
@@ -28,10 +29,10 @@ def verdict(name: str, ours: str | Path, theirs: str | Path, code: int) -> Findi
     try:
         if (table := content(ours)) and table == content(theirs):
             return Finding(0, name, "identical contents")
-        found = difference(ours, theirs) or {"types": math.inf}
+        apart = difference(ours, theirs) or {"types": math.inf}
     except Exception as error:  # every library raises its own for a broken file
         return Finding(4, name, f"cannot be read: {error}")
-    told = ", ".join(f"{column} by {far:.3g}" for column, far in found.items())
+    told = ", ".join(f"{column} by {far:.3g}" for column, far in apart.items())
     return Finding(code, name, f"differs: {told}")
 
 
@@ -43,12 +44,12 @@ def difference(ours: str | Path, theirs: str | Path) -> dict[str, float]:
     a, b = rows(ours), rows(theirs)
     if [row.keys() for row in a] != [row.keys() for row in b]:
         return {"shape": math.inf}
-    found = {}
+    apart = {}
     for x, y in zip(a, b, strict=True):
         for name in x:
             if far := _distance(x[name], y[name]):
-                found[name] = max(found.get(name, 0), far)
-    return found
+                apart[name] = max(apart.get(name, 0), far)
+    return apart
 
 
 def rows(path: str | Path) -> list[dict]:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from ..errors import WinnowError
 from ..files import write_json
+from ..inputs import sha256
 from .compare import differs, verdict
 from .plan import planned
-from .records import CHECKOUT, RESULTS, sha256
-from .results import Finding, Records, devices, seen
+from .records import CHECKOUT, RESULTS, Records
+from .results import Finding, devices, seen
 
 COPIED = ("figures/*.svg", "figures/*.data.parquet", "claims.*", "scorecard.*", "calibration.*")
 TABLES = ("metrics.parquet", "summary.parquet")
@@ -50,7 +51,7 @@ def publish(config: Path) -> None:
     for path, command in plan.items():
         record = records.get(path)
         whole = Path(path).is_file() and record and [record["step"], *record["command"]] == command
-        if not whole or (path in known.values() and not _wrote(record, path, sha256(path))):
+        if not whole or (path in known.values() and records.digest(path) != sha256(path)):
             raise WinnowError(f"{path} is not what a job of {config} wrote: `audit verify` tells more")
     large = {name for name, path in known.items() if path.endswith(TABLES) and Path(path).stat().st_size > SMALL}
     for name, copy in _copies(docs).items():
@@ -90,10 +91,9 @@ def check(
         if name in copies and sha256(copies[name]) != digest:
             findings.append(Finding(1, f"{docs}/{name}", "is not what `make publish` copied"))
         elif hashes.get(path, digest) != digest:
-            found = verdict(path, copies[name], path, code) if name in copies else Finding(code, path, "differs")
-            findings.append(
-                Finding(found.code, path, f"`{records.get(path)['step']}`: {found.what} (from {docs}/{name})")
-            )
+            drift = verdict(path, copies[name], path, code) if name in copies else Finding(code, path, "differs")
+            what = f"`{records.get(path)['step']}`: {drift.what} (from {docs}/{name})"
+            findings.append(Finding(drift.code, path, what))
     return findings, len(copies)
 
 
@@ -135,10 +135,6 @@ def _made(paths: dict, records: Records) -> dict[str, object]:
         "processors": sorted({run["cpu"]["name"] for run in runs}),
         "commits": sorted({run["commit"] or "unknown: no git" for run in runs}),
     }
-
-
-def _wrote(record: dict | None, path: str, digest: str) -> bool:
-    return bool(record) and record["outputs"].get(path, {}).get("sha256") == digest
 
 
 def _name(path: str) -> str | None:

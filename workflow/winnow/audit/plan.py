@@ -25,19 +25,19 @@ def planned(config: Path) -> dict[str, list[str]]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE_")}
     said_to = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace")
     run = subprocess.run(command, env=environment, **said_to)
-    found, outputs, jobs = {}, [], 0
+    commands, outputs, jobs = {}, [], 0
     for line in map(str.strip, run.stdout.splitlines()):  # the jobs of a group are indented
         if line.startswith("output: "):
             outputs = line.removeprefix("output: ").split(", ")
         elif line.startswith("Shell command: python "):
             words = shlex.split(line.removeprefix("Shell command: "))
             redirection = words.index("2>") if "2>" in words else len(words)
-            found |= dict.fromkeys(outputs, words[2:redirection])
+            commands |= dict.fromkeys(outputs, words[2:redirection])
             jobs += 1
     total = re.search(r"^total +(\d+)$", run.stdout, re.MULTILINE)  # with `all`, which runs no command
     if run.returncode or not total or jobs != int(total[1]) - 1:
         raise WinnowError(f"the workflow cannot be planned: {_reason(run.stdout)}")
-    return found
+    return commands
 
 
 def _reason(said: str) -> str:

@@ -8,10 +8,11 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from ..inputs import sha256
 from ..randomness import Stream
 from .compare import differs, verdict
-from .records import CHECKOUT, RESULTS, record_path, sha256
-from .results import Finding, Records, environment, has_hash, made_with, results, seen
+from .records import CHECKOUT, RESULTS, Records, record_path
+from .results import Finding, environment, has_hash, made_with, results, seen
 
 AGAIN = {"figure": "redrawn from its tables"}
 AGAIN |= dict.fromkeys(("collect", "claims", "scorecard", "calibrate", "page"), "made again from its inputs")

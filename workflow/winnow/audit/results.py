@@ -1,18 +1,16 @@
 """The results in the working directory: their files, their records, and what can be found about them."""
 
-import hashlib
 import importlib.metadata
 import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..files import UNFINISHED
-from .records import REQUIREMENTS, RESULTS, located, lock, record_path, sha256
+from ..inputs import sha256
+from .records import REQUIREMENTS, RESULTS, Records, located, lock
 
 UNRECORDED = ("provenance", "logs", "bench", "README.md", "report.html")  # in results/, made by no step
-KEYS = {"step", "command", "parameters", "streams", "inputs", "outputs", "code", "requirements", "device"}
 
 
 @dataclass(frozen=True)
@@ -22,39 +20,6 @@ class Finding:
     code: int
     path: str
     what: str
-
-
-class Records:
-    """The records of results; those of the outputs of one job are one object."""
-
-    def __init__(self):
-        """Nothing is read yet."""
-        self.by_path, self.by_text = {}, {}
-
-    def get(self, path: str) -> dict | None:
-        """The record of a result, or None if it is missing or is not what its run record says."""
-        return self._pair(path)[0]
-
-    def run(self, path: str) -> dict | None:
-        """The run record of a result, or None where `get` gives None."""
-        return self._pair(path)[1]
-
-    def _pair(self, path: str) -> tuple[dict | None, dict | None]:
-        if path not in self.by_path:
-            self.by_path[path] = self._read(Path(record_path(path)))
-        return self.by_path[path]
-
-    def _read(self, file: Path) -> tuple[dict | None, dict | None]:
-        try:
-            text = file.read_text(encoding="utf-8")
-            run = json.loads(file.with_name(f"{file.name.removesuffix('.json')}.run.json").read_text(encoding="utf-8"))
-            if text not in self.by_text:
-                self.by_text[text] = hashlib.sha256(text.encode()).hexdigest(), json.loads(text)
-            digest, record = self.by_text[text]
-            whole = run["record"] == digest and "versions" in run and record.keys() >= KEYS
-            return (record, run) if whole else (None, None)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # whatever stands in a damaged file
-            return None, None
 
 
 def results() -> list[str]:

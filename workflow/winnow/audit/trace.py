@@ -6,8 +6,8 @@ import os
 import re
 import sys
 
-from .records import RESULTS
-from .results import Records, has_hash, seen, short
+from .records import RESULTS, Records
+from .results import has_hash, seen, short
 
 
 def trace(path: str) -> dict:
@@ -21,9 +21,8 @@ def trace(path: str) -> dict:
     met, intact = set(), functools.cache(has_hash)
     while queue:
         name, digest = queue.pop(0)
-        record = records.get(name) if name.startswith(f"{RESULTS}/") else None
-        known = (record or {}).get("outputs", {}).get(name, {}).get("sha256")
         ours = name.startswith(f"{RESULTS}/")
+        record, known = (records.get(name), records.digest(name)) if ours else (None, None)
         if (ours and (known is None or digest not in (None, known))) or not intact(name, known or digest):
             broken.add(name)
         if name in met:
@@ -37,8 +36,8 @@ def trace(path: str) -> dict:
         queue += [(source, entry["sha256"]) for source, entry in record["inputs"].items()]
     points = _points(path, records)
     broken |= {run for point in points for run in point["runs"]} - met
-    found = {"file": path, "looked_at": seen(filter(os.path.isfile, met), records), "chain": chain}
-    return found | {"points": points, "broken": sorted(broken)}
+    looked_at = seen(filter(os.path.isfile, met), records)
+    return {"file": path, "looked_at": looked_at, "chain": chain, "points": points, "broken": sorted(broken)}
 
 
 def _points(path: str, records: Records) -> list[dict]:
@@ -51,20 +50,20 @@ def _points(path: str, records: Records) -> list[dict]:
     return [row for row in pq.read_table(tables[0]).to_pylist() if row.get("runs")]
 
 
-def show_trace(found: dict, as_json: bool) -> int:
+def show_trace(traced: dict, as_json: bool) -> int:
     """Print a chain as a tree or as JSON; return the exit code."""
     if as_json:
-        print(json.dumps(found, indent=1))
-        return 4 if found["broken"] else 0
+        print(json.dumps(traced, indent=1))
+        return 4 if traced["broken"] else 0
     from rich.console import Console
     from rich.tree import Tree
 
-    entries = {entry["path"]: entry for entry in found["chain"]}
+    entries = {entry["path"]: entry for entry in traced["chain"]}
     shown = set()
 
     def grow(tree: Tree, path: str) -> None:
         entry = entries[path]
-        branch = tree.add(_label(entry, path in found["broken"]))
+        branch = tree.add(_label(entry, path in traced["broken"]))
         groups = {} if path in shown else _alike(entry["inputs"])
         shown.add(path)
         for names in groups.values():
@@ -73,18 +72,18 @@ def show_trace(found: dict, as_json: bool) -> int:
                 branch.add(f"… and {len(names) - 1} more like it, to {names[-1]}")
 
     root = Tree("made from", hide_root=True)
-    grow(root, found["file"])
+    grow(root, traced["file"])
     console = Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False)
     console.print(root)
-    for point in found["points"]:
+    for point in traced["points"]:
         label = ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in point.items() if k != "runs")
         console.print(f"{label}: {len(point['runs'])} runs, {point['runs'][0]} …")
-    for name in found["broken"]:
+    for name in traced["broken"]:
         console.print(f"broken: {name}", style="red")
-    if not found["looked_at"]["files"]:
-        console.print(f"there is no {found['file']} in this folder: run an audit where {RESULTS}/ lies")
-    console.print("looked at " + ", ".join(f"{n:,} {what}" for what, n in found["looked_at"].items()))
-    return 4 if found["broken"] else 0
+    if not traced["looked_at"]["files"]:
+        console.print(f"there is no {traced['file']} in this folder: run an audit where {RESULTS}/ lies")
+    console.print("looked at " + ", ".join(f"{n:,} {what}" for what, n in traced["looked_at"].items()))
+    return 4 if traced["broken"] else 0
 
 
 def _label(entry: dict, broken: bool) -> str:

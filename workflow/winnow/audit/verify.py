@@ -5,10 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ..errors import WinnowError
-from . import docs, records
+from ..inputs import sha256
+from . import docs
 from .plan import planned
-from .records import CHECKOUT, REQUIREMENTS, RESULTS, located, sha256
-from .results import Finding, Records, environment, leftovers, made_with, results, seen, short
+from .records import CHECKOUT, REQUIREMENTS, RESULTS, Records, located, parameters
+from .results import Finding, environment, leftovers, made_with, results, seen, short
 
 
 def verify(config: Path) -> tuple[list[Finding], dict[str, int]]:
@@ -28,7 +29,7 @@ def verify(config: Path) -> tuple[list[Finding], dict[str, int]]:
         expected = {}
         findings.append(Finding(6, str(config), str(error)))
     if expected:
-        stale = {path for path in set(present) - set(expected) if _intact(path, hashes[path], known)}
+        stale = {path for path in set(present) - set(expected) if known.digest(path) == hashes[path]}
         findings += _gone(stale, set(present) - stale)
         present = [path for path in present if path not in stale]
     findings += _unfinished(leftovers())
@@ -40,13 +41,9 @@ def verify(config: Path) -> tuple[list[Finding], dict[str, int]]:
         findings += _inputs_of(path, record, hashes, known) + _code_of(path, record)
     for path in present:  # each output has a run record of its own, and one of them may be another run's
         findings += made_with(path, known.run(path)) if known.run(path) else []
-    intact = {path: hashes[path] for path in present if _intact(path, hashes[path], known)}
+    intact = {path: hashes[path] for path in present if known.digest(path) == hashes[path]}
     copied, copies = docs.check(config, intact, known, expected)
     return findings + copied, seen(present, known) | {"copies": copies}
-
-
-def _intact(path: str, digest: str, known: Records) -> bool:
-    return bool(record := known.get(path)) and record["outputs"].get(path, {}).get("sha256") == digest
 
 
 def _gone(stale: set[str], kept: set[str]) -> list[Finding]:
@@ -58,7 +55,7 @@ def _gone(stale: set[str], kept: set[str]) -> list[Finding]:
         while (parent := os.path.dirname(root)) != RESULTS and parent not in used:
             root = parent
         roots.setdefault("/".join(root.split("/")[:3]), {}).setdefault(root, None)
-    return [Finding(1, place, _to_delete(place, list(found))) for place, found in roots.items()]
+    return [Finding(1, place, _to_delete(place, list(below))) for place, below in roots.items()]
 
 
 def _to_delete(place: str, paths: list[str]) -> str:
@@ -78,11 +75,10 @@ def _unfinished(paths: list[str]) -> list[Finding]:
 def _records_of(present: list[str], hashes: dict[str, str], known: Records) -> list[Finding]:
     findings = []
     for path in present:
-        record = known.get(path)
-        if record is None or path not in record["outputs"]:
+        if (digest := known.digest(path)) is None:
             findings.append(Finding(4, path, "its record is missing or was changed"))
-        elif not _intact(path, hashes[path], known):
-            findings.append(Finding(4, path, f"is not the file that `{record['step']}` wrote"))
+        elif digest != hashes[path]:
+            findings.append(Finding(4, path, f"is not the file that `{known.get(path)['step']}` wrote"))
     return findings
 
 
@@ -95,10 +91,9 @@ def _inputs_of(path: str, record: dict, hashes: dict[str, str], known: Records) 
             elif sha256(file) != read["sha256"]:
                 findings.append(Finding(1, path, f"was made from another {name}"))
             continue
-        producer = known.get(name)
         if name not in hashes:
             findings.append(Finding(4, path, f"its input {name} is missing"))
-        elif producer and producer["outputs"].get(name, {}).get("sha256") != read["sha256"]:
+        elif known.get(name) and known.digest(name) != read["sha256"]:
             findings.append(Finding(4, path, f"was made from another {name} than the one that is recorded"))
     return findings
 
@@ -123,7 +118,7 @@ def _tree_sha256(file: Path, _known={}) -> str:  # noqa: B006, files of the chec
 def _settings_of(path: str, record: dict | None, command: list[str]) -> list[Finding]:
     if record is None or [record["step"], *record["command"]] == command:
         return []
-    ours, theirs = _flat(records.parameters(record["command"])), _flat(records.parameters(command[1:]))
+    ours, theirs = _flat(parameters(record["command"])), _flat(parameters(command[1:]))
     changed = [key for key in sorted(ours | theirs) if ours.get(key) != theirs.get(key)]
     told = ", ".join(f"{key} {short(ours.get(key))}, now {short(theirs.get(key))}" for key in changed[:4])
     return [Finding(1, path, f"was made with other settings: {told}{' …' if len(changed) > 4 else ''}")]

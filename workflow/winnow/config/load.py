@@ -24,6 +24,7 @@ from ..figures import (
     POINTS,
     PRACTICE,
     READ_AT,
+    SANITY,
     SCALING,
     SWEPT,
     TIMED,
@@ -97,7 +98,7 @@ class Config(Strict):
                     self._check_shown(name, experiment, SWEPT.get(pattern))
         return self
 
-    def _check_shown(self, figure: str, name: str, axis: str | None) -> None:
+    def _check_shown(self, figure: str, name: str, axis: str | tuple[str, ...] | None) -> None:
         """Raise ValueError if a figure cannot show an experiment, for want of what its runs record or of their grid."""
         one, shown, where = self.experiments[name], FIGURES[figure], f"experiments.{name}"
         if one.kind != shown.kind:
@@ -105,7 +106,7 @@ class Config(Strict):
         if shown.is_theory and one.model.output_layer != "class_sums":
             said = f"{one.model.output_layer}; the figure {figure} shows the theory's network, of class_sums"
             raise ValueError(f"{where}.model.output_layer: {said}")
-        if axis not in (None, "method", *one.axes):  # a run says its method, swept or not
+        if isinstance(axis, str) and axis not in ("method", *one.axes):  # a run says its method, swept or not
             said = f"{', '.join(one.axes) or 'none'}; the figure {figure} compares values of {axis}"
             raise ValueError(f"{where}.axes: {said}; allowed: {axis} with a list of them")
         self._check_points(name, POINTS.get(figure, {}).get(name, {}), f"the figure {figure}")
@@ -134,12 +135,13 @@ class Config(Strict):
     @model_validator(mode="after")
     def _figures_and_claims_know_what_is_swept(self) -> Self:
         for pattern, axis in SWEPT.items():
+            allowed = axis if isinstance(axis, tuple) else (axis,)
             for name in matching([pattern], self.experiments):
                 for key in self.experiments[name].axes:
-                    if key != axis:
+                    if key not in allowed:
                         raise ValueError(
                             f"experiments.{name}.axes: figures and claims would take runs that differ in {key} for one;"
-                            f" allowed: {axis or 'none'}, or another name"
+                            f" allowed: {' and '.join(filter(None, allowed)) or 'none'}, or another name"
                         )
         return self
 
@@ -198,7 +200,7 @@ class Config(Strict):
     @property
     def judged(self) -> list[str]:
         """The experiments that the claims are judged from, as far as they are configured."""
-        return matching((*CLAIMS, *SCALING, *LITERAL, *PRACTICE), self.experiments) if self.claims else []
+        return matching((*CLAIMS, *SCALING, *LITERAL, *PRACTICE, *SANITY), self.experiments) if self.claims else []
 
     @property
     def calibrations(self) -> list[str]:

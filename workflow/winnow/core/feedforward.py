@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import WinnowError
 from . import convolution, linear
-from .convolution import Planes, Taps
+from .convolution import Planes
 from .linear import Pattern
 
 TOGETHER = 128  # examples that `evaluate` takes at a time
@@ -131,19 +131,19 @@ class Convolution(Layer):
 
     def forward(self, x: Tensor, how: Pass) -> Tensor:
         """The convolution of x in planes."""
-        taps = Taps.of(self.pattern, _planes(x, how), self.stride)
-        z = how.memory.planes(taps.output)
-        convolution.forward(taps, self.parameters[0], x, z)
+        z = how.memory.planes(_planes(x, how).convolved(self.pattern, self.stride))
+        convolution.forward(self.pattern, self.stride, self.parameters[0], x, z)
         if how.training:
-            self.kept = x, taps
+            self.kept = x
         return z
 
     def backward(self, g: Tensor, how: Pass, needs_x: bool, more: Tensor | None = None) -> Tensor | None:
         """As `Layer.backward`; `more` slopes of x are added to, in place."""
-        (x, taps), self.kept = self.kept, None
-        self.gradients = [torch.empty_like(self.parameters[0])]
-        to_x = how.memory.planes(taps.planes) if needs_x and more is None else more
-        convolution.backward(taps, self.parameters[0], x, g, self.gradients[0], to_x, more is not None)
+        x, self.kept = self.kept, None
+        (weights,), self.gradients = self.parameters, [torch.empty_like(self.parameters[0])]
+        to_x = how.memory.planes(_planes(x, how)) if needs_x and more is None else more
+        add = more is not None
+        convolution.backward(self.pattern, self.stride, weights, x, g, self.gradients[0], to_x, add)
         return to_x
 
 
@@ -271,11 +271,12 @@ class Feedforward:
         backward(self.layers[1:], g, how, False)
         return loss, [gradient for layer in self.layers for gradient in layer.gradients]
 
-    def descend(
+    def step(
         self, x: Tensor, labels: Tensor, rate: float, momentum: float, decay: float, velocities: list[Tensor]
     ) -> float:
-        """One step of gradient descent on a batch, in place; returns the loss before it.
+        """One step of gradient descent on a batch, in place; returns the mean loss before it, nats.
 
+        x is float32 [batch, features] or [batch, channels, height, width], labels int64 [batch].
         As torch.optim.SGD: v = momentum v + gradient + decay w for `velocities`, one for each of `parameters`, or
         v = gradient + decay w if there are none; then w -= rate v.
         """

@@ -1,6 +1,6 @@
 // The torch operators of layers for minibatches. Activations are coordinate-major: a row per feature, the batch along
 // the lanes, zeros behind its last column (core.padded); `coordinate_major` and `batch_major` lead there and back.
-#include "tensors.hpp"
+#include "tiles.hpp"
 
 namespace {
 
@@ -39,8 +39,8 @@ Columns activations(const Tensor& t, const char* name, int64_t rows, int64_t bat
 void multiply(Tensor pointers, Tensor coordinates, Tensor weights, Tensor x, Tensor z) {
   const Columns columns = padded(x, "x", x.size(1)), to = activations(z, "z", pointers.numel() - 1, x.size(1));
   const FlushSubnormals flush;
-  const Layout layout(pointers, coordinates, weights, x.size(0), columns.stride, Coordinates::trusted);
-  forward_blocks(layout.weights(), columns, pointer<float>(z), to.stride);
+  const TiledWeights w(pointers, coordinates, weights, x.size(0), columns.stride, Coordinates::trusted);
+  forward_blocks(w.weights(), columns, pointer<float>(z), to.stride);
 }
 
 // Of Z = W X, with G = d loss / d Z [rows, batch]: gradient [kept], the kept entries of G X^T, and to_x [d, batch] =
@@ -54,8 +54,8 @@ void backward(Tensor pointers, Tensor coordinates, Tensor order, Tensor weights,
   STD_TORCH_CHECK(!to_x || activations(*to_x, "to_x", d, batch).stride == slope.stride,
                   "winnow: to_x is not laid out as x");
   const FlushSubnormals flush;
-  const Layout layout(pointers, coordinates, weights, g.size(0), columns.stride, Coordinates::trusted);
-  Weights w = layout.weights();
+  const TiledWeights tiled(pointers, coordinates, weights, g.size(0), columns.stride, Coordinates::trusted);
+  Weights w = tiled.weights();
   w.order = pointer<const int32_t>(order);
   w.gradient = pointer<float>(gradient);
   std::fill_n(w.gradient, count, 0.0f);

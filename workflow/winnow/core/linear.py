@@ -17,7 +17,7 @@ BETWEEN = 0.3, 0.6  # densities between which it depends on the processor whethe
 
 @dataclass(eq=False)
 class Pattern:
-    """The kept entries of a [rows, columns] matrix, by rows.
+    """The kept entries of a [rows, columns] matrix, by rows: what a mask is to all that trains.
 
     Raises ValueError if the three do not fit together.
     """
@@ -26,7 +26,6 @@ class Pattern:
     pointers: Tensor  # int64 [rows + 1]: row r keeps coordinates[pointers[r] : pointers[r + 1]]
     coordinates: Tensor  # int32 [kept], ascending within a row, each once
     _flat: dict = field(init=False, repr=False, default_factory=dict)
-    taps: dict = field(init=False, repr=False, default_factory=dict)  # core.convolution
 
     def __post_init__(self):
         """Check once what the operators then rely on."""

@@ -1,6 +1,6 @@
 // The torch operators of the two-layer network on torch's stable ABI: they check their tensors, lay the kept weights
 // out, choose the instruction set and call the kernels. Nothing is allocated once the steps begin.
-#include "tensors.hpp"
+#include "tiles.hpp"
 
 namespace {
 
@@ -19,11 +19,11 @@ int64_t tile_rows(int64_t d, int64_t chunks, int64_t neurons, int64_t kept) {
   return double(rows) * density < enough ? 0 : rows;
 }
 
-// The layout of a pass over blocks of columns.
-Layout by_blocks(const Tensor& pointers, const Tensor& coordinates, const Tensor& weights, const Columns& x, int64_t d) {
-  const int64_t chunks = std::min(x.chunks, kBlockChunks), neurons = pointers.numel() - 1;
-  return Layout(pointers, coordinates, weights, d, x.stride, Coordinates::check,
-                tile_rows(d, chunks, neurons, weights.numel()));
+// The kept weights of neurons on d coordinates, for passes that read `chunks` chunks of a row of x.
+TiledWeights tiled(const Tensor& pointers, const Tensor& coordinates, const Tensor& weights, const Columns& x, int64_t d,
+                   int64_t chunks) {
+  return TiledWeights(pointers, coordinates, weights, d, x.stride, Coordinates::check,
+                      tile_rows(d, chunks, pointers.numel() - 1, weights.numel()));
 }
 
 // The nonzero output weights, neuron by neuron.
@@ -101,11 +101,10 @@ std::tuple<int64_t, int64_t> descend(Tensor pointers, Tensor coordinates, Tensor
   check(losses, "losses", ScalarType::Double, {steps + 1});
   check(errors, "errors", ScalarType::Double, {steps + 1});
   if (coefficients) check(*coefficients, "coefficients", ScalarType::Float, {neurons, columns});
-  const Layout layout(pointers, coordinates, weights, inputs.size(0), x.stride, Coordinates::check,
-                      tile_rows(inputs.size(0), x.stride, neurons, weights.numel()));
+  const TiledWeights kept = tiled(pointers, coordinates, weights, x, inputs.size(0), x.stride);
   const Output out(output, classes, neurons);
   Scratch scratch;
-  const Weights w = layout.weights();
+  const Weights w = kept.weights();
   const Examples e = examples(patches, labels, columns, classes, loss);
   const auto z = zeros<float>(neurons * length), slope = zeros<float>((w.tiles > 1 ? neurons : 1) * length),
              sums = zeros<float>(classes * length), pull = zeros<float>(classes * length),
@@ -113,16 +112,30 @@ std::tuple<int64_t, int64_t> descend(Tensor pointers, Tensor coordinates, Tensor
   if (coefficients)
     for (int64_t r = 0; r < neurons; ++r)
       std::memcpy(&moved[r * length], pointer<float>(*coefficients) + r * columns, columns * sizeof(float));
-  Descent d{w,          x,       out.connections(), e,           score(scratch, e, x.chunks),
-            power,      steps,   pointer<const double>(rates), stop_below, train_output,
-            z.get(),    slope.get(), sums.get(),    pull.get(),  coefficients ? moved.get() : nullptr,
-            pointer<double>(losses), pointer<double>(errors)};
+  Descent run;
+  run.weights = w;
+  run.inputs = x;
+  run.output = out.connections();
+  run.examples = e;
+  run.score = score(scratch, e, x.chunks);
+  run.power = power;
+  run.steps = steps;
+  run.rates = pointer<const double>(rates);
+  run.stop_below = stop_below;
+  run.train_output = train_output;
+  run.z = z.get();
+  run.slope = slope.get();
+  run.sums = sums.get();
+  run.pull = pull.get();
+  run.coefficients = coefficients ? moved.get() : nullptr;
+  run.losses = pointer<double>(losses);
+  run.errors = pointer<double>(errors);
   int64_t taken = 0, status = 0;
   {
     const FlushSubnormals flush;
-    status = kernels().descend(d, &taken);
+    status = kernels().descend(run, &taken);
   }
-  layout.write_back();
+  kept.write_back();
   if (train_output) out.write_back();
   if (coefficients)
     for (int64_t r = 0; r < neurons; ++r)
@@ -135,7 +148,8 @@ std::tuple<double, double> evaluate(Tensor pointers, Tensor coordinates, Tensor 
                                     Tensor losses) {
   const int64_t columns = inputs.size(1), neurons = pointers.numel() - 1, classes = output.size(0);
   const Columns x = padded(inputs, "inputs", columns);
-  const Layout layout = by_blocks(pointers, coordinates, weights, x, inputs.size(0));
+  const int64_t block = std::min(x.chunks, kBlockChunks);
+  const TiledWeights kept = tiled(pointers, coordinates, weights, x, inputs.size(0), block);
   const Output out(output, classes, neurons);
   const Examples e = examples(patches, labels, columns, classes, loss);
   check(logits, "logits", ScalarType::Double, {classes, e.count});
@@ -143,13 +157,12 @@ std::tuple<double, double> evaluate(Tensor pointers, Tensor coordinates, Tensor 
   Scratch scratch;
   Score s = score(scratch, e, x.chunks);
   s.logits = pointer<double>(logits);
-  const int64_t block = std::min(x.chunks, kBlockChunks);
   const auto z = zeros<float>(neurons * block * kLanes), sums = zeros<float>(classes * x.chunks * kLanes);
   const Kernels& k = kernels();
   const FlushSubnormals flush;
   for (int64_t first = 0; first < x.chunks; first += block) {
     const Columns part = x.block(first, block);
-    k.forward(layout.weights(), part, z.get(), part.chunks);
+    k.forward(kept.weights(), part, z.get(), part.chunks);
     k.activate(neurons, part.chunks, power, out.connections(), z.get(), sums.get() + first * kLanes, x.chunks);
   }
   k.assess(e, sums.get(), x.chunks, s);
@@ -162,9 +175,10 @@ void forward(Tensor pointers, Tensor coordinates, Tensor weights, Tensor inputs,
   const Columns x = padded(inputs, "inputs", columns);
   padded(z, "z", columns);
   STD_TORCH_CHECK(z.size(0) == neurons, "winnow: z has the wrong number of rows");
-  const Layout layout = by_blocks(pointers, coordinates, weights, x, inputs.size(0));
+  const TiledWeights kept =
+      tiled(pointers, coordinates, weights, x, inputs.size(0), std::min(x.chunks, kBlockChunks));
   const FlushSubnormals flush;
-  forward_blocks(layout.weights(), x, pointer<float>(z), z.stride(0) / kLanes);
+  forward_blocks(kept.weights(), x, pointer<float>(z), z.stride(0) / kLanes);
 }
 
 std::string isa() { return kernels().name; }

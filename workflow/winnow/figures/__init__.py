@@ -18,12 +18,12 @@ class Figure:
     @property
     def kind(self) -> str:
         """The kind of experiment that it shows."""
-        return "images" if self.module == "real" else "two_layer"
+        return "images" if self.module in ("real", "sanity") else "two_layer"
 
     @property
     def is_theory(self) -> bool:
         """Whether it shows what only runs of the theory's own network record."""
-        return self.module not in ("real", "synthetic", "readings")
+        return self.module not in ("real", "sanity", "synthetic", "readings")
 
 
 def matching(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
@@ -60,11 +60,14 @@ PRACTICE = dict.fromkeys(("fig3a", "fig3b", "fig3b-narrow", "fig4", "fig4-narrow
 PRACTICE |= {"noisy": "sigma", "vgg-widths": "width"}
 """Those on real data that it judges."""
 
+SANITY = {"sanity-*": ("method", "check")}
+"""Those that say what pruning methods owe to their masks; some sweep both keys, some neither."""
+
 DRAWN = dict.fromkeys(("fig2a", "fig2b", "fig2c", "fig5")) | {"noise": "sigma_n", "width": "width"}
 DRAWN |= dict.fromkeys(("fig3a-dense-output", "fig3b-small", "fig4-small"), "method")
 """Those that are drawn and not judged, but for calibrations."""
 
-SWEPT = CLAIMS | SCALING | LITERAL | PRACTICE | DRAWN
+SWEPT = CLAIMS | SCALING | LITERAL | PRACTICE | SANITY | DRAWN
 """All of them: runs that differ in another key would be taken for one."""
 
 FACTORS = ("target", "loss", "output_layer", "output_init", "output_scale", "init_std", "reduction", "learning_rate")
@@ -100,6 +103,7 @@ FIGURES = {
         "real", ("fig4-narrow",), "Figure 4", "the same for ResNet-20 of the usual width on CIFAR-10"
     ),
     "vgg-widths": Figure("real", ("vgg-widths",), "Real data", "random pruning against dense, by the network's width"),
+    "sanity": Figure("sanity", tuple(SANITY), "Real data", "what pruning methods owe to their masks"),
     "methods": Figure("real", ("methods",), "Real data", "pruning at initialization against dense, all methods"),
     "noisy": Figure("real", ("noisy",), "Real data", "random pruning against dense, with noisy pixels"),
     "regimes": Figure("regimes", ("condition2", "boundary", "overprune"), THEORY, "losses and error by regime"),

@@ -49,8 +49,14 @@ def keep_highest(scores: Tensors, kept: int) -> Tensors:
 
 
 def keep_survivors(scores: Tensors, masks: Tensors, kept: int) -> Tensors:
-    """The mask of the `kept` weights with the highest scores (none of them negative) among those that `masks` keeps."""
-    return keep_highest({name: torch.where(masks[name], score, -1.0) for name, score in scores.items()}, kept)
+    """The mask of the `kept` weights with the highest scores among those that `masks` keeps."""
+    lowest = {name: torch.finfo(score.dtype).min for name, score in scores.items()}
+    return keep_highest({n: torch.where(masks[n], score, lowest[n]) for n, score in scores.items()}, kept)
+
+
+def negated(scores: Tensors) -> Tensors:
+    """The scores with which the lowest of the given ones are the highest."""
+    return {name: -score for name, score in scores.items()}
 
 
 def keep_highest_per_layer(scores: Tensors, kept: dict[str, int]) -> Tensors:
@@ -192,11 +198,13 @@ def _summed(parts: Iterable[tuple[torch.Tensor, ...]]) -> list[torch.Tensor]:
     return total
 
 
-def synflow(network: nn.Module, input_shape: tuple[int, ...], kept: int, output: bool = True) -> Tensors:
+def synflow(
+    network: nn.Module, input_shape: tuple[int, ...], kept: int, output: bool = True, inverted: bool = False
+) -> Tensors:
     """The mask of SynFlow (Tanaka et al. 2020): no data, pruned in 100 rounds to an exponentially falling size.
 
     Each round scores |theta * dR/dtheta| for R = the summed output of the network with |parameters| on an input of
-    ones, in double precision and evaluation mode, ranked in single.
+    ones, in double precision and evaluation mode, ranked in single. `inverted`: each round keeps the lowest scores.
     """
     linear = copy.deepcopy(network).double().eval()
     with torch.no_grad():
@@ -209,21 +217,22 @@ def synflow(network: nn.Module, input_shape: tuple[int, ...], kept: int, output:
     for k in range(1, SYNFLOW_ROUNDS + 1):
         gradients = torch.autograd.grad(linear(ones).sum(), list(weights.values()))
         scores = {n: (w.detach() * g).abs() for (n, w), g in zip(weights.items(), gradients, strict=True)}
-        masks = keep_survivors(ranked(scores), masks, round(total * (kept / total) ** (k / SYNFLOW_ROUNDS)))
+        ranks = negated(ranked(scores)) if inverted else ranked(scores)
+        masks = keep_survivors(ranks, masks, round(total * (kept / total) ** (k / SYNFLOW_ROUNDS)))
         apply_masks(linear, masks)
     return masks
 
 
-def imp_level(weights: Tensors, masks: Tensors, fraction: float) -> Tensors:
+def imp_level(weights: Tensors, masks: Tensors, fraction: float, inverted: bool = False) -> Tensors:
     """The mask of the next level of iterative magnitude pruning: of the weights that `masks` keeps, those with the
-    largest trained magnitude, as many as the fraction (of all) leaves.
+    largest trained magnitude (`inverted`: the smallest), as many as the fraction (of all) leaves.
 
     Raises WinnowError when the masks keep fewer than that.
     """
     kept = kept_count(sum(mask.numel() for mask in masks.values()), fraction)
     if kept > sum(int(mask.sum()) for mask in masks.values()):
         raise WinnowError(f"imp: fraction {fraction} keeps more weights than the level before it")
-    return keep_survivors(magnitude(weights), masks, kept)
+    return keep_survivors(negated(magnitude(weights)) if inverted else magnitude(weights), masks, kept)
 
 
 def check_level(masks: Tensors | None, weights: Tensors, fraction: float) -> None:
@@ -250,6 +259,7 @@ class Problem:
     rng: Stream
     prune_output: bool
     score_examples: int
+    inverted: bool
     imp_mask: Tensors | None
     """What iterative magnitude pruning reached at this fraction, for the methods that start from it."""
 
@@ -262,6 +272,10 @@ class Problem:
     def kept(self) -> int:
         """How many of them stay."""
         return kept_count(sum(weight.numel() for weight in self.weights.values()), self.fraction)
+
+    def keep(self, scores: Tensors) -> Tensors:
+        """The mask of as many weights with the highest scores, or with the lowest if scores are inverted."""
+        return keep_highest(negated(scores) if self.inverted else scores, self.kept)
 
 
 def _at_random(mask: Callable[[Tensors, float, Stream], Tensors]) -> Callable[[Problem], Tensors]:
@@ -276,7 +290,7 @@ def _on_examples(score: Callable[..., Tensors]) -> Callable[[Problem], Tensors]:
         scored = copy.deepcopy(problem.network)  # its batch norm takes note of the examples
         weights = prunable(scored, problem.prune_output)
         scores = score(scored, weights, problem.inputs[chosen], problem.labels[chosen])
-        return keep_highest(ranked(scores), problem.kept)
+        return problem.keep(ranked(scores))
 
     return method
 
@@ -296,11 +310,11 @@ METHODS: dict[str, Callable[[Problem], Tensors]] = {
     "exact": _at_random(exact),
     "layerwise": _at_random(layerwise),
     "erk": _at_random(erk),
-    "magnitude": lambda problem: keep_highest(magnitude(problem.weights), problem.kept),
+    "magnitude": lambda problem: problem.keep(magnitude(problem.weights)),
     "snip": _on_examples(snip),
     "grasp": _on_examples(grasp),
     "synflow": lambda problem: synflow(
-        problem.network, tuple(problem.inputs.shape[1:]), problem.kept, problem.prune_output
+        problem.network, tuple(problem.inputs.shape[1:]), problem.kept, problem.prune_output, problem.inverted
     ),
     "imp": _of_imp(lambda problem: problem.imp_mask),
     "shuffled_imp": _of_imp(lambda problem: shuffled(problem.imp_mask, problem.rng)),
@@ -320,13 +334,15 @@ def draw(
     """The mask of a network at initialization by the configured method; at fraction 0 every method keeps all.
 
     `inputs` and `labels` are the training set; `imp_mask`, which `imp` takes as it is and `shuffled_imp` shuffles, is
-    the mask that iterative magnitude pruning reached at this fraction.
+    the mask that iterative magnitude pruning reached at this fraction. `check`: scores are inverted, or the mask is
+    shuffled here (Su et al. 2020; Frankle et al. 2021); redrawn weights are another network, and no other mask.
     """
     if fraction == 0:
         whole = prunable(network, pruning.prune_output)
         return {name: torch.ones(weight.shape, dtype=torch.bool) for name, weight in whole.items()}
-    examples = (inputs, labels, rng, pruning.prune_output, pruning.score_examples, imp_mask)
-    return METHODS[pruning.method](Problem(network, fraction, *examples))
+    how = (pruning.prune_output, pruning.score_examples, pruning.check == "inverted", imp_mask)
+    mask = METHODS[pruning.method](Problem(network, fraction, inputs, labels, rng, *how))
+    return shuffled(mask, rng) if pruning.check == "shuffled" else mask
 
 
 def density(masks: Tensors) -> float:

@@ -94,6 +94,9 @@ class ImageNetwork(Strict):
         return self
 
 
+SCORING = ("magnitude", "snip", "grasp", "synflow", "imp")  # the methods that prune by a score
+
+
 class ImagePruning(Strict):
     """Which weights are removed before training; biases and batch norm never are."""
 
@@ -102,10 +105,21 @@ class ImagePruning(Strict):
         Field(json_schema_extra={"enumDescriptions": [method.keeps for method in METHODS.values()]}),
     ] = "bernoulli"
     """Which weights are kept. All but `bernoulli` keep exactly round((1 - fraction) n) of n, ties by index."""
+    check: Annotated[
+        Literal["none", "shuffled", "redrawn", "inverted"], Field(exclude_if=lambda check: check == "none")
+    ] = "none"
+    """What is done to a method by score, to see what it owes to its mask: the mask is `shuffled` within each layer, the
+    initial weights are `redrawn` after it was made, the scores are `inverted` (the lowest are kept)."""
     prune_output: bool = True
     """Whether the output layer is pruned like the others; if not, fractions are those of the other layers."""
     score_examples: PositiveInt = 1000
     """How many training examples `snip` and `grasp` see (all, if there are fewer), in batches of at most 64."""
+
+    @model_validator(mode="after")
+    def _there_is_a_score(self) -> Self:
+        if self.check != "none" and self.method not in SCORING:
+            raise ValueError(f"check: {self.check} needs a method by score: {', '.join(SCORING)}; not {self.method}")
+        return self
 
 
 class Minibatch(Strict):

@@ -76,6 +76,8 @@ class ImagesExperiment(Grid, ImageSettings):
             raise ValueError(
                 "shuffled_imp shuffles the masks of imp: sweep both, as in axes.method: [imp, shuffled_imp]"
             )
+        if "imp" in self.methods and "none" not in self.checks:
+            raise ValueError("axes.check: imp's own masks are what is checked; allowed: none and others")
         if "imp" in self.methods and min(self.fractions) > 0:
             raise ValueError("fractions: imp starts from the dense network, so 0 must be one of them")
         return self
@@ -91,6 +93,11 @@ class ImagesExperiment(Grid, ImageSettings):
     def methods(self) -> list[str]:
         """The pruning methods of the grid."""
         return self.grid.get("method", [self.pruning.method])
+
+    @property
+    def checks(self) -> list[str]:
+        """What is done to the methods of the grid."""
+        return self.grid.get("check", [self.pruning.check])
 
     @property
     def files_per_seed(self) -> int:
@@ -125,8 +132,9 @@ class ImagesExperiment(Grid, ImageSettings):
         """The rules that train this experiment.
 
         Methods that prune at initialization need nothing but the data. Each level of `imp` has a rule of its own,
-        because it needs the mask that the level below it wrote; `shuffled_imp` needs the same masks. At fraction 0 only
-        the first of `shared` is trained.
+        because it needs the mask that the level below it wrote; `shuffled_imp`, and the checks that take a mask as it
+        is, need the same masks. Inverted scores make levels of their own. At fraction 0, where no check changes
+        anything, only the first of `shared` is trained.
         """
         at_start = [method for method in self.methods if method not in ("imp", "shuffled_imp")]
         levels = [canonical(fraction) for fraction in sorted(self.fractions)]
@@ -140,10 +148,14 @@ class ImagesExperiment(Grid, ImageSettings):
         for k, (below, fraction, above) in enumerate(
             zip([None, *levels[:-1]], levels, [*levels[1:], None], strict=True)
         ):
-            stages.append(self._stage(name, f"imp_{k}", {"method": ["imp"], "fraction": [fraction]}, below, above))
+            only = {"method": ["imp"], "fraction": [fraction]}
+            taken = [check for check in self.checks if check in ("shuffled", "redrawn")]
+            own = {"check": [check for check in self.checks if check not in taken]} if taken else {}
+            stages.append(self._stage(name, f"imp_{k}", only | own, below, above))
+            if taken:
+                stages.append(self._stage(name, f"checked_{k}", only | {"check": taken}, below, of="none"))
             if "shuffled_imp" in self.methods and below:
-                only = {"method": ["shuffled_imp"], "fraction": [fraction]}
-                stages.append(self._stage(name, f"shuffled_{k}", only, below))
+                stages.append(self._stage(name, f"shuffled_{k}", only | {"method": ["shuffled_imp"]}, below))
         return stages
 
     def dense_run(self, name: str, method: str) -> str:
@@ -151,15 +163,22 @@ class ImagesExperiment(Grid, ImageSettings):
         return paths.run(name, list(self.axes)).replace("{method}", method).replace("{fraction}", "0")
 
     def _stage(
-        self, name: str, stage: str, only: dict[str, list[str]], below: str | None = None, above: str | None = None
+        self,
+        name: str,
+        stage: str,
+        only: dict[str, list[str]],
+        below: str | None = None,
+        above: str | None = None,
+        of: str | None = None,
     ) -> Stage:
         """One stage: `only` narrows wildcards, to a literal where one value is left; `below` and `above` are the
-        neighbouring levels of `imp` that masks come from and go to."""
+        neighbouring levels of `imp` that masks come from and go to, `of` the check that these are under, if another."""
         axes = list(self.axes)
         fill = {key: only[key][0] if len(only.get(key, [])) == 1 else f"{{{key}}}" for key in [*axes, "fraction"]}
 
         def of_imp(path: Callable, fraction: str) -> list[str]:
             place = fill | {"fraction": fraction, "seed": "{seed}"} | ({"method": "imp"} if "method" in axes else {})
+            place |= {"check": of} if of else {}
             return [path(name, axes).format(**place)]
 
         return Stage(

@@ -47,60 +47,79 @@ def train(
 ) -> None:
     """Train a network in place from `progress.epoch` on; `progress` gets the evaluations and the status.
 
-    `splits` maps train and test to (inputs, labels). A run that diverges ends with the weights and the row of its
-    last evaluation. The order of the examples and their augmentation depend on the streams of that name alone, so a
-    resumed run sees what an uninterrupted one sees. On a CPU the core trains the network. On a GPU it is compiled and
-    computes in bfloat16 where that is safe; weights and their updates stay float32.
+    `splits` maps train and test to (inputs float32 [n, channels, height, width], labels int64 [n]). A run that diverges
+    ends with the weights and the row of its last evaluation. The order of the examples and their augmentation depend on
+    the streams of that name alone, so a resumed run sees what an uninterrupted one sees. On a CPU the core trains the
+    network. On a GPU it is compiled and computes in bfloat16 where that is safe; weights and their updates stay
+    float32.
     """
     inputs, labels = splits["train"]
-    steps = math.ceil(len(inputs) / training.batch_size)
-    on_gpu = inputs.device.type == "cuda"
-    forward = torch.compile(network, dynamic=False) if on_gpu else network
-    precision = torch.autocast("cuda", torch.bfloat16, enabled=on_gpu)
-    own = networks.on_core(network)
+    batches = math.ceil(len(inputs) / training.batch_size)
+    forward = torch.compile(network, dynamic=False) if inputs.device.type == "cuda" else network
     velocities = {f"velocity.{n}": torch.zeros_like(p) for n, p in network.named_parameters() if training.momentum}
+    step = stepper(network, forward, training, list(velocities.values()))
     after_epoch = checkpoint(network.state_dict() | velocities, progress)
     epochs = examples(streams, len(inputs), training, inputs.device)
     for _ in range(progress.epoch):
         next(epochs)
     if not progress.rows:
-        with precision:
-            progress.rows.append((0, 0, *measure(with_batch_statistics(network, inputs), splits)))
+        progress.rows.append((0, 0, *measure(with_batch_statistics(network, inputs), splits)))
     good = copy.deepcopy(network.state_dict())
-    while progress.epoch < training.epochs:
-        rate = training.learning_rate / 10 ** sum(progress.epoch >= drop for drop in training.rate_drops)
-        total = 0.0
+    while progress.status == "max_steps" and progress.epoch < training.epochs:
+        rate, total = rate_of(training, progress.epoch), 0
         for batch, moves in next(epochs):
             seen = inputs[batch] if moves is None else augmented(inputs[batch], moves)
-            if own:
-                more = (rate, training.momentum, training.weight_decay, list(velocities.values()))
-                total += own.descend(seen, labels[batch], *more)
-                continue
-            with precision:
-                loss = cross_entropy(forward(seen), labels[batch])
-            total += descend(loss, network, list(velocities.values()), training, rate).double()
+            total += step(seen, labels[batch], rate)
         progress.epoch += 1
-        if not math.isfinite(total):
-            progress.status = "diverged"
-        elif progress.epoch % training.evaluate_every == 0 or progress.epoch == training.epochs:
-            with precision:
-                values = measure(forward, splits)
-            progress.status = "max_steps" if math.isfinite(values[0]) else "diverged"
-            if progress.status != "diverged":
-                progress.rows.append((progress.epoch, progress.epoch * steps, *values))
+        finite = math.isfinite(total)
+        if finite and (progress.epoch % training.evaluate_every == 0 or progress.epoch == training.epochs):
+            values = measure(forward, splits)
+            finite = math.isfinite(values[0])
+            if finite:
+                progress.rows.append((progress.epoch, progress.epoch * batches, *values))
                 good = copy.deepcopy(network.state_dict())
-                if training.eps is not None and values[0] < training.eps:
-                    progress.status = "converged"
-        if progress.status != "max_steps":
-            network.load_state_dict(good)
-            return
-        after_epoch(progress)
+            if training.eps is not None and values[0] < training.eps:
+                progress.status = "converged"
+        if not finite:
+            progress.status = "diverged"
+        if progress.status == "max_steps":
+            after_epoch(progress)
+    network.load_state_dict(good)
 
 
-def descend(
+def rate_of(training: Minibatch, epoch: int) -> float:
+    """The learning rate after so many epochs."""
+    return training.learning_rate / 10 ** sum(epoch >= drop for drop in training.rate_drops)
+
+
+def stepper(
+    network: nn.Module, forward: nn.Module, training: Minibatch, velocities: list[torch.Tensor]
+) -> Callable[[torch.Tensor, torch.Tensor, float], float | torch.Tensor]:
+    """What makes a step on (images, labels, learning rate) and returns the mean loss before it, nats, float64.
+
+    `forward` is the network, perhaps compiled; there is a velocity for every parameter, or none.
+    """
+    if own := networks.on_core(network):
+        return lambda x, y, rate: own.step(x, y, rate, training.momentum, training.weight_decay, velocities)
+
+    def step(x: torch.Tensor, y: torch.Tensor, rate: float) -> torch.Tensor:
+        with precision(x):
+            loss = cross_entropy(forward(x), y)
+        update(loss, network, velocities, training, rate)
+        return loss.detach().double()
+
+    return step
+
+
+def precision(inputs: torch.Tensor) -> torch.autocast:
+    """On a GPU bfloat16 where that is safe."""
+    return torch.autocast("cuda", torch.bfloat16, enabled=inputs.device.type == "cuda")
+
+
+def update(
     loss: torch.Tensor, network: nn.Module, velocities: list[torch.Tensor], training: Minibatch, rate: float
-) -> torch.Tensor:
-    """One step on the gradient of a loss, with momentum if there are velocities; returns the loss, detached.
+) -> None:
+    """Move the parameters down the gradient of a loss, with momentum if there are velocities.
 
     `torch.optim.SGD` computes the same; its first use imports the compiler, a second in every job.
     """
@@ -114,7 +133,6 @@ def descend(
             torch._foreach_add_(velocities, changes)
             changes = velocities
         torch._foreach_sub_(parameters, changes, alpha=rate)
-    return loss.detach()
 
 
 def examples(
@@ -160,8 +178,9 @@ def with_batch_statistics(network: nn.Module, inputs: torch.Tensor) -> nn.Module
     for module in measured.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # to torch, the mean over all batches
-    for block in blocks:
-        measured(block)
+    with precision(inputs):
+        for block in blocks:
+            measured(block)
     return measured
 
 
@@ -177,7 +196,8 @@ def measure(network: nn.Module, splits: Splits, rows: int = EVALUATED) -> tuple:
     network.eval()
     for split in ("train", "test"):
         inputs, labels = splits[split]
-        parts = [(network(x).float(), y) for x, y in zip(inputs.split(rows), labels.split(rows), strict=True)]
+        with precision(inputs):
+            parts = [(network(x).float(), y) for x, y in zip(inputs.split(rows), labels.split(rows), strict=True)]
         loss = sum(cross_entropy(z, y, reduction="sum").item() for z, y in parts)
         errors = sum(int((z.argmax(dim=1) != y).sum()) for z, y in parts)
         values += [loss / len(inputs), errors / len(inputs)]
@@ -214,6 +234,8 @@ def run(
     network = networks.build(settings.model, pixels["train"].shape[1:], CLASSES, streams["init"])
     masks = pruning.draw(settings.pruning, network, fraction, *splits["train"], streams["mask"], imp_mask)
     connected_share = pruning.connected_share(network, masks)
+    if settings.pruning.check == "redrawn" and fraction > 0:
+        network = networks.build(settings.model, pixels["train"].shape[1:], CLASSES, streams["init"])
     if device.type == "cuda":
         print(f"training on {torch.cuda.get_device_name()}", file=sys.stderr)
         network.to(device, memory_format=torch.channels_last)
@@ -272,7 +294,8 @@ def main(arguments: list[str]) -> None:
         network, kept = _run_one(run_settings, point, options.fraction, seed, files, out)
         if options.next_masks:
             weights = networks.prunable(network, settings.pruning.prune_output)
-            write_masks(options.next_masks[i], pruning.imp_level(weights, kept, *options.next_fraction))
+            inverted = settings.pruning.check == "inverted"
+            write_masks(options.next_masks[i], pruning.imp_level(weights, kept, *options.next_fraction, inverted))
 
 
 def _check_masks(options: argparse.Namespace, method: str) -> None:

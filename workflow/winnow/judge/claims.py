@@ -1,8 +1,8 @@
 """The step `claims`: every claim of the paper as one number, with an interval, a test and a verdict.
 
-The rules stand in `theorems.py`, `mechanism.py`, `scaling.py`, `literal.py` and `practice.py`, each with its reason;
-the words in `evidence.py`. One family of tests is the table of one configuration: what other configurations judge is
-another question, of other runs. (Runs that two of them share are judged in one: `claims: false` in the other.)
+The rules stand in `theorems.py`, `mechanism.py`, `scaling.py`, `literal.py`, `practice.py` and `sanity.py`, each with
+its reason; the words in `evidence.py`. One family of tests is the table of one configuration: what other configurations
+judge is another question, of other runs. (Runs that two of them share are judged in one: `claims: false` in the other.)
 """
 
 import argparse
@@ -19,7 +19,7 @@ from ..figures import CLAIMS
 from ..files import atomic, rounded, write_json
 from ..images.settings import ImageSettings
 from ..two_layer.settings import TwoLayerSettings
-from . import mechanism, theorems
+from . import mechanism, sanity, theorems
 from .evidence import INCONCLUSIVE, LIKELY, NOT_RUN, Claim, decide
 from .literal import literal_claims
 from .missing import experiment, judged
@@ -62,7 +62,7 @@ def claims(tables: dict[str, pd.DataFrame], settings: dict[str, Settings]) -> di
     tables = {name: with_examples(table, settings[name]) for name, table in tables.items()}
     find = partial(_regimes, tables, settings)
     studies = [*scaling_claims(tables, settings), *literal_claims(tables, settings)]
-    found = [*theory_claims(find), *studies, *real_data_claims(tables)]
+    found = [*theory_claims(find), *studies, *real_data_claims(tables), *sanity.sanity_claims(tables)]
     found.sort(key=lambda claim: claim.found is None)
     counted = ("condition2", "boundary", "overprune")
     counts = [row for name in counted for row in judged([], name, partial(_each, find, name, missing_classes))]
@@ -173,6 +173,7 @@ def table(found: dict) -> str:
         "# The paper's claims, measured",
         "",
         *headlines(rows),
+        *sanity.answers(rows),
         "",
         "*Supported* and *contradicted* are said only where the hypotheses hold that a claim's proof needs; where they"
         " do not, what it says *extends* or *does not extend*. *No effect* is said where an effect is shown to be"

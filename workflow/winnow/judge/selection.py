@@ -231,7 +231,7 @@ def by_seed(rows: pd.DataFrame, column: str) -> pd.Series:
 
 def final(table: pd.DataFrame) -> pd.DataFrame:
     """The last evaluation of runs on images, with train_accuracy and test_accuracy in percent, NaN if one diverged."""
-    rows = last(table, [key for key in ("method", "sigma", "width", "fraction", "seed") if key in table])
+    rows = last(table, [key for key in ("method", "check", "sigma", "width", "fraction", "seed") if key in table])
     ended = rows[["train_error", "test_error"]].where(rows.status != "diverged")
     return rows.assign(train_accuracy=100 * (1 - ended.train_error), test_accuracy=100 * (1 - ended.test_error))
 

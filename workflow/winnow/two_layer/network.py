@@ -5,10 +5,9 @@ import math
 import numpy as np
 import torch
 
-from ..core import Examples, Network, padded
+from ..core import Examples, Network, Pattern, padded
 from ..randomness import Stream
 from .data import signal_index, signals
-from .pruning import Mask
 from .settings import TwoLayerSettings
 
 
@@ -19,7 +18,7 @@ def hidden_shape(settings: TwoLayerSettings) -> tuple[int, int]:
     return neurons, data.dimension * (2 if model.architecture == "fully_connected" else 1)
 
 
-def read_coordinates(settings: TwoLayerSettings, mask: Mask) -> np.ndarray:
+def read_coordinates(settings: TwoLayerSettings, mask: Pattern) -> np.ndarray:
     """The coordinates of a patch that some weight reads, and those of the signals, which are the first; ascending."""
     read = np.zeros(mask.shape[1], bool)
     read[mask.coordinates] = True
@@ -28,21 +27,21 @@ def read_coordinates(settings: TwoLayerSettings, mask: Mask) -> np.ndarray:
     return np.flatnonzero(read)
 
 
-def build(settings: TwoLayerSettings, mask: Mask, rng: Stream, coordinates: np.ndarray | None = None) -> Network:
+def build(settings: TwoLayerSettings, mask: Pattern, rng: Stream, coordinates: np.ndarray | None = None) -> Network:
     """The masked network at initialization: w ~ N(0, init_std^2) on the kept entries.
 
     Pruned weights are drawn too and dropped, so that a seed's kept weights are the same at every fraction. If its
     examples have some `coordinates` of a patch only, it reads them at their places among these.
     """
     output = output_weights(settings, rng)
-    rows, columns = mask.shape
-    weights = rng.normals_at([mask.row(r) for r in range(rows)], columns) * np.float32(settings.model.init_std)
-    read = mask.coordinates
+    read, columns = mask.coordinates, mask.shape[1]
+    rows = np.split(read.numpy(), mask.pointers[1:-1].numpy())
+    weights = rng.normals_at(rows, columns) * np.float32(settings.model.init_std)
     if coordinates is not None and len(coordinates) < settings.data.dimension:
-        read = _places(columns, settings, coordinates)[read]
+        read = torch.from_numpy(_places(columns, settings, coordinates)[read])
     return Network(
-        pointers=torch.from_numpy(mask.pointers),
-        coordinates=torch.from_numpy(read),
+        pointers=mask.pointers,
+        coordinates=read,
         weights=torch.from_numpy(weights),
         output=torch.from_numpy(output),
         power=settings.model.power,

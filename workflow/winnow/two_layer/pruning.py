@@ -4,41 +4,22 @@ Masks are drawn once, before training. For one seed they are nested: a weight ke
 smaller one, because all fractions compare the same uniform numbers with their threshold.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
+import torch
 
+from ..core import Pattern
 from ..randomness import Stream
 from .settings import Pruning
 
 
-@dataclass(frozen=True)
-class Mask:
-    """The kept entries of a matrix: row r keeps the columns coordinates[pointers[r] : pointers[r + 1]], ascending."""
-
-    shape: tuple[int, int]
-    pointers: np.ndarray
-    """int64 [rows + 1]"""
-    coordinates: np.ndarray
-    """int32 [kept]"""
-
-    @property
-    def density(self) -> float:
-        """The achieved share of kept entries."""
-        return len(self.coordinates) / (self.shape[0] * self.shape[1])
-
-    def row(self, r: int) -> np.ndarray:
-        """The kept columns of row r."""
-        return self.coordinates[self.pointers[r] : self.pointers[r + 1]]
-
-
-def from_rows(rows: list[np.ndarray], columns: int) -> Mask:
+def from_rows(rows: list[np.ndarray], columns: int) -> Pattern:
     """The mask whose row r keeps the columns rows[r] (ascending)."""
     pointers = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-    return Mask((len(rows), columns), pointers, np.concatenate(rows).astype(np.int32, copy=False))
+    coordinates = np.concatenate(rows).astype(np.int32, copy=False)
+    return Pattern((len(rows), columns), torch.from_numpy(pointers), torch.from_numpy(coordinates))
 
 
-def bernoulli(shape: tuple[int, int], fraction: float, rng: Stream, target: slice = slice(None)) -> Mask:
+def bernoulli(shape: tuple[int, int], fraction: float, rng: Stream, target: slice = slice(None)) -> Pattern:
     """Keep every entry independently with probability 1 - fraction (paper, section 2); columns outside `target` stay.
 
     Drawn row by row, so that no dense mask is ever in memory.
@@ -49,7 +30,7 @@ def bernoulli(shape: tuple[int, int], fraction: float, rng: Stream, target: slic
     return from_rows([np.flatnonzero(row).astype(np.int32) for row in kept], shape[1])
 
 
-def exact(shape: tuple[int, int], fraction: float, rng: Stream) -> Mask:
+def exact(shape: tuple[int, int], fraction: float, rng: Stream) -> Pattern:
     """Keep exactly round((1 - fraction) rows x columns) entries, chosen uniformly; ties are kept by index."""
     scores = rng.uniforms(shape[0] * shape[1])
     kept = np.argsort(-scores, kind="stable")[: round((1 - fraction) * len(scores))]
@@ -58,15 +39,17 @@ def exact(shape: tuple[int, int], fraction: float, rng: Stream) -> Mask:
     return from_rows([np.flatnonzero(row) for row in mask.reshape(shape)], shape[1])
 
 
-def whole_rows(kept: Mask, columns: int) -> Mask:
+def whole_rows(kept: Pattern, columns: int) -> Pattern:
     """The mask that keeps all entries of some rows: those where a mask of one column keeps its entry."""
-    return from_rows([np.arange(columns if len(kept.row(r)) else 0) for r in range(kept.shape[0])], columns)
+    return from_rows([np.arange(columns if entry else 0) for entry in kept.pointers.diff()], columns)
 
 
 METHODS = {"bernoulli": bernoulli, "exact": exact}
 
 
-def draw(pruning: Pruning, shape: tuple[int, int], fraction: float, rng: Stream, signal_coordinates: int = 0) -> Mask:
+def draw(
+    pruning: Pruning, shape: tuple[int, int], fraction: float, rng: Stream, signal_coordinates: int = 0
+) -> Pattern:
     """Draw the mask of a [rows, columns] matrix by the configured method; the first columns carry the signal.
 
     A row is a hidden neuron. One that keeps no weight puts out 0 and is not trained, so it is gone with its output.

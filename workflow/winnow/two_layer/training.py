@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from .. import core, jobs
 from ..config.base import RunSettings, read
-from ..core import Examples, Network
+from ..core import Examples, Network, Pattern
 from ..files import read_arrays, write_table
 from ..randomness import generator
 from . import pruning
@@ -18,8 +19,6 @@ from .data import draw_test
 from .decomposition import Tracker
 from .network import build, examples, hidden_shape, read_coordinates
 from .settings import FullBatch, TwoLayerSettings
-
-STATUS = {"running": "max_steps", "below": "converged", "diverged": "diverged"}
 
 
 def evaluation_steps(max_steps: int, count: int) -> list[int]:
@@ -29,58 +28,74 @@ def evaluation_steps(max_steps: int, count: int) -> list[int]:
     return [0, *sorted(inner)]
 
 
-def run(settings: TwoLayerSettings, mask: pruning.Mask, network: Network, train: Examples, test: Examples) -> dict:
+@dataclass
+class Schedule:
+    """The stops that a run still has ahead: it is evaluated at each."""
+
+    steps: list[int]  # ascending; the run ends at the last one
+    losses: list[float]  # train losses, nats, descending: it stops at the first step that is not above
+
+    @classmethod
+    def of(cls, training: FullBatch) -> "Schedule":
+        """Log-spaced steps; milestones, and eps, where the run ends."""
+        losses = {*training.milestones, *([training.eps] if training.eps else [])}
+        return cls(evaluation_steps(training.max_steps, training.evaluations), sorted(losses, reverse=True))
+
+    def reached(self, step: int, loss: float) -> None:
+        """Leave a stop behind."""
+        self.steps = [ahead for ahead in self.steps if ahead > step]
+        self.losses = [ahead for ahead in self.losses if ahead < loss]
+
+
+def run(settings: TwoLayerSettings, mask: Pattern, network: Network, train: Examples, test: Examples) -> dict:
     """Train one network and evaluate it at log-spaced steps, and at the first step that reaches each milestone.
 
-    Returns columns of equal length: step, train_loss, train_error, test_loss, test_error (and for `class_sums` those
-    of `decomposition.Tracker`), and the scalars density, status and, with an output layer of two classes,
-    positive_outputs. A run that diverges ends with its last finite
-    step, whose other values are NaN if that step was not one to be evaluated; one that is not finite at step 0 has that
-    step alone, with no values.
+    Returns columns of equal length: step, train_loss and test_loss (nats), train_error and test_error (0 to 1), and for
+    `class_sums` those of `decomposition.Tracker`, and the scalars density, status and, with an output layer of two
+    classes, positive_outputs. A run that diverges ends with its last finite step, whose other values are NaN if that
+    step was not one to be evaluated; one that is not finite at step 0 has that step alone, with no values.
     """
     training = settings.training
     tracker = Tracker(network, train, test, settings) if settings.model.output_layer == "class_sums" else None
     start = {} if tracker else positive_outputs(network.output)  # before training changes them
-
-    rows, step, status = [], 0, "running"
-    stops = _stops(training)
-    targets = evaluation_steps(training.max_steps, training.evaluations)
-    while targets and status == "running":
+    schedule, rows, step, status = Schedule.of(training), [], 0, "max_steps"
+    while schedule.steps and status == "max_steps":
         rates, flat = tracker.rates() if training.flat_below else (training.learning_rate, False)
+        left = schedule.steps[0] - step
         trace = core.descend(
             network,
             train,
-            steps=1 if flat and step < targets[0] else targets[0] - step,
+            steps=min(left, 1) if flat else left,
             learning_rate=rates,
             loss=training.loss,
             reduction=training.reduction,
             train_output=settings.model.output_layer == "trained",
-            stop_below=stops[0] if stops else None,
+            stop_below=schedule.losses[0] if schedule.losses else None,
             coefficients=tracker and tracker.coefficients,
         )
-        step, status = step + trace.steps, trace.status
-        if status == "diverged":
-            rows.extend(_last_finite(rows, trace, step))
-            break
-        if status == "running" and step < targets[0]:
-            continue
-        loss = trace.losses[-1].item()
-        test_loss, test_error, _, losses = core.evaluate(network, test, loss=training.loss)
-        compared = trace.status == "below" or step == training.max_steps  # at a train loss, or at the end
-        row = {"step": step, "train_loss": loss, "train_error": trace.errors[-1].item()}
-        row |= {"test_loss": test_loss, "test_error": test_error}
-        rows.append(row | (tracker.measure(losses, compared) if tracker else {}))
-        stops = [stop for stop in stops if stop < loss]
-        if status == "below" and (training.eps is None or loss > training.eps):
-            status = "running"
-        if step == targets[0]:
-            targets = targets[1:]
-    rows = rows or [{"step": 0}]
+        step, loss = step + trace.steps, trace.losses[-1].item()
+        if trace.status == "diverged":
+            rows += _last_finite(rows, trace, step)
+            status = "diverged"
+        elif trace.status == "below" or trace.steps == left:
+            test_loss, test_error, _, losses = core.evaluate(network, test, loss=training.loss)
+            row = {"step": step, "train_loss": loss, "train_error": trace.errors[-1].item()}
+            row |= {"test_loss": test_loss, "test_error": test_error}
+            compared = trace.status == "below" or step == training.max_steps  # at a train loss, or at the end
+            rows.append(row | (tracker.measure(losses, compared) if tracker else {}))
+            schedule.reached(step, loss)
+            if training.eps is not None and loss <= training.eps:
+                status = "converged"
+    return _columns(rows or [{"step": 0}], tracker) | {"density": mask.density, "status": status} | start
+
+
+def _columns(rows: list[dict], tracker: Tracker | None) -> dict[str, list]:
+    """Evaluations as columns; what the neurons end with is in the last row."""
     names = ("step", *jobs.METRICS, *(tracker.names if tracker else ()))
     columns = {name: [row.get(name, math.nan) for row in rows] for name in names}
     if tracker:
         columns |= {name: [[]] * (len(rows) - 1) + [values] for name, values in tracker.strengths().items()}
-    return columns | {"density": mask.density, "status": STATUS[status]} | start
+    return columns
 
 
 def positive_outputs(output: torch.Tensor) -> dict[str, int]:
@@ -93,11 +108,6 @@ def positive_outputs(output: torch.Tensor) -> dict[str, int]:
         return {}
     towards = output[0] if len(output) == 1 else output[0] - output[1]
     return {"positive_outputs": int((towards > 0).sum())}
-
-
-def _stops(training: FullBatch) -> list[float]:
-    """The train losses at which training pauses or stops, largest first."""
-    return sorted({*training.milestones, *([training.eps] if training.eps else [])}, reverse=True)
 
 
 def _last_finite(rows: list[dict], trace: core.Trace, step: int) -> list[dict]:
@@ -153,7 +163,7 @@ def _runs(
         yield fraction, out, run(settings, mask, build(settings, mask, start, coordinates), train, test)
 
 
-def _mask(run: RunSettings, settings: TwoLayerSettings, fraction: float, seed: int) -> pruning.Mask:
+def _mask(run: RunSettings, settings: TwoLayerSettings, fraction: float, seed: int) -> Pattern:
     rng = generator(run.root_seed, run.drawn_as, seed, "mask")
     shape, signal = hidden_shape(settings), settings.data.signal_coordinates
     return pruning.draw(settings.pruning, shape, fraction, rng, signal)

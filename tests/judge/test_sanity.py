@@ -1,0 +1,121 @@
+"""Checks of masks: worlds in which a method passes one, in which it does not, and in which seeds cannot tell."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from winnow.config.load import load
+from winnow.images.memory import LAYERS
+from winnow.judge import evidence, sanity
+from winnow.judge.claims import table as page
+from winnow.paths import CHECKOUT
+
+FRACTIONS = (0.0, 0.8, 0.9)
+
+
+def runs(name: str, accuracy: float, drop=(0.0, 1.0, 4.0), seeds=10, spread=0.1, **constants) -> pd.DataFrame:
+    """Runs that test with a mean accuracy, less a drop by fraction; what seeds have in common stays paired."""
+    rng = np.random.default_rng([*name.encode(), *str(constants).encode()])
+    rows = []
+    for seed in range(seeds):
+        common = np.random.default_rng(seed).normal()
+        for fraction, lost in zip(FRACTIONS, drop, strict=True):
+            error = 1 - (accuracy - lost + common + rng.normal(0, spread)) / 100
+            run = {"method": "bernoulli", "fraction": fraction, "seed": seed, "status": "max_steps", "data": "mnist-5k"}
+            measured = {"test_error": error, "train_error": 0.0, "run": f"{name}/{constants}/{fraction}/{seed}"}
+            rows.append(run | measured | {"train_examples": 4000, "test_examples": 1000} | constants)
+    return pd.DataFrame(rows)
+
+
+def world(shuffled=-3.0, redrawn=0.0, inverted=-0.5, **changes) -> dict[str, pd.DataFrame]:
+    """SNIP at 90 %, and what its checks change; random pruning tests a point below, small networks a point above."""
+    checks = {"none": 0.0, "shuffled": shuffled, "redrawn": redrawn, "inverted": inverted}
+    parts = [runs("snip", 90 + by, method="snip", check=check, **changes) for check, by in checks.items()]
+    small = {f"sanity-small-lenet-{100 * f:g}": 91 - lost for f, lost in ((0.8, 1.0), (0.9, 4.0))}
+    found = {"sanity-lenet": pd.concat(parts), "sanity-random-lenet": runs("random", 89, **changes)}
+    return found | {name: runs(name, level, **changes).query("fraction == 0") for name, level in small.items()}
+
+
+def verdicts(tables: dict[str, pd.DataFrame]) -> dict[str, str]:
+    rows = evidence.decide(sanity.sanity_claims(tables))
+    return {f"{row['id'].removeprefix('sanity-')}, {row['regime'].split(', ')[-1]}": row["verdict"] for row in rows}
+
+
+def test_a_check_is_passed_failed_or_undecided():
+    found = verdicts(world())
+    assert found == {
+        "shuffled, SNIP": "supported",
+        "redrawn, SNIP": "no effect",
+        "inverted, SNIP": "inconclusive",  # half a point is the margin itself
+        "random, SNIP": "supported",
+        "small, SNIP": "contradicted",
+        "small, random pruning": "contradicted",
+        "width, sanity-random": "not run",
+    }
+    assert set(verdicts(world(spread=5.0)).values()) == {"inconclusive", "not run"}
+    assert set(verdicts(world(seeds=1)).values()) == {"not judged", "not run"}
+
+
+def test_the_page_says_what_each_method_passes():
+    told = page({"claims": evidence.decide(sanity.sanity_claims(world())), "missing_classes": []})
+    line = "- sanity-lenet (mnist-5k), SNIP: passes shuffled, random; fails redrawn, small; undecided inverted."
+    assert line in told.splitlines()
+    assert "the 6 lines of this page that were tested" in told
+
+
+def test_margins_are_paired_means_over_fractions_with_all_files_that_they_are_made_of():
+    tables = world(spread=1e-9)
+    tables["sanity-random-lenet"].loc[lambda rows: rows.fraction == 0.9, "test_error"] += 0.02
+    found = sanity.margins(tables, "lenet").set_index(["method", "check", "seed"])
+    assert found.margin["snip", "shuffled"].to_numpy() == pytest.approx([3.0] * 10, abs=1e-6)
+    assert found.margin["snip", "random"].to_numpy() == pytest.approx([1.0 + 2 / 2] * 10, abs=1e-6)
+    assert len(set(found.run["snip", "small", 0])) == 4
+    lost = world()
+    lost["sanity-random-lenet"] = lost["sanity-random-lenet"].query("fraction < 0.9 or seed > 0")
+    assert len(sanity.margins(lost, "lenet").query("check == 'random'")) == 9  # a seed has all fractions or none
+
+
+def test_a_pruned_network_that_diverged_guesses():
+    tables = world(spread=1e-9)
+    rows = tables["sanity-lenet"]
+    rows.loc[(rows.check == "none") & (rows.seed == 3), "status"] = "diverged"
+    found = sanity.margins(tables, "lenet").set_index(["check", "seed"])
+    common = np.random.default_rng(3).normal()
+    assert found.margin["shuffled", 3] == pytest.approx(10 - (87 - 2.5 + common), abs=1e-6)
+
+
+def test_what_is_missing_is_told():
+    without = {name: table for name, table in world().items() if name != "sanity-small-lenet-90"}
+    (claim, *_) = sanity.sanity_claims(without)
+    assert (claim.found, claim.statement) == (
+        None,
+        "needs the experiment `sanity-small-lenet-90`, which is not configured",
+    )
+    assert sanity.sanity_claims({"fig3a": runs("fig3a", 90)}) == []
+
+
+def test_the_width_claim_follows_where_accuracies_drop():
+    early, late = (0.0, 2.0, 6.0), (0.0, 0.05, 4.0)
+    for drops, wanted in (((early, late), "supported"), ((late, early), "contradicted")):
+        narrow, wide = (runs(name, 95, drop, spread=0.02) for name, drop in zip("ab", drops, strict=True))
+        tables = {"sanity-random-narrow": narrow, "sanity-random-lenet": wide}
+        assert verdicts(tables) == {"width, narrow and lenet": wanted}
+
+
+@pytest.mark.parametrize("config", ["config/sanity.yaml", "config/ci.yaml"])
+def test_small_networks_have_as_many_weights_as_are_left(config):
+    experiments = load(yaml.safe_load((CHECKOUT / config).read_text())).experiments
+    sides = 8 if config == "config/ci.yaml" else 28
+
+    def weights(name: str) -> int:
+        return sum(count for count, _ in LAYERS["mlp"](experiments[name].model, 1, sides, sides))
+
+    small = [name for name in experiments if name.startswith("sanity-small-")]
+    for name in small:
+        _, _, network, percent = name.split("-")
+        assert weights(name) == pytest.approx((1 - int(percent) / 100) * weights(f"sanity-{network}"), rel=0.07)
+        assert float(percent) / 100 in experiments[f"sanity-{network}"].fractions
+    assert len(small) == sum(
+        len(experiments[f"sanity-{n}"].fractions) - 1 for n in ("lenet", "mlp") if f"sanity-{n}" in experiments
+    )
