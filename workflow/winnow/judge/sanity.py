@@ -72,8 +72,8 @@ def margins(tables: dict[str, pd.DataFrame], network: str) -> pd.DataFrame:
     for method in rows.method.unique():
         own = {check: part for check, part in rows[rows.method == method].groupby("check")}
         as_it_is = own.pop("none", rows[:0])
-        for check, other in (own | {"random": random, "small": dense}).items():
-            parts[method, check] = _margin(as_it_is, other)
+        others = own | {"random": random, "small": dense}
+        parts |= {(method, check): _margin(as_it_is, others[check]) for check in CHECKS if check in others}
     parts[practice.RANDOM, "small"] = _margin(random, dense)
     return pd.concat(parts, names=["method", "check", "seed"]).reset_index()
 
