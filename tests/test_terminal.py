@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from winnow.paths import CHECKOUT
+from winnow.audit.records import CHECKOUT
 
 SNAKEFILE = f"""
 import sys

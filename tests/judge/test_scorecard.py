@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from winnow.audit.records import CHECKOUT
 from winnow.config.load import load
 from winnow.figures import FIGURES
 from winnow.judge import scorecard
-from winnow.paths import CHECKOUT
 
 
 def numbers(ours: list[float], paper: list[float], bar: float = 0.02, n: int = 10, sd: float = 0.004) -> pd.DataFrame:
