@@ -64,6 +64,15 @@ def test_the_page_says_what_each_method_passes():
     assert "the 6 lines of this page that were tested" in told
 
 
+def test_inverted_synflow_is_not_tested():
+    tables = world(inverted=-80.0)
+    tables["sanity-lenet"]["method"] = "synflow"
+    rows = evidence.decide(sanity.sanity_claims(tables))
+    (inverted,) = (row for row in rows if row["id"] == "sanity-inverted")
+    assert inverted["verdict"] == "by construction" and np.isnan(inverted["p_value"])
+    assert "; passes by construction inverted." in sanity.answers(rows)[0]
+
+
 def test_margins_are_paired_means_over_fractions_with_all_files_that_they_are_made_of():
     tables = world(spread=1e-9)
     tables["sanity-random-lenet"].loc[lambda rows: rows.fraction == 0.9, "test_error"] += 0.02

@@ -29,6 +29,7 @@ def sanity(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     for unused in list(grid.flat)[len(panels) :]:
         unused.remove()
     parts = [_margins(axes, tables, network) for axes, network in zip(panels, networks, strict=False)]
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
     parts.append(_accuracies(panels[-2], tables, networks[0]))
     parts.append(_by_width(panels[-1], tables))
     letter_panels(panels)
@@ -63,7 +64,6 @@ def _margins(axes: Axes, tables: dict[str, pd.DataFrame], network: str) -> pd.Da
     axes.set_xlabel("method")
     axes.set_ylabel("test accuracy over\nthe check's (points)")
     axes.set_title(f"{network} ({seeds(data)})", loc="left")
-    axes.legend(loc="best", ncols=2)
     return data.assign(metric="margin")
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 
 from ..errors import WinnowError
 from . import practice
-from .evidence import NO_EFFECT, PAIRED, WITHIN, Claim, relevant_evidence
+from .evidence import BY_CONSTRUCTION, NO_EFFECT, PAIRED, WITHIN, Claim, relevant_evidence
 from .missing import experiment, judged
 from .selection import to_judge, whole, with_dense
 
@@ -33,7 +33,11 @@ CHECKS = {
 }
 NETWORKS = ("lenet", "mlp")  # the experiments sanity-<network>, and what belongs to them
 WIDTHS = ("narrow", "lenet", "wide")  # the experiments sanity-random-<width>: of one form, each wider than the last
+# SynFlow's scores have the same sum in every layer (Tanaka et al. 2020), so that the highest ones are those of the
+# smallest layer, the output: who keeps the lowest ones empties it, and guesses.
+FORCED = ("synflow", "inverted")
 ANSWERS = {WITHIN[True]: "passes", WITHIN[False]: "fails", NO_EFFECT: "fails"}
+ANSWERS |= {BY_CONSTRUCTION: "passes by construction"}
 
 
 def networks(tables: dict[str, pd.DataFrame]) -> list[str]:
@@ -68,8 +72,8 @@ def margins(tables: dict[str, pd.DataFrame], network: str) -> pd.DataFrame:
     for method in rows.method.unique():
         own = {check: part for check, part in rows[rows.method == method].groupby("check")}
         as_it_is = own.pop("none", rows[:0])
-        for check, other in (own | {"random": random, "small": dense}).items():
-            parts[method, check] = _margin(as_it_is, other)
+        others = own | {"random": random, "small": dense}
+        parts |= {(method, check): _margin(as_it_is, others[check]) for check in CHECKS if check in others}
     parts[practice.RANDOM, "small"] = _margin(random, dense)
     return pd.concat(parts, names=["method", "check", "seed"]).reset_index()
 
@@ -110,6 +114,7 @@ def _of_network(tables: dict[str, pd.DataFrame], network: str) -> list[Claim]:
                 test=f"{PAIRED} against +-{practice.WITHIN:g}",
                 figure="sanity",
                 found=relevant_evidence(rows.margin, practice.WITHIN),
+                forced=(method, check) == FORCED,
             )
         )
     return found
