@@ -36,6 +36,7 @@ CONVOLVED = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03)
 WHOLE = {
     "vgg_step": dict(zip(STEPS, (1.0, 1.4, 2.0, 3.3, 4.5), strict=True)),
     "resnet_step": dict(zip(STEPS, (1.0, 1.4, 1.9, 3.0, 3.5), strict=True)),
+    "memory": dict.fromkeys(STEPS, 1.0),
 }
 BARS = {
     False: WHOLE
@@ -320,6 +321,7 @@ def report(result: dict) -> str:
         layer["vs_sparseprop"] = "SparseProp / core"
     steps = {"vgg_step_ms": "VGG-16 ms", "vgg_step": "VGG-16, torch dense / core"}
     steps |= {"resnet_step_ms": "ResNet-20 ms", "resnet_step": "ResNet-20, torch dense / core"}
+    memory = {"network": "network", "core_mb": "core", "torch_mb": "torch dense", "memory": "torch / core"}
     convolutions = result["convolutions"]
     networks = {"vgg16": "VGG-16 of width 16", "vgg64": "VGG-16 of width 64", "resnet20": "ResNet-20 of width 16"}
     peers = {f"{n}_sparseprop": f"{title}, SparseProp / core" for n, title in networks.items()}
@@ -374,6 +376,10 @@ With momentum, decay and everything else, as many times as fast as torch's step 
 memory format.
 
 {table(result["step"], steps)}
+
+Memory that steps add, torch's in the memory format that takes less, MB:
+
+{table(result["memory"], memory)}
 
 ## The convolutions of whole networks, batches of 128, forward and backward
 
@@ -432,6 +438,7 @@ def main(arguments: list[str]) -> None:
     import convolutions  # beside this file, which `measure_large` runs from elsewhere
     import layers
     import limits
+    import memory
 
     if hasattr(os, "sched_setaffinity"):  # before jax counts the processors
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
@@ -444,6 +451,7 @@ def main(arguments: list[str]) -> None:
     torch.manual_seed(0)
     load(options.core)
     result = {"isa": isa(), "machine": processor(), "rounds": options.rounds, "large": measure_large(options.core)}
+    result["memory"] = memory.measure(options.core)
     with tempfile.TemporaryDirectory(prefix="sparseprop-") as folder:
         peer = layers.sparseprop(Path(folder))
         result["peer"] = f"left out: {peer}" if isinstance(peer, str) else layers.SPARSEPROP

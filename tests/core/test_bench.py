@@ -57,8 +57,9 @@ def test_the_page_says_which_bars_hold(bench, monkeypatch, second_level, kind):
         | {"parts": [{"density": 0.5} | dict.fromkeys(parts, 1)], "layer": [{"density": 0.5} | dict.fromkeys(layer, 2)]}
         | {"epoch": [{"density": 1, "epoch_s": 1, "torch_s": 2, "faster": 2}]}
         | {"step": [{"density": 0.1} | dict.fromkeys(("vgg_step_ms", "vgg_step", "resnet_step_ms", "resnet_step"), 4)]}
+        | {"memory": [{"density": 1.0, "network": "a network", "core_mb": 2, "torch_mb": 1, "memory": 0.5}]}
         | {"convolutions": [{"density": 0.1} | dict.fromkeys(("vgg16", "vgg64", "resnet20", "slowest"), 4)]}
     )
-    assert "| L2 |" in page
+    assert "| L2 |" in page and "| 0.5 (NOT met: 1) |" in page
     assert bench.KINDS[kind == "slow"] in page
     assert "(NOT met: " in page and "(met: " in page
