@@ -59,7 +59,8 @@ test: env
 	$(RUN) -m snakemake --lint
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going test-modules test-dag
 
-# Most tests use one core; those of the DAG share one run. Each half prints when it is done; tests that call make are not part of this make.
+# Most tests use one core; those of the DAG share one run, which goes on from build/ci if that was made. Each half prints
+# when it is done; tests that call make are not part of this make.
 test-modules: env
 	env --unset=MAKEFLAGS $(RUN) -m pytest --ignore=tests/workflow
 

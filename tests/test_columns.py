@@ -1,8 +1,8 @@
 """The list of columns; tests/workflow holds it against the tables of a run, tests/figures against drawn figures."""
 
 from winnow import columns
+from winnow.audit.records import CHECKOUT
 from winnow.images.settings import ImageSettings
-from winnow.paths import CHECKOUT
 from winnow.two_layer.settings import TwoLayerSettings
 
 

@@ -30,7 +30,7 @@ print(json.dumps([m.__file__ for n, m in sys.modules.items() if n.split(".")[0] 
 
 
 @pytest.mark.parametrize("step", JOBS)
-def test_the_inputs_of_a_rule_are_the_modules_its_step_imports(step):
+def test_the_code_of_a_rule_is_the_modules_its_step_imports(step):
     declared = {str(Path(file).resolve()) for file in paths.sources(*JOBS[step])}
     assert declared == imported(JOBS[step])
 

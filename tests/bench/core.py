@@ -2,7 +2,7 @@
 
 Needs envs/bench.txt. Writes core.json, core.md and core.png. Every round times all competitors one after the other, and
 a ratio is the median over the rounds of the ratio within a round, so that a machine that changes its pace (clock,
-neighbours) changes no conclusion.
+neighbours) changes no conclusion. Times are those of the processor, not of the clock on the wall: other work may run.
 """
 
 import argparse
@@ -36,6 +36,7 @@ CONVOLVED = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.03)
 WHOLE = {
     "vgg_step": dict(zip(STEPS, (1.0, 1.4, 2.0, 3.3, 4.5), strict=True)),
     "resnet_step": dict(zip(STEPS, (1.0, 1.4, 1.9, 3.0, 3.5), strict=True)),
+    "memory": dict.fromkeys(STEPS, 1.0),
 }
 BARS = {
     False: WHOLE
@@ -65,11 +66,11 @@ BARS = {
 
 
 def seconds(action, times: int = 1) -> float:
-    """Wall time of one of `times` calls."""
-    begin = time.perf_counter()
+    """Processor time of one of `times` calls, in all threads of this process."""
+    begin = time.process_time()
     for _ in range(times):
         action()
-    return (time.perf_counter() - begin) / times
+    return (time.process_time() - begin) / times
 
 
 def pruned(density: float, rng: np.random.Generator, d: int = DIMENSION) -> Network:
@@ -172,13 +173,14 @@ def machine_rates():
     return gemm, copy
 
 
-def measure_core(rounds: int) -> tuple[list[dict], dict]:
-    """The rows of core.json and the machine's rates."""
+def measure_core(rounds: int, limits, folder: Path) -> tuple[list[dict], dict]:
+    """The rows of core.json and the machine's rates; `limits` is the module, which compiles into a folder."""
     data = examples(np.random.default_rng(0))
     autograd, compiled = torch_step(data, False), torch_step(data, True)
     jitted, to_jax = jax_step(data)
     gemm, copy = machine_rates()
-    rows, rates = [], {"gemm": [], "copy": []}
+    second, third = limits.rows(folder, COLUMNS, seconds)
+    rows, rates = [], {"gemm": [], "copy": [], "second": [], "third": []}
     for density in DENSITIES:
         core = Core(pruned(density, np.random.default_rng(1)), density, data)
         mask = (torch.rand(NEURONS, DIMENSION) < density).float()
@@ -188,6 +190,8 @@ def measure_core(rounds: int) -> tuple[list[dict], dict]:
             one = {
                 "gemm": gemm(),
                 "copy": copy(),
+                "second": second(),
+                "third": third(),
                 "core": core(),
                 "autograd": seconds(lambda: autograd(mask), 3),  # noqa: B023, called here
                 "compile": seconds(lambda: compiled(mask), 3),  # noqa: B023
@@ -203,14 +207,19 @@ def measure_core(rounds: int) -> tuple[list[dict], dict]:
         middle = {key: statistics.median(t[key] for t in timings) for key in timings[0]}
         kept = len(core.network.weights)
         useful = 4 * kept * COLUMNS
-        rates["gemm"] += [t["gemm"] for t in timings]
-        rates["copy"] += [t["copy"] for t in timings]
+        for name, values in rates.items():
+            values += [t[name] for t in timings]
         used = len(core.network.coordinates.unique())
+        bounds = [limits.binding(kept, used, COLUMNS, t["gemm"], t["second"], t["third"]) for t in (middle, *timings)]
         rows.append(
             {
                 "density": density,
                 **{f"{key}_ms": middle[key] * 1e3 for key in ("core", "autograd", "compile", "jax")},
                 "useful_gflops": useful / middle["core"] / 1e9,
+                "limit": bounds[0][0],
+                "share_of_limit": statistics.median(
+                    b / t["core"] for (_, b), t in zip(bounds[1:], timings, strict=True)
+                ),
                 "share_of_gemm": statistics.median(useful / t["core"] / t["gemm"] for t in timings),
                 "core_vs_jax": statistics.median(t["jax"] / t["core"] for t in timings),
                 "core_vs_compile": statistics.median(t["compile"] / t["core"] for t in timings),
@@ -222,8 +231,9 @@ def measure_core(rounds: int) -> tuple[list[dict], dict]:
             }
         )
         print(json.dumps(rows[-1]), file=sys.stderr)
-    gemm_rate, copy_rate = (statistics.median(rates[key]) / 1e9 for key in ("gemm", "copy"))
-    return rows, {"gemm_gflops": gemm_rate, "copy_gbs": copy_rate}
+    middle = {name: statistics.median(values) for name, values in rates.items()}
+    found = {"gemm_gflops": middle["gemm"] / 1e9, "copy_gbs": middle["copy"] / 1e9}
+    return rows, found | {"second_ns": middle["second"] * 1e9, "third_ns": middle["third"] * 1e9}
 
 
 def measure_parts(rounds: int) -> list[dict]:
@@ -293,7 +303,7 @@ def table(rows: list[dict], columns: dict[str, str]) -> str:
         for key in columns:
             bar = bars.get(key, {}).get(row["density"])
             verdict = "" if bar is None else f" ({'met' if row[key] >= bar else 'NOT met'}: {bar:g})"
-            cells.append(f"{row[key]:.3g}{verdict}")
+            cells.append(row[key] if isinstance(row[key], str) else f"{row[key]:.3g}{verdict}")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -302,7 +312,7 @@ def report(result: dict) -> str:
     """core.md."""
     time_columns = {"core_ms": "core ms", "autograd_ms": "autograd ms", "compile_ms": "compile ms", "jax_ms": "jax ms"}
     ratios = {"share_of_gemm": "share of GEMM", "core_vs_jax": "jax / core", "core_vs_autograd": "autograd / core"}
-    ratios |= {"core_vs_compile": "compile / core"}
+    ratios |= {"core_vs_compile": "compile / core", "limit": "what binds", "share_of_limit": "share of that limit"}
     decomposition = {"decomposition_us": "µs a step", "decomposition_share": "share of a step"}
     parts = {"core_ms": "step ms", "near_ms": "near ms", "empty_ms": "empty ms"}
     parts |= {"ns_per_chunk": "ns a chunk", "ns_to_fetch": "ns to fetch a row"}
@@ -311,6 +321,7 @@ def report(result: dict) -> str:
         layer["vs_sparseprop"] = "SparseProp / core"
     steps = {"vgg_step_ms": "VGG-16 ms", "vgg_step": "VGG-16, torch dense / core"}
     steps |= {"resnet_step_ms": "ResNet-20 ms", "resnet_step": "ResNet-20, torch dense / core"}
+    memory = {"network": "network", "core_mb": "core", "torch_mb": "torch dense", "memory": "torch / core"}
     convolutions = result["convolutions"]
     networks = {"vgg16": "VGG-16 of width 16", "vgg64": "VGG-16 of width 64", "resnet20": "ResNet-20 of width 16"}
     peers = {f"{n}_sparseprop": f"{title}, SparseProp / core" for n, title in networks.items()}
@@ -318,7 +329,8 @@ def report(result: dict) -> str:
     return f"""# The masked core on this machine
 
 {result["machine"]}: bars for {KINDS[slow_third_level()]}. One thread, instruction set
-{result["isa"]}; GEMM (2048³) {result["gemm_gflops"]:.0f} GFLOP/s, copy {result["copy_gbs"]:.1f} GB/s.
+{result["isa"]}; GEMM (2048³) {result["gemm_gflops"]:.0f} GFLOP/s, copy {result["copy_gbs"]:.1f} GB/s; a row of
+{COLUMNS} columns takes {result["second_ns"]:.1f} ns from the second level, {result["third_ns"]:.1f} from the third.
 {NEURONS} neurons, d = {DIMENSION}, {COLUMNS} columns, float32. Medians over rounds that interleave everything; a bar in
 brackets is for the AVX-512 build.
 
@@ -326,7 +338,9 @@ brackets is for the AVX-512 build.
 
 {table(result["rows"], time_columns)}
 
-Useful work is 4 x kept weights x columns a step; a ratio above 1 means that the core is faster.
+Useful work is 4 x kept weights x columns a step; a ratio above 1 means that the core is faster. What binds is the
+largest of three times: that work at the rate of GEMM (arithmetic), a row for every kept weight from the second level
+(L2), and every row that some weight reads, once, from the third (L3).
 
 {table(result["rows"], ratios)}
 
@@ -362,6 +376,10 @@ With momentum, decay and everything else, as many times as fast as torch's step 
 memory format.
 
 {table(result["step"], steps)}
+
+Memory that steps add, torch's in the memory format that takes less, MB:
+
+{table(result["memory"], memory)}
 
 ## The convolutions of whole networks, batches of 128, forward and backward
 
@@ -419,6 +437,8 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     import convolutions  # beside this file, which `measure_large` runs from elsewhere
     import layers
+    import limits
+    import memory
 
     if hasattr(os, "sched_setaffinity"):  # before jax counts the processors
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
@@ -431,6 +451,7 @@ def main(arguments: list[str]) -> None:
     torch.manual_seed(0)
     load(options.core)
     result = {"isa": isa(), "machine": processor(), "rounds": options.rounds, "large": measure_large(options.core)}
+    result["memory"] = memory.measure(options.core)
     with tempfile.TemporaryDirectory(prefix="sparseprop-") as folder:
         peer = layers.sparseprop(Path(folder))
         result["peer"] = f"left out: {peer}" if isinstance(peer, str) else layers.SPARSEPROP
@@ -440,7 +461,8 @@ def main(arguments: list[str]) -> None:
     result["epoch"] = layers.measure_epoch(options.rounds, seconds)
     result["step"] = layers.measure_step(options.rounds, seconds)
     result["parts"] = measure_parts(options.rounds)
-    rows, rates = measure_core(options.rounds)
+    with tempfile.TemporaryDirectory(prefix="rows-") as folder:
+        rows, rates = measure_core(options.rounds, limits, Path(folder))
     result |= {"rows": rows, **rates}
     write_json(options.out / "core.json", result)
     with atomic(options.out / "core.md") as temporary:

@@ -17,7 +17,7 @@ from winnow.core import Pattern, masked_linear
 from winnow.core.feedforward import Feedforward, Flatten, Linear
 from winnow.images import networks, pruning, training
 from winnow.images.settings import ImageNetwork, Minibatch
-from winnow.randomness import generator
+from winnow.randomness import Stream, generator
 
 SIZE, BATCH = 1024, 128
 DENSITIES = (1.0, 0.9, 0.7, 0.5, 0.3, 0.1, 0.05, 0.01)
@@ -128,11 +128,7 @@ def measure_step(rounds: int, seconds) -> list[dict]:
         ways = {form: by_torch(dense, x, labels, form) for form in (torch.contiguous_format, torch.channels_last)}
         masks = generator(0, "bench", 0, "mask")
         for density in STEP_DENSITIES:
-            network = copy.deepcopy(dense)
-            networks.compress(network, pruning.layerwise(networks.prunable(network), 1 - density, masks))
-            velocities = [torch.zeros_like(parameter) for parameter in network.parameters()]
-            own, how = networks.on_core(network), (RATE, MOMENTUM, DECAY, velocities)
-            ways[density] = lambda own=own, how=how: own.step(x, labels, *how)
+            ways[density] = by_core(dense, x, labels, density, masks)
         timings = [{way: seconds(step) for way, step in ways.items()} for _ in range(2 * rounds + 1)][1:]
         for density, row in rows.items():
             best = min(list(ways)[:2], key=lambda form: statistics.median(t[form] for t in timings))
@@ -141,6 +137,15 @@ def measure_step(rounds: int, seconds) -> list[dict]:
     for row in rows.values():
         print(json.dumps(row), file=sys.stderr)
     return list(rows.values())
+
+
+def by_core(network: torch.nn.Module, x: torch.Tensor, labels: torch.Tensor, density: float, masks: Stream):
+    """A step of the core's, of the network with a random mask."""
+    network = copy.deepcopy(network)
+    networks.compress(network, pruning.layerwise(networks.prunable(network), 1 - density, masks))
+    velocities = [torch.zeros_like(parameter) for parameter in network.parameters()]
+    own = networks.on_core(network)
+    return lambda: own.step(x, labels, RATE, MOMENTUM, DECAY, velocities)
 
 
 def by_torch(network: torch.nn.Module, x: torch.Tensor, labels: torch.Tensor, form: torch.memory_format):

@@ -160,6 +160,15 @@ def test_another_workflow_can_use_this_one(house, tmp_path, way):
     assert NOTHING in snakemake(tmp_path)[1]
 
 
+def test_a_fresh_clone_in_another_place_reruns_nothing(house, tmp_path):
+    """Every file of it is newer than the results, and lies elsewhere as seen from them."""
+    clone = shutil.copytree(house.checkout, tmp_path / "a/clone", copy_function=shutil.copyfile, symlinks=True)
+    config = house.checkout / house.config
+    code, output = snakemake(house.work, "--snakefile", clone / "Snakefile", "--configfile", config)
+    assert code == 0, output
+    assert NOTHING in output, output
+
+
 def test_a_checkout_can_move_with_its_environment(house):
     house.checkout = house.checkout.rename(house.folder / "winnow 2")
     code, output = house.make("figures")

@@ -1,5 +1,9 @@
 """Convolutions on their kept weights against torch's in float64, their bits, and what the operators refuse."""
 
+import ctypes
+import os
+from pathlib import Path
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
@@ -172,6 +176,30 @@ def test_planes_lead_there_and_back():
         bias = torch.randn(shape[1])
         assert torch.equal(planes.batch_major(view, bias), x + bias[:, None, None])
         assert memory.count_nonzero() == x.count_nonzero()  # zeros around the images, and no NaN left
+
+
+def held() -> float:
+    """What this process has in memory, MB, once freed memory is given back."""
+    ctypes.CDLL(None).malloc_trim(0)
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+
+
+def test_no_lists_stay_in_memory_for_any_size_of_batch():
+    """Nothing but the mask and the weights is kept: lists would be 16 bytes a weight."""
+    mask = torch.ones(384, 384, 3, 3, dtype=torch.bool)
+    pattern, weights = core.Pattern.of(mask.flatten(1)), torch.ones(mask.numel())
+
+    def both(batch):
+        x, g, gradient = torch.ones(batch, 384, 1, 1), torch.ones(batch, 384, 1, 1), torch.empty_like(weights)
+        planes = Planes(384, batch, 1, 1)
+        convolution.forward(pattern, 1, weights, planes.of(x), planes.convolved(pattern, 1).empty())
+        convolution.backward(pattern, 1, weights, planes.of(x), planes.of(g), gradient, planes.empty())
+
+    both(1)
+    before = held()
+    for batch in (17, 33):
+        both(batch)
+    assert held() - before < 16 * len(weights) / 1e6 / 2
 
 
 def test_what_is_no_convolution_is_refused():

@@ -7,7 +7,7 @@ from scipy.special import expit
 
 from winnow.analysis import race
 from winnow.analysis.selection import Regime
-from winnow.catalogue import EXPERIMENTS, FIGURES, IMAGES, THEORY, TWO_LAYER
+from winnow.catalogue import FIGURES, IMAGES, THEORY, TWO_LAYER, known
 from winnow.config.base import Settings
 from winnow.images.settings import ImageSettings
 from winnow.two_layer.decomposition import Tracker
@@ -52,8 +52,8 @@ FITTED = {"numbers": (len(FRACTIONS),), "lenet": (4,)}
 def experiments(figure: str) -> dict[str, Regime]:
     """All experiments of a figure, which draws them in this order."""
     makers = {TWO_LAYER: synthetic, IMAGES: images, THEORY: theory}
-    asked = {name: e for e in FIGURES[figure].experiments for name in OF_A_PATTERN.get(e, (e,))}
-    return {name: makers[EXPERIMENTS[e].kind](name) for name, e in asked.items()}
+    names = [name for e in FIGURES[figure].experiments for name in OF_A_PATTERN.get(e, (e,))]
+    return {name: makers[known([name])[0][1].kind](name) for name in names}
 
 
 def _experiment(name: str, points: list[tuple[dict, list[dict]]], settings: Settings) -> Regime:

@@ -70,10 +70,19 @@ def test_the_page_says_what_each_method_passes():
     assert "the 6 lines of this page that were tested" in told
 
 
+def test_inverted_synflow_is_not_tested():
+    tables = world(inverted=-80.0)
+    tables["sanity-lenet"]["method"] = "synflow"
+    rows = evidence.decide(sanity.sanity_claims(of(tables)))
+    (inverted,) = (row for row in rows if row["id"] == "sanity-inverted")
+    assert inverted["verdict"] == "by construction" and np.isnan(inverted["p_value"])
+    assert "; passes by construction inverted." in sanity.answers(rows)[0]
+
+
 def test_margins_are_paired_means_over_fractions_with_all_files_that_they_are_made_of():
     tables = world(spread=1e-9)
     tables["sanity-random-lenet"].loc[lambda rows: rows.fraction == 0.9, "test_error"] += 0.02
-    found = checks.margins(of(tables), "lenet").set_index(["method", "check", "seed"])
+    found = checks.margins(of(tables), "lenet").set_index(["method", "check", "seed"]).sort_index()
     assert found.margin["snip", "shuffled"].to_numpy() == pytest.approx([3.0] * 10, abs=1e-6)
     assert found.margin["snip", "random"].to_numpy() == pytest.approx([1.0 + 2 / 2] * 10, abs=1e-6)
     assert len(set(found.run["snip", "small", 0])) == 4
@@ -99,6 +108,8 @@ def test_what_is_missing_is_told():
         "needs the experiment `sanity-small-lenet-90`, which is not configured",
     )
     assert sanity.sanity_claims(of({"fig3a": runs("fig3a", 90)})) == []
+    unchecked = world() | {"sanity-lenet": runs("snip", 90, method="snip", check="shuffled")}
+    assert "methods as they are (check none)" in sanity.sanity_claims(of(unchecked))[0].statement
 
 
 def test_the_width_claim_follows_where_accuracies_drop():

@@ -10,7 +10,7 @@ export SLURM_CONF=$folder/slurm.conf
 host=$(hostname -s)
 socket=$folder/run/munge.socket
 
-until_true() { for _ in $(seq 1500); do "$@" >/dev/null 2>&1 && return; sleep 0.2; done; echo "gave up: $*" >&2; return 1; }
+until_true() { for _ in $(seq "${tries:-1500}"); do "$@" >/dev/null 2>&1 && return; sleep 0.2; done; echo "gave up: $*" >&2; return 1; }
 all_idle() { [ "$(timeout 60 sinfo --noheader --Node --states idle --format %N | wc -l)" = "$1" ]; }
 
 start_munge() {  # signs every message; key and socket are the cluster's own
@@ -120,7 +120,7 @@ down)
             [ -s "$file" ] || continue
             process=$(cat "$file")
             kill "$process" 2>/dev/null || continue
-            until_true test ! -d "/proc/$process" || kill -9 "$process"
+            tries=100 until_true test ! -d "/proc/$process" || kill -9 "$process"
         done
     done
     ;;

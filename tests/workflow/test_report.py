@@ -1,11 +1,16 @@
 """The report, opened offline in a browser: whatever it lists can be seen, and nothing is fetched."""
 
+import itertools
+import json
+import re
 import time
+from pathlib import Path
 
+import pytest
 import yaml
 from browser import Browser
 from debian import need
-from project import snakemake
+from project import ROOT, snakemake
 
 CLICK = """
 const found = [...document.querySelectorAll('a, button')].filter(e => e.innerText.trim() == arguments[0]);
@@ -56,15 +61,42 @@ def eventually(condition, seconds: float = 15):
     return value
 
 
-def test_everything_in_the_report_can_be_seen_offline(tree):
-    need({"chromium": "chromium", "chromedriver": "chromium-driver"})
+@pytest.fixture(scope="module")
+def report(tree) -> Path:
+    """The report of the run."""
     run = snakemake(tree, "--report", "results/report.html")
     assert run.returncode == 0, run.stdout
     assert "ERROR" not in run.stdout
+    return tree / "results/report.html"
+
+
+def test_the_drawing_of_the_stages_is_that_of_the_dag(report):
+    """A node a file of rules, however many these generate; EXTEND draws the same, README the main arrows."""
+    (text,) = re.findall(r"rulegraph_spec = ({.*});?$", report.read_text(), re.MULTILINE)
+    drawn = {part["name"]: part["values"] for part in json.loads(text)["data"]}
+    nodes = [node["rule"] for node in drawn["node-data"]]
+    links = [(link["sourcerule"], link["targetrule"]) for name in drawn if "link" in name for link in drawn[name]]
+    assert set(nodes) == {path.stem for path in (ROOT / "workflow/rules").glob("*.smk")}
+    assert len(nodes) == len(set(nodes)) and len(links) == len(set(links))
+    assert all(nodes.index(before) < nodes.index(after) for before, after in links)
+    assert drawn_in("docs/EXTEND.md") == set(links)
+    assert {name for link in drawn_in("README.md") for name in link} == set(nodes)
+    assert drawn_in("README.md") <= set(links)
+
+
+def drawn_in(page: str) -> set[tuple[str, str]]:
+    """The arrows of a page's one diagram."""
+    (diagram,) = re.findall(r"```mermaid\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    chains = [re.split(r"\s+-\.?->\s+", re.sub(r"\[.*?\]", "", line.strip())) for line in diagram.splitlines()]
+    return {pair for chain in chains for pair in itertools.pairwise(chain)}
+
+
+def test_everything_in_the_report_can_be_seen_offline(tree, report):
+    need({"chromium": "chromium", "chromedriver": "chromium-driver"})
     figures = yaml.safe_load((tree / "config/ci.yaml").read_text())["figures"]
     with Browser() as browser:
         browser.requests()
-        url = (tree / "results/report.html").as_uri()
+        url = report.as_uri()
         browser.open(url)
         landing = eventually(lambda: browser.run(LANDING))
         first_word = browser.run(FIRST_WORD)

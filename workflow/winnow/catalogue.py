@@ -94,6 +94,7 @@ EXPERIMENTS = {
     "noisy": Asked(IMAGES, "sigma", ("noise",), points=DENSE),
     "vgg-widths": Asked(IMAGES, "width", ("width of networks",), optional=True, points=DENSE),
     # What pruning methods owe to their masks.
+    "sanity-random-*": Asked(IMAGES, None, ("sanity",), optional=True, points=DENSE),
     "sanity-*": Asked(IMAGES, ("method", "check"), ("sanity",), optional=True),
     # Only drawn.
     "fig2a": Asked(TWO_LAYER),
@@ -177,6 +178,9 @@ def matching(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
 
 
 def known(names: Iterable[str]) -> list[tuple[str, Asked]]:
-    """The names of which something is asked, in this order, and what."""
-    names = list(names)
-    return [(name, asked) for pattern, asked in EXPERIMENTS.items() for name in matching([pattern], names)]
+    """The names of which something is asked, in this order, and what: of several patterns the first one says it."""
+    names, found = list(names), {}
+    for pattern, asked in EXPERIMENTS.items():
+        for name in matching([pattern], names):
+            found.setdefault(name, asked)
+    return list(found.items())

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from ..errors import WinnowError
 from .selection import Regime, needed, to_judge
 
 RANDOM = "bernoulli"
@@ -44,14 +45,16 @@ def margins(experiments: dict[str, Regime], network: str) -> pd.DataFrame:
     """
     rows = to_judge(needed(experiments, f"sanity-{network}", "data", "check").table)
     rows = rows[rows.fraction > 0]
+    if "none" not in set(rows.check):
+        raise WinnowError(f"sanity-{network}: needs a pruned fraction, and methods as they are (check none)")
     random = to_judge(needed(experiments, f"sanity-random-{network}").table)
     dense = to_judge(small(experiments, network, rows.fraction))
     parts = {}
     for method in rows.method.unique():
         own = {check: part for check, part in rows[rows.method == method].groupby("check")}
         as_it_is = own.pop("none", rows[:0])
-        for check, other in (own | {"random": random, "small": dense}).items():
-            parts[method, check] = _margin(as_it_is, other)
+        others = own | {"random": random, "small": dense}
+        parts |= {(method, check): _margin(as_it_is, others[check]) for check in CHECKS if check in others}
     parts[RANDOM, "small"] = _margin(random, dense)
     return pd.concat(parts, names=["method", "check", "seed"]).reset_index()
 

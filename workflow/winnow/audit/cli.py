@@ -30,6 +30,15 @@ MEANING = {
 }
 WORST_LAST = (0, 5, 1, 6, 4)
 MOST_LINES = 40
+OF_A_RUN = {
+    "verify": ("config.yaml", "rehash everything, check every link, compute nothing"),
+    "golden": ("config/ci.yaml", "compare with what was published of a configuration"),
+    "publish": ("config.yaml", "copy figures, claims and tables into the configuration's folder in docs/"),
+}
+OF_A_FILE = {
+    "rederive": "run one result's step again and compare",
+    "trace": "the chain of a file down to seeds and data",
+}
 
 
 def show(findings: list[Finding], looked_at: dict[str, int], as_json: bool) -> int:
@@ -70,22 +79,17 @@ def main(arguments: list[str]) -> int:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--json", action="store_true", help="for machines")
     commands = parser.add_subparsers(dest="command", required=True)
-    one = commands.add_parser("verify", parents=[shared], help="rehash everything, check every link, compute nothing")
-    one.add_argument("--config", type=Path, default=CHECKOUT / "config.yaml", help="the configuration that was run")
-    one = commands.add_parser("rederive", parents=[shared], help="run one result's step again and compare")
-    one.add_argument("file")
-    one = commands.add_parser("trace", parents=[shared], help="the chain of a file down to seeds and data")
-    one.add_argument("file")
-    one = commands.add_parser("golden", parents=[shared], help="compare with what was published of a configuration")
-    one.add_argument("--config", type=Path, default=CHECKOUT / "config/ci.yaml", help="the configuration that was run")
-    one = commands.add_parser(
-        "publish", help="copy figures, claims and tables into the configuration's folder in docs/"
-    )
-    one.add_argument("--config", type=Path, default=CHECKOUT / "config.yaml", help="the configuration that was run")
+    for name, (usual, purpose) in OF_A_RUN.items():
+        one = commands.add_parser(name, parents=[] if name == "publish" else [shared], help=purpose)
+        one.add_argument("--config", type=Path, default=CHECKOUT / usual, help="the configuration that was run")
+    for name, purpose in OF_A_FILE.items():
+        commands.add_parser(name, parents=[shared], help=purpose).add_argument("file")
     one = commands.add_parser("sample", parents=[shared], help="derive some results again")
-    one.add_argument("n", type=_positive)
-    one.add_argument("--seed", type=_natural, default=0, help="which ones")
+    one.add_argument("n", type=int)
+    one.add_argument("--seed", type=int, default=0, help="which ones")
     options = parser.parse_args(arguments)
+    if options.command == "sample" and (options.n < 1 or options.seed < 0):
+        parser.error("n must be 1 or more, and --seed 0 or more")
     if "config" in options and not options.config.is_file():
         parser.error(f"{options.config} is no file")
     if "file" in options and not os.path.relpath(options.file).startswith(f"{RESULTS}/"):
@@ -95,16 +99,6 @@ def main(arguments: list[str]) -> int:
     except WinnowError as error:
         print(f"error: {error}", file=sys.stderr)
         return 6
-
-
-def _positive(text: str) -> int:
-    if int(text) < 1:
-        raise ValueError
-    return int(text)
-
-
-def _natural(text: str) -> int:
-    return _positive(text) if text != "0" else 0
 
 
 def _run(options: argparse.Namespace) -> int:

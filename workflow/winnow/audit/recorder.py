@@ -7,7 +7,6 @@ files.py notes what they read and write, and so does their command line.
 
 import hashlib
 import json
-import os
 import platform
 import re
 import resource
@@ -19,20 +18,7 @@ from pathlib import Path
 
 from .. import inputs as given
 from ..inputs import sha256
-from .records import (
-    CHECKOUT,
-    CPU,
-    FOLDER,
-    PACKAGES,
-    REQUIREMENTS,
-    RESULTS,
-    content,
-    located,
-    lock,
-    parameters,
-    read,
-    record_path,
-)
+from .records import CHECKOUT, CPU, REQUIREMENTS, RESULTS, content, located, lock, parameters, place, read, record_path
 
 CPU_FEATURES = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "amx_tile")
 
@@ -52,11 +38,11 @@ class Recorder:
         wall = time.perf_counter() - self.clock
         from ..files import WRITTEN, complete
 
-        outputs = sorted({path for path in map(_place, WRITTEN) if path and path.startswith(f"{RESULTS}/")})
+        outputs = sorted({path for path in map(place, WRITTEN) if path and path.startswith(f"{RESULTS}/")})
         if not outputs:
             return
-        read = {place: digest for path, (_, digest) in given.READ.items() if (place := _place(path))}
-        inputs = sorted(path for path in read if not path.startswith("code:") and path not in outputs)
+        hashes = {name: digest for path, (_, digest) in given.READ.items() if (name := place(path))}
+        inputs = sorted(path for path in hashes if not path.startswith("code:") and path not in outputs)
         randomness = sys.modules.get("winnow.randomness")
         record = {
             "step": self.step,
@@ -64,9 +50,9 @@ class Recorder:
             "parameters": self._parameters(set(outputs) | set(inputs)),
             "wildcards": {path: wildcards(path) for path in outputs if wildcards(path)},
             "streams": sorted(set(randomness.DRAWN)) if randomness else [],
-            "inputs": {path: _input_hashes(path, read[path]) for path in inputs},
+            "inputs": {path: _input_hashes(path, hashes[path]) for path in inputs},
             "outputs": {path: _hashes(path) for path in outputs},
-            "code": {p.removeprefix("code:"): read[p] for p in read if p.startswith("code:")},
+            "code": {p.removeprefix("code:"): hashes[p] for p in hashes if p.startswith("code:")},
             "requirements": self.requirements,
             "device": _device(),
         }
@@ -80,9 +66,7 @@ class Recorder:
     def _parameters(self, files: set[str]) -> dict[str, object]:
         """The parameters that are no files."""
         named = parameters(self.arguments)
-        return {
-            k: v for k, v in named.items() if not v or not all(isinstance(x, str) and _place(x) in files for x in v)
-        }
+        return {k: v for k, v in named.items() if not v or not all(isinstance(x, str) and place(x) in files for x in v)}
 
     def _run(self, wall: float) -> dict[str, object]:
         own = resource.getrusage(resource.RUSAGE_SELF)
@@ -122,22 +106,6 @@ def commit() -> str | None:
         return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def _place(path: str | Path) -> str | None:
-    """A path as records spell it, so that they are the same wherever the checkout lies.
-
-    results/… below the working directory, package:… for what an installed package ships, code:… in the checkout, else
-    relative in the working directory and as it was given outside: an absolute path holds wherever results are copied.
-    """
-    local, whole = os.path.relpath(path), os.path.realpath(path)
-    if local.startswith(f"{RESULTS}/"):
-        return None if local.startswith(FOLDER) else local
-    if whole.startswith(f"{PACKAGES}{os.sep}"):
-        return f"package:{os.path.relpath(whole, PACKAGES)}"
-    if whole.startswith(f"{CHECKOUT}{os.sep}"):
-        return f"code:{os.path.relpath(whole, CHECKOUT)}"
-    return os.fspath(path) if local.startswith(f"..{os.sep}") else local
 
 
 def _hashes(path: str | Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import os
 import re
 import struct
 import sysconfig
@@ -76,6 +77,22 @@ def parameters(arguments: list[str]) -> dict[str, object]:
         else:
             named.setdefault(name, []).append(json.loads(argument) if argument.startswith(("{", "[")) else argument)
     return named
+
+
+def place(path: str | Path) -> str | None:
+    """A path as records spell it, so that they are the same wherever the checkout lies.
+
+    results/… below the working directory, package:… for what an installed package ships, code:… in the checkout, else
+    relative in the working directory and as it was given outside: an absolute path holds wherever results are copied.
+    """
+    local, whole = os.path.relpath(path), os.path.realpath(path)
+    if local.startswith(f"{RESULTS}/"):
+        return None if local.startswith(FOLDER) else local
+    if whole.startswith(f"{PACKAGES}{os.sep}"):
+        return f"package:{os.path.relpath(whole, PACKAGES)}"
+    if whole.startswith(f"{CHECKOUT}{os.sep}"):
+        return f"code:{os.path.relpath(whole, CHECKOUT)}"
+    return os.fspath(path) if local.startswith(f"..{os.sep}") else local
 
 
 def located(name: str) -> Path:

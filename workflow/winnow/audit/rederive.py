@@ -12,7 +12,7 @@ from ..inputs import sha256
 from ..randomness import Stream
 from .compare import differs, verdict
 from .records import CHECKOUT, RESULTS, Records, record_path
-from .results import Finding, environment, has_hash, made_with, results, seen
+from .results import Finding, environment, has_hash, made_with, results, seen, tampered
 
 AGAIN = {"figure": "redrawn from its tables"}
 AGAIN |= dict.fromkeys(("collect", "claims", "scorecard", "page"), "made again from its inputs")
@@ -30,13 +30,11 @@ def rederive(paths: list[str]) -> tuple[list[Finding], dict[str, int]]:
 
 
 def _rederive(path: str, records: Records) -> list[Finding]:
-    record = records.get(path)
     if not os.path.isfile(path):
         return [Finding(4, path, "missing")]
-    if record is None or path not in record["outputs"]:
-        return [Finding(4, path, "its record is missing or was changed")]
-    if sha256(path) != record["outputs"][path]["sha256"]:
-        return [Finding(4, path, f"is not the file that `{record['step']}` wrote")]
+    if findings := tampered(path, sha256(path), records):
+        return findings
+    record = records.get(path)
     if findings := environment() + made_with(path, records.run(path)):
         return findings
     broken = [name for name, known in record["inputs"].items() if not has_hash(name, known["sha256"])]

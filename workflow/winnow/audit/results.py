@@ -84,6 +84,13 @@ def made_with(path: str, run: dict) -> list[Finding]:
     return [Finding(5, path, f"was made with {told}")] if wrong else []
 
 
+def tampered(path: str, digest: str, records: Records) -> list[Finding]:
+    """A result, given with its sha256, that has no record or is not the file that it is of."""
+    if (known := records.digest(path)) is None:
+        return [Finding(4, path, "its record is missing or was changed")]
+    return [Finding(4, path, f"is not the file that `{records.get(path)['step']}` wrote")] if digest != known else []
+
+
 def has_hash(name: str, digest: str) -> bool:
     """Whether the file of an input, as records spell it, is there with this sha256."""
     return (file := located(name)).is_file() and sha256(file) == digest

@@ -9,7 +9,7 @@ from ..inputs import sha256
 from . import docs
 from .plan import planned
 from .records import CHECKOUT, REQUIREMENTS, RESULTS, Records, located, parameters
-from .results import Finding, environment, leftovers, made_with, results, seen, short
+from .results import Finding, environment, leftovers, made_with, results, seen, short, tampered
 
 
 def verify(config: Path) -> tuple[list[Finding], dict[str, int]]:
@@ -22,7 +22,7 @@ def verify(config: Path) -> tuple[list[Finding], dict[str, int]]:
     with ThreadPoolExecutor() as pool:  # the plan is made by a process of its own, and hashing releases the lock
         plan = pool.submit(planned, config)
         hashes = dict(zip(present, pool.map(sha256, present), strict=True))
-    findings = environment() + _records_of(present, hashes, known)
+    findings = environment() + [f for path, digest in hashes.items() for f in tampered(path, digest, known)]
     try:
         expected = plan.result()
     except WinnowError as error:
@@ -70,16 +70,6 @@ def _unfinished(paths: list[str]) -> list[Finding]:
     more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
     what = f"left unfinished by a job that was killed or still runs{more}: no result; delete it when nothing runs"
     return [Finding(0, paths[0], what)] if paths else []
-
-
-def _records_of(present: list[str], hashes: dict[str, str], known: Records) -> list[Finding]:
-    findings = []
-    for path in present:
-        if (digest := known.digest(path)) is None:
-            findings.append(Finding(4, path, "its record is missing or was changed"))
-        elif digest != hashes[path]:
-            findings.append(Finding(4, path, f"is not the file that `{known.get(path)['step']}` wrote"))
-    return findings
 
 
 def _inputs_of(path: str, record: dict, hashes: dict[str, str], known: Records) -> list[Finding]:

@@ -15,7 +15,7 @@ import yaml
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from .. import paths
-from ..catalogue import EXPERIMENTS, FIGURES, IMAGES, THEORY, Asked, known, matching
+from ..catalogue import FIGURES, IMAGES, THEORY, Asked, known, matching
 from ..errors import WinnowError
 from ..images.stages import ImagesExperiment
 from ..two_layer.settings import TwoLayerSettings
@@ -80,9 +80,8 @@ class Config(Strict):
             missing = [e for e in FIGURES[name].experiments if not matching([e], self.experiments)]
             if missing:
                 raise ValueError(f"figures: {name} needs the experiment {missing[0]}, which is not configured")
-            for pattern in FIGURES[name].experiments:
-                for experiment in matching([pattern], self.experiments):
-                    self._check_shown(name, experiment, EXPERIMENTS[pattern])
+            for experiment, asked in known(matching(FIGURES[name].experiments, self.experiments)):
+                self._check_shown(name, experiment, asked)
         return self
 
     def _check_shown(self, figure: str, name: str, asked: Asked) -> None:

@@ -88,7 +88,7 @@ def _of_methods(table: pd.DataFrame, methods: Collection[str]) -> dict[str, pd.D
     return parts
 
 
-def _some_pruned(table: pd.DataFrame) -> pd.DataFrame:
+def some_pruned(table: pd.DataFrame) -> pd.DataFrame:
     """A table. Raises WinnowError where no network in it is pruned."""
     if not table.fraction.any():
         raise WinnowError(f"{table.experiment.iloc[0]}: fractions 0; the figure needs one that is pruned as well")
@@ -209,7 +209,7 @@ def fig4_narrow(runs: Regime) -> tuple[pd.DataFrame, Figure]:
 
 def methods(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Test accuracy minus that of the dense network of the same seed, every method."""
-    table = _some_pruned(final(runs.table))
+    table = some_pruned(final(runs.table))
     gain, connected = _simultaneous(table), _connected(table)
     names = [name for name in METHODS if name in set(gain.method)]
     fractions = sorted(gain.x.unique())
@@ -274,7 +274,7 @@ def vgg_widths(runs: Regime) -> tuple[pd.DataFrame, Figure]:
 
 def _gains_by(runs: Regime, key: str, symbol: str) -> tuple[pd.DataFrame, Figure]:
     """Gain over the dense network of the same seed, a curve for each value of a key."""
-    table = _some_pruned(final(runs.table))
+    table = some_pruned(final(runs.table))
     figure, axes = new_figure()
     axes.axhline(0, color="0.4", linewidth=0.8)
     parts = []

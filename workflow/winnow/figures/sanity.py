@@ -11,7 +11,7 @@ from ..analysis.selection import Regime, final
 from ..errors import WinnowError
 from ..images.settings import ImageSettings
 from .curves import density_axis, line_with_interval, over_density, over_seeds, seeds
-from .real import gains_over_dense
+from .real import gains_over_dense, some_pruned
 from .style import curve_marker, letter_panels, new_figure
 
 KIND = ImageSettings  # of the experiments that this figure shows
@@ -30,6 +30,7 @@ def sanity(*runs: Regime) -> tuple[pd.DataFrame, Figure]:
     for unused in list(grid.flat)[len(panels) :]:
         unused.remove()
     parts = [_margins(axes, experiments, network) for axes, network in zip(panels, networks, strict=False)]
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
     parts.append(_accuracies(panels[-2], experiments, networks[0]))
     parts.append(_by_width(panels[-1], experiments))
     letter_panels(panels)
@@ -64,7 +65,6 @@ def _margins(axes: Axes, experiments: dict[str, Regime], network: str) -> pd.Dat
     axes.set_xlabel("method")
     axes.set_ylabel("test accuracy over\nthe check's (points)")
     axes.set_title(f"{network} ({seeds(data)})", loc="left")
-    axes.legend(loc="best", ncols=2)
     return data.assign(metric="margin")
 
 
@@ -93,7 +93,7 @@ def _by_width(axes: Axes, experiments: dict[str, Regime]) -> pd.DataFrame:
     parts = []
     for i, width in enumerate(checks.widths(experiments)):
         one = experiments[f"sanity-random-{width}"]
-        points = over_seeds(gains_over_dense(final(one.table), "test_accuracy"), "test_gain")
+        points = over_seeds(gains_over_dense(some_pruned(final(one.table)), "test_accuracy"), "test_gain")
         hidden = "-".join(map(str, one.settings.model.hidden))
         line_with_interval(axes, over_density(points), hidden, f"C{i}", curve_marker(i))
         parts.append(points.assign(series=f"random, {width}", metric="test_gain", panel="widths"))

@@ -19,12 +19,16 @@ from ..analysis.sanity import CHECKS, NAMES, WIDTHS, margins, networks, widths
 from ..analysis.selection import Regime, to_judge, whole, with_dense
 from ..errors import WinnowError
 from . import practice
-from .evidence import INSIDE, NO_EFFECT, PAIRED, Claim, relevant_evidence
+from .evidence import BY_CONSTRUCTION, INSIDE, NO_EFFECT, PAIRED, Claim, relevant_evidence
 from .rules import or_not_run
 
 RULES = ("sanity",)
 """What experiments of the study are judged by, as the catalogue calls it."""
+# SynFlow's scores have the same sum in every layer (Tanaka et al. 2020), so that the highest ones are those of the
+# smallest layer, the output: who keeps the lowest ones empties it, and guesses.
+FORCED = ("synflow", "inverted")
 ANSWERS = {INSIDE[True]: "passes", INSIDE[False]: "fails", NO_EFFECT: "fails"}
+ANSWERS |= {BY_CONSTRUCTION: "passes by construction"}
 
 
 def sanity_claims(experiments: dict[str, Regime]) -> list[Claim]:
@@ -54,6 +58,7 @@ def _of_network(experiments: dict[str, Regime], network: str) -> list[Claim]:
                 test=f"{PAIRED} against +-{COMPETITIVE:g}",
                 figure="sanity",
                 found=relevant_evidence(rows.margin, COMPETITIVE),
+                forced=(method, check) == FORCED,
             )
         )
     return found
