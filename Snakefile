@@ -12,9 +12,9 @@ HERE = workflow.current_basedir.get_path_or_uri(secret_free=True)  # not the fol
 sys.path.insert(0, os.path.join(HERE, "workflow"))
 
 from winnow import paths
+from winnow.catalogue import FIGURES, matching
 from winnow.config.load import load
 from winnow.errors import WinnowError
-from winnow.figures import FIGURES, PUBLISHED, matching
 from winnow.report import draw_stages
 from winnow.steps import STEPS
 from winnow.terminal import one_line_a_job
@@ -36,10 +36,10 @@ report: "workflow/report/workflow.rst"
 
 draw_stages()
 paths.prefer_this_python()
+SCORED = [name for name in CONFIG.figures if FIGURES[name].published]
 # The tables that the report shows first.
-PAGES = {"scorecard": "every published point against ours"} if set(CONFIG.figures) & set(PUBLISHED) else {}
+PAGES = {"scorecard": "every published point against ours"} if SCORED else {}
 PAGES |= {"claims": "verdicts on the paper's claims"} if CONFIG.judged else {}
-PAGES |= {"calibration": "readings of figure 2, nearest first"} if CONFIG.calibrations else {}
 
 
 rule all:

@@ -8,8 +8,8 @@ import yaml
 from docutils.core import publish_parts
 
 from winnow.audit.records import CHECKOUT
+from winnow.catalogue import FIGURES, matching
 from winnow.config.load import load
-from winnow.figures import FIGURES, matching
 
 FILES = sorted([CHECKOUT / "config.yaml", *CHECKOUT.glob("config/*.yaml")])
 DRAWN = [(file, name) for file in FILES for name in yaml.safe_load(file.read_text())["figures"]]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from winnow import paths
-from winnow.figures import FIGURES
+from winnow.catalogue import FIGURES
 from winnow.steps import STEPS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +33,11 @@ print(json.dumps([m.__file__ for n, m in sys.modules.items() if n.split(".")[0] 
 def test_the_code_of_a_rule_is_the_modules_its_step_imports(step):
     declared = {str(Path(file).resolve()) for file in paths.sources(*JOBS[step])}
     assert declared == imported(JOBS[step])
+
+
+def test_a_title_draws_no_figure_again():
+    """Titles stand in the catalogue, which planning reads and steps that draw do not."""
+    assert "catalogue.py" not in {file.name for file in paths.sources(*JOBS["figure"])}
 
 
 def test_training_and_the_snakefile_stay_light():

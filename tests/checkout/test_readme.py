@@ -9,7 +9,7 @@ import sys
 import pytest
 from project import KEPT, ROOT
 
-from winnow.judge import stats
+from winnow.analysis import stats
 
 TEXT = (ROOT / "README.md").read_text()
 STUDIES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/studies/*/README.md"))

@@ -35,9 +35,9 @@ def test_the_house_is_drawn_with_every_package():
 
 
 def test_every_figure_and_page_has_a_caption():
-    from winnow.figures import FIGURES
+    from winnow.catalogue import FIGURES
 
-    tables = {"claims", "scorecard", "calibration"}
+    tables = {"claims", "scorecard"}
     captions = {path.stem: path.read_text() for path in (ROOT / "workflow/report").glob("*.rst")}
     assert captions.pop("workflow")  # the report's first page
     assert set(captions) == set(FIGURES) | tables
@@ -47,7 +47,7 @@ def test_every_figure_and_page_has_a_caption():
             assert f"\n    python workflow audit {command} {output}\n" in caption
 
 
-@pytest.mark.parametrize("name", ["workflow", "claims", "scorecard", "calibration"])
+@pytest.mark.parametrize("name", ["workflow", "claims", "scorecard"])
 def test_a_caption_without_settings_renders_clean(name):
     """As the report renders it (test_captions.py has those of figures); a single backquote is a citation, no code."""
     caption = ROOT / f"workflow/report/{name}.rst"

@@ -5,11 +5,11 @@ import itertools
 import pandas as pd
 from scipy.special import expit
 
+from winnow.analysis import race
+from winnow.analysis.selection import Regime
+from winnow.catalogue import FIGURES, IMAGES, THEORY, TWO_LAYER, known
 from winnow.config.base import Settings
-from winnow.figures import FIGURES
 from winnow.images.settings import ImageSettings
-from winnow.judge import race
-from winnow.judge.selection import with_examples
 from winnow.two_layer.decomposition import Tracker
 from winnow.two_layer.settings import TwoLayerSettings
 
@@ -24,9 +24,6 @@ AXES = {
     "start": {"init_std": [1e-10, 1e-4, 0.1]},
     "start-orthogonal": {"init_std": [1e-10, 1e-4, 0.1]},
     "small_init": {"init_std": [0.1, 0.05]},
-    "calibration-fixed": {"sigma_n": [0.5, 1.0], "target": ["all", "neurons"]},
-    "calibration-trained": {"sigma_n": [0.5, 1.0], "loss": ["logistic", "cross_entropy"]},
-    "calibration-summed": {"sigma_n": [0.5, 1.0], "target": ["all", "neurons"]},
     "fig3a": {"method": ["bernoulli", "imp", "shuffled_imp"]},
     "fig3a-dense-output": {"method": ["bernoulli", "imp", "shuffled_imp"]},
     "fig3b": {"method": ["bernoulli", "imp"]},
@@ -52,14 +49,14 @@ OF_A_PATTERN = {
 FITTED = {"numbers": (len(FRACTIONS),), "lenet": (4,)}
 
 
-def tables(figure: str) -> dict[str, pd.DataFrame]:
-    """The metrics of all experiments of a figure."""
-    makers = {"synthetic": synthetic, "readings": synthetic, "real": images, "sanity": images}
+def experiments(figure: str) -> dict[str, Regime]:
+    """All experiments of a figure, which draws them in this order."""
+    makers = {TWO_LAYER: synthetic, IMAGES: images, THEORY: theory}
     names = [name for e in FIGURES[figure].experiments for name in OF_A_PATTERN.get(e, (e,))]
-    return {name: makers.get(FIGURES[figure].module, theory)(name) for name in names}
+    return {name: makers[known([name])[0][1].kind](name) for name in names}
 
 
-def _table(name: str, points: list[tuple[dict, list[dict]]], settings: Settings) -> pd.DataFrame:
+def _experiment(name: str, points: list[tuple[dict, list[dict]]], settings: Settings) -> Regime:
     """The evaluations of runs, each with its file."""
     rows = []
     for point, evaluations in points:
@@ -68,9 +65,7 @@ def _table(name: str, points: list[tuple[dict, list[dict]]], settings: Settings)
         rows += [
             {"experiment": name, "run": run, "status": "max_steps"} | point | evaluation for evaluation in evaluations
         ]
-    table = with_examples(pd.DataFrame(rows), settings)
-    table.attrs["settings"] = settings
-    return table
+    return Regime.of(name, pd.DataFrame(rows), settings)
 
 
 def _grid(name: str, fractions: tuple[float, ...]) -> list[dict]:
@@ -82,7 +77,7 @@ def _grid(name: str, fractions: tuple[float, ...]) -> list[dict]:
     ]
 
 
-def synthetic(name: str) -> pd.DataFrame:
+def synthetic(name: str) -> Regime:
     """Figures 2 and 5, with a known mean: test error = fraction / 2 + seed / 1000 at the last step.
 
     A seed has as many positive outputs as it says.
@@ -93,10 +88,10 @@ def synthetic(name: str) -> pd.DataFrame:
         errors = {step: 0.5 - (0.5 - ends) * step / 1000 for step in (0, 10, 1000)}
         measured = {"train_error": 0.0, "train_loss": 0.1, "positive_outputs": point["seed"]}
         points.append((point, [measured | {"step": s, "test_error": e, "test_loss": 2 * e} for s, e in errors.items()]))
-    return _table(name, points, TwoLayerSettings(kind="two_layer"))
+    return _experiment(name, points, TwoLayerSettings(kind="two_layer"))
 
 
-def images(name: str, data: str = "mnist-5k", fractions: tuple[float, ...] = (0.0, 0.36, 0.9)) -> pd.DataFrame:
+def images(name: str, data: str = "mnist-5k", fractions: tuple[float, ...] = (0.0, 0.36, 0.9)) -> Regime:
     """Networks on images, with a known end: test error = fraction / 10 + seed / 1000 (+ sigma / 10)."""
     points = []
     for point in _grid(name, fractions[:1] if name in SMALL else fractions):
@@ -105,7 +100,7 @@ def images(name: str, data: str = "mnist-5k", fractions: tuple[float, ...] = (0.
         measured["connected_share"] = 1 - point["fraction"] ** 4 - point["seed"] / 1000
         errors = {0: ends + 0.5, 9: ends}
         points.append((point, [measured | {"epoch": epoch, "test_error": e} for epoch, e in errors.items()]))
-    return _table(name, points, ImageSettings(kind="images"))
+    return _experiment(name, points, ImageSettings(kind="images"))
 
 
 def theory_settings(name: str) -> TwoLayerSettings:
@@ -132,7 +127,7 @@ def theory_settings(name: str) -> TwoLayerSettings:
     )
 
 
-def theory(name: str) -> pd.DataFrame:
+def theory(name: str) -> Regime:
     """The theory's own experiments: measured columns are 0.1 density, but for gamma, which grows over training."""
     settings, points = theory_settings(name), []
     for point in _grid(name, (0.0,) if name == "small_init" else FRACTIONS):
@@ -149,7 +144,7 @@ def theory(name: str) -> pd.DataFrame:
             for step, loss in ((0, 1.4), (10, 0.1), (200, 0.009))
         ]
         points.append((point, evaluations))
-    return _table(name, points, settings)
+    return _experiment(name, points, settings)
 
 
 def phase_error(settings: TwoLayerSettings, point: dict, density: float) -> float:

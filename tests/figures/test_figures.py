@@ -2,6 +2,7 @@
 
 import importlib
 import re
+from dataclasses import replace
 from typing import get_args
 
 import made_up
@@ -13,15 +14,17 @@ from matplotlib.axis import Axis
 from matplotlib.text import Text
 
 from winnow import columns
+from winnow.analysis.selection import Regime
+from winnow.catalogue import EXPERIMENTS, FIGURES, IMAGES, THEORY, known
 from winnow.errors import WinnowError
-from winnow.figures import FIGURES, POINTS, READ_AT, style
+from winnow.figures import style
 
 OF_A_CURVE = ("series", "source", "metric", "panel", "regime", "method", "strength", "experiment")
 
 
-def draw(name: str, tables: dict[str, pd.DataFrame]):
-    module = importlib.import_module(f"winnow.figures.{FIGURES[name].module}")
-    return getattr(module, name.replace("-", "_"))(tables)
+def draw(name: str, experiments: dict[str, Regime]):
+    module, function = FIGURES[name].function(name).split(".")
+    return getattr(importlib.import_module(f"winnow.figures.{module}"), function)(*experiments.values())
 
 
 def texts(figure) -> list[Text]:
@@ -32,20 +35,21 @@ def texts(figure) -> list[Text]:
 
 @pytest.fixture(scope="module", params=FIGURES)
 def drawn(request):
-    tables = made_up.tables(request.param)
-    data, figure = draw(request.param, tables)
+    experiments = made_up.experiments(request.param)
+    data, figure = draw(request.param, experiments)
     figure.canvas.draw()
     figure.set_layout_engine("none")  # keep the places: a figure that is drawn after it was closed loses them
-    return tables, data, figure
+    return experiments, data, figure
 
 
 def ours(data: pd.DataFrame) -> pd.DataFrame:
     return data[data.source == "winnow"] if "source" in data else data
 
 
-def cuts(name: str, experiment: str, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Parts of an experiment's runs that a smaller grid would have and the configuration lets through (POINTS)."""
-    needed = POINTS.get(name, {}).get(experiment, READ_AT if name == "readings" else {})
+def cuts(experiment: str, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Parts of an experiment's runs that a smaller grid would have and the configuration lets through."""
+    ((_, asked),) = known([experiment])
+    needed = asked.points
     ends = table.fraction.isin([*needed.get("fraction", ()), 0, table.fraction.max()])
     found = {"dense": table[table.fraction == 0], "pruned": table[table.fraction > 0], "ends": table[ends]}
     found |= {"one seed": table[table.seed == 0]}
@@ -61,13 +65,11 @@ def cuts(name: str, experiment: str, table: pd.DataFrame) -> dict[str, pd.DataFr
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_small_grid_is_drawn_or_refused_in_words(name):
     """What is missing is told, and is no traceback."""
-    tables = made_up.tables(name)
-    for experiment, table in tables.items():
-        for what, cut in cuts(name, experiment, table).items():
-            cut = cut.copy()
-            cut.attrs = table.attrs
+    experiments = made_up.experiments(name)
+    for experiment, whole in experiments.items():
+        for what, cut in cuts(experiment, whole.table).items():
             try:
-                draw(name, tables | {experiment: cut})
+                draw(name, experiments | {experiment: replace(whole, table=cut)})
             except WinnowError as error:
                 assert what != "one seed", error
                 assert re.search(f"{experiment}.*(fraction|method|flat_below)", str(error))
@@ -77,7 +79,8 @@ def test_a_small_grid_is_drawn_or_refused_in_words(name):
 @pytest.mark.parametrize("name", FIGURES)
 def test_the_kind_that_the_configuration_checks_is_the_one_that_is_read(name):
     module = importlib.import_module(f"winnow.figures.{FIGURES[name].module}")
-    assert get_args(module.KIND.model_fields["kind"].annotation) == (FIGURES[name].kind,)
+    kinds = {"images" if asked.kind == IMAGES else "two_layer" for _, asked in known(made_up.experiments(name))}
+    assert kinds == set(get_args(module.KIND.model_fields["kind"].annotation))
 
 
 def test_the_columns_of_the_numbers_are_explained(drawn):
@@ -118,14 +121,14 @@ def test_all_text_is_in_the_figure(drawn):
         assert box.x0 > -1 and box.y0 > -1 and box.x1 < width + 1 and box.y1 < height + 1, text.get_text()
 
 
-@pytest.mark.parametrize("name", [name for name, figure in FIGURES.items() if figure.is_theory])
+@pytest.mark.parametrize("name", [name for name in FIGURES if EXPERIMENTS[FIGURES[name].experiments[0]].kind == THEORY])
 def test_no_band_leaves_a_logarithmic_axis(name):
     """One seed of four is far above the others, as one that learns later than they do."""
-    tables = made_up.tables(name)
-    for table in tables.values():
+    experiments = made_up.experiments(name)
+    for table in (one.table for one in experiments.values()):
         table.loc[table.seed == 0, ["train_loss", "test_loss", "gamma_least"]] *= 100
         table.loc[table.seed == 0, ["zeta_max", "omega_max", "variance_noise", "loss_on_event"]] *= 100
-    _, figure = draw(name, tables)
+    _, figure = draw(name, experiments)
     for axes in figure.axes:
         bands = [path.vertices[:, 1] for band in axes.collections for path in band.get_paths()]
         assert axes.get_yscale() != "log" or not any((y <= 0).any() for y in bands if y.any())
@@ -133,9 +136,9 @@ def test_no_band_leaves_a_logarithmic_axis(name):
 
 def test_every_mean_has_its_interval_its_seeds_and_its_runs(drawn):
     """`audit trace` reads the runs of a point from its column `runs`."""
-    tables, data, _ = drawn
+    experiments, data, _ = drawn
     points = ours(data)
-    known = {run for table in tables.values() for run in table.run}
+    known = {run for one in experiments.values() for run in one.table.run}
     assert len(points)
     assert {"x", "y", "low", "high", "n", "runs", "series"} <= set(points.columns)
     assert not {"sd_x", "sd_y"} & set(data.columns)  # two meanings of one name, met in a merge
@@ -155,8 +158,10 @@ def test_every_mean_has_its_interval_its_seeds_and_its_runs(drawn):
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_number_of_seeds_that_varies_is_written_beside_the_curve(name):
-    tables = made_up.tables(name)
-    without = {key: table[(table.seed != 0) | (table.fraction < 0.4)] for key, table in tables.items()}
+    without = {
+        key: replace(one, table=one.table[(one.table.seed != 0) | (one.table.fraction < 0.4)])
+        for key, one in made_up.experiments(name).items()
+    }
     data, figure = draw(name, without)
     points = ours(data)
     points = points[~points.series.str.endswith("of one sign")]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import made_up
 import numpy as np
 import pandas as pd
@@ -12,8 +14,9 @@ SERIES += ["literal-steps, flat_below 0.25"]
 
 def test_each_panel_has_its_numbers_for_each_experiment_and_kind_of_step():
     """Of known runs: mean test errors, and geometric means of what is learned over its own bound in Theorem 3."""
-    tables = made_up.tables("literal")
-    for table in tables.values():
+    tables = made_up.experiments("literal")
+    for name, one in tables.items():
+        table = one.table
         ends = table.train_loss < 0.01
         table.loc[ends, "zeta_max"] = 0.1 * 10.0**table.seed
         table.loc[ends, "omega_max"] = 0.05
@@ -21,9 +24,8 @@ def test_each_panel_has_its_numbers_for_each_experiment_and_kind_of_step():
         early = table.train_loss == 0.1  # reached before, and not compared there
         table.loc[early, ["zeta_max", "gamma_cross"]] = 3.0
         last = table[ends].assign(step=300, train_loss=0.0005, zeta_max=5.0, gamma_cross=5.0)  # nor at a tenth of eps
-        tables[table.experiment.iloc[0]] = pd.concat([table, last], ignore_index=True)
-        tables[table.experiment.iloc[0]].attrs = table.attrs
-    data, figure = literal(tables)
+        tables[name] = replace(one, table=pd.concat([table, last], ignore_index=True))
+    data, figure = literal(*tables.values())
     assert data.series.unique().tolist() == SERIES
     assert set(data.x) == {0.0, 0.5}  # what is sparser is not in the theorem's range
     assert len({line.get_marker() for line in figure.axes[0].lines}) == len(SERIES)
@@ -48,18 +50,18 @@ def test_each_panel_has_its_numbers_for_each_experiment_and_kind_of_step():
 
 
 def test_a_network_that_learned_nothing_of_other_classes_is_in_no_geometric_mean():
-    tables = made_up.tables("literal")
-    table = tables["literal"]
+    tables = made_up.experiments("literal")
+    table = tables["literal"].table
     table.loc[table.seed == 0, "gamma_cross"] = 0.0
-    data, _ = literal(tables)
+    data, _ = literal(*tables.values())
     rows = data[(data.series == "literal") & (data.panel == data.panel.unique()[2])]
     assert (rows.n == made_up.SEEDS - 1).all() and np.isfinite(rows.y).all()
 
 
 def test_steps_of_either_kind_are_curves_of_their_own():
-    tables = made_up.tables("literal")
-    steps = tables["literal-steps"]
+    tables = made_up.experiments("literal")
+    steps = tables["literal-steps"].table
     steps.loc[steps.flat_below == 0.25, "test_error"] += 0.25
-    data, _ = literal(tables)
+    data, _ = literal(*tables.values())
     ends = data[(data.panel == "test error") & (data.x == 0)].set_index("series").y
     assert ends[SERIES[4]] - ends[SERIES[3]] == pytest.approx(0.25)

@@ -4,12 +4,12 @@ import made_up
 import numpy as np
 import pytest
 
-from winnow.figures import FIGURES, phase
+from winnow.figures import phase
 from winnow.paper import formulas
 
 
 def test_the_fit_recovers_the_constants_it_was_made_with():
-    data, _ = phase.phase({name: made_up.theory(name) for name in FIGURES["phase"].experiments})
+    data, _ = phase.phase(*made_up.experiments("phase").values())
     assert data.slope.iloc[0] == pytest.approx(2, abs=0.05)
     assert data.constant.iloc[0] == pytest.approx(0.5, abs=0.05)
     assert data.constant_low.iloc[0] <= data.constant.iloc[0] <= data.constant_high.iloc[0]
@@ -18,11 +18,11 @@ def test_the_fit_recovers_the_constants_it_was_made_with():
 
 def test_cells_show_their_uncertainty():
     """One cell's seeds are far apart: a bar in d, and a dot on the map of its experiment."""
-    tables = {name: made_up.theory(name) for name in FIGURES["phase"].experiments}
-    table = tables["noise"]
+    tables = made_up.experiments("phase")
+    table = tables["noise"].table
     cell = (table.fraction == 0.5) & (table.sigma_n == 0.1)
     table.loc[cell, "test_error"] = 0.2 + 0.1 * table.seed
-    data, figure = phase.phase(tables)
+    data, figure = phase.phase(*tables.values())
     wide = data[data.high - data.low > 0.2]
     assert wide[["value", "x"]].to_numpy().tolist() == [[0.1, 0.5]]
     lines = [line for axes in figure.axes for line in axes.lines]
@@ -43,10 +43,10 @@ def test_the_predicted_boundary_is_where_the_race_is_even():
 
 
 def test_a_diverged_run_is_left_out_of_its_cell_and_counted():
-    tables = {name: made_up.theory(name) for name in FIGURES["phase"].experiments}
-    table = tables["noise"]
+    tables = made_up.experiments("phase")
+    table = tables["noise"].table
     table.loc[(table.seed == 0) & (table.fraction == 0.9) & (table.sigma_n == 0.1), "test_error"] = math.nan
-    data, figure = phase.phase(tables)
+    data, figure = phase.phase(*tables.values())
     assert data[(data.value == 0.1) & (data.swept == "sigma_n")].n.to_list() == [4, 4, 3, 4]
     assert "n = 3 to 4" in figure.axes[0].get_title(loc="left")
     assert data.slope.iloc[0] == pytest.approx(2, abs=0.05)

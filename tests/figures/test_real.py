@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import made_up
 import numpy as np
 import pytest
@@ -5,17 +7,19 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.legend import Legend
 
+from winnow.analysis.selection import Regime
+from winnow.catalogue import FIGURES
 from winnow.errors import WinnowError
-from winnow.figures import FIGURES, real, style
+from winnow.figures import real, style
 from winnow.paper.published import published
 
 
 def test_fig3a_shows_accuracies_in_percent_and_the_paper_only_over_the_whole_of_mnist():
-    data, _ = real.fig3a({"fig3a": made_up.images("fig3a")})
+    data, _ = real.fig3a(made_up.images("fig3a"))
     ours = data[(data.series == "imp") & (data.metric == "test_accuracy")].set_index("x")
     assert ours.y[0.9] == pytest.approx(100 - 9 - 0.15)
     assert set(data.source) == {"winnow"}
-    data, figure = real.fig3a({"fig3a": made_up.images("fig3a", "mnist")})
+    data, figure = real.fig3a(made_up.images("fig3a", "mnist"))
     paper = data[(data.source == "paper") & (data.series == "random") & (data.metric == "test_accuracy")]
     assert len(paper) == 17
     assert paper.y.iloc[0] == pytest.approx(98.2666)
@@ -23,14 +27,19 @@ def test_fig3a_shows_accuracies_in_percent_and_the_paper_only_over_the_whole_of_
 
 
 def test_fig3a_shows_what_the_paper_gains_over_its_dense_network():
-    data, figure = real.fig3a({"fig3a": made_up.images("fig3a", "mnist")})
+    data, figure = real.fig3a(made_up.images("fig3a", "mnist"))
     levels = published("3a", "test_accuracy", "random")
     gained = data[(data.source == "paper") & (data.series == "random") & (data.metric == "test_gain")]
     assert gained.y.to_numpy() == pytest.approx(levels.y[1:] - levels.y[0])
     said = [text.get_text() for text in figure.axes[3].get_legend().get_texts()]
     assert {"random, paper", "IMP, paper"} <= set(said)
-    data, _ = real.fig3a({"fig3a": made_up.images("fig3a")})
+    data, _ = real.fig3a(made_up.images("fig3a"))
     assert set(data.source) == {"winnow"}
+
+
+def cut(one: Regime, rows) -> Regime:
+    """Some rows of an experiment, as a copy."""
+    return replace(one, table=one.table[rows].copy())
 
 
 def variants(data: str = "mnist", **others: str) -> dict:
@@ -42,11 +51,11 @@ def variants(data: str = "mnist", **others: str) -> dict:
 
 def test_the_variants_of_random_pruning_have_their_distances_from_the_published_curve():
     paper, tables = published("3a", "test_accuracy", "random"), variants()
-    dense = tables["fig3a-dense-output"]
+    dense = tables["fig3a-dense-output"].table
     shuffled = (dense.method == "shuffled_imp") & (dense.epoch == 9)
     values = dict(zip(paper.x, 1 - paper.y / 100, strict=True))
     dense.loc[shuffled, "test_error"] = dense[shuffled].fraction.map(values) + 0.001 * dense[shuffled].seed
-    data, figure = real.fig3a_variants(tables)
+    data, figure = real.fig3a_variants(*tables.values())
     far = data[data.source == "winnow"].groupby("series")[["distance", "further", "margin"]].first()
     ours, nearest = (100 - 10 * paper.x - 0.15)[1:], "random, IMP's layer sizes, dense output"
     assert far.distance["random"] == pytest.approx(np.sqrt(((ours - paper.y[1:]) ** 2).mean()))
@@ -66,49 +75,50 @@ def test_the_variants_of_random_pruning_have_their_distances_from_the_published_
 
 def test_variants_that_cannot_be_told_apart_say_so():
     tables = variants()
-    tables["fig3a-dense-output"].test_error += 0.0001  # a hundredth of a point further; seeds are a tenth apart
-    said = [text.get_text() for text in real.fig3a_variants(tables)[1].axes[0].get_legend().get_texts()]
+    tables["fig3a-dense-output"].table.test_error += 0.0001  # a hundredth of a point further; seeds are .1 apart
+    said = [text.get_text() for text in real.fig3a_variants(*tables.values())[1].axes[0].get_legend().get_texts()]
     assert said[0] == "random (n = 4): 5.91 nearest"
     assert said[2] == "random, dense output (n = 4): 5.92 not told from the nearest"
-    tables = {name: table[table.seed == 0] for name, table in tables.items()}
-    said = [text.get_text() for text in real.fig3a_variants(tables)[1].axes[0].get_legend().get_texts()]
+    tables = {name: cut(one, one.table.seed == 0) for name, one in tables.items()}
+    said = [text.get_text() for text in real.fig3a_variants(*tables.values())[1].axes[0].get_legend().get_texts()]
     assert said[0] == "random (n = 1): 5.77"  # a seed alone has no margin
 
 
 @pytest.mark.parametrize("other", ["fig3a", "fig3a_dense_output"])
 def test_variants_on_other_images_have_no_distance(other):
-    data, figure = real.fig3a_variants(variants(**{other: "digits"}))
+    data, figure = real.fig3a_variants(*variants(**{other: "digits"}).values())
     assert "distance" not in data and set(data.source) == {"winnow"} and len(figure.axes) == 1
 
 
 def test_variants_at_other_fractions_have_no_distance():
     tables = variants() | {"fig3a": made_up.images("fig3a", "mnist", (0.0, 0.33))}
-    data, figure = real.fig3a_variants(tables)
+    data, figure = real.fig3a_variants(*tables.values())
     assert data.distance.isna().all()
     assert "random (n = 4)" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
 
 
 def test_fig3a_shows_the_methods_that_were_run():
-    table = made_up.images("fig3a")
-    data, figure = real.fig3a({"fig3a": table[table.method == "bernoulli"]})
+    runs = made_up.images("fig3a")
+    data, figure = real.fig3a(cut(runs, runs.table.method == "bernoulli"))
     assert set(data.series) == {"random"}
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["random (n = 4)"]
     with pytest.raises(WinnowError, match=r"^fig3a: method shuffled_imp; the figure shows bernoulli or imp$"):
-        real.fig3a({"fig3a": table[table.method == "shuffled_imp"]})
+        real.fig3a(cut(runs, runs.table.method == "shuffled_imp"))
 
 
 @pytest.mark.parametrize("name", ["methods", "noisy"])
 def test_figures_of_gains_alone_need_a_pruned_network(name):
-    table = made_up.tables(name)[name]
+    (runs,) = made_up.experiments(name).values()
     with pytest.raises(WinnowError, match=f"^{name}: fractions 0; the figure needs one that is pruned as well$"):
-        getattr(real, name)({name: table[table.fraction == 0]})
+        getattr(real, name)(cut(runs, runs.table.fraction == 0))
 
 
 def test_neither_axis_nor_interval_shows_accuracies_that_there_are_not():
     """Two seeds of 100 and 90 % have a t interval up to 158 %."""
-    table = made_up.images("fig3a")
-    table = table[table.seed < 2].assign(test_error=lambda rows: 0.1 * rows.seed)
-    data, figure = real.fig3a({"fig3a": table})
+    runs = made_up.images("fig3a")
+    runs = cut(runs, runs.table.seed < 2)
+    runs.table["test_error"] = 0.1 * runs.table.seed
+    data, figure = real.fig3a(runs)
     assert data[data.metric == "test_accuracy"].high.max() == 100
     assert max(axes.get_ylim()[1] for axes in figure.axes if axes.get_ylabel() == "test accuracy (%)") <= 101
 
@@ -124,9 +134,9 @@ NETWORKS_OF_CIFAR10 = [
 @pytest.mark.parametrize(("name", "points", "dense"), NETWORKS_OF_CIFAR10)
 def test_figures_of_cifar10_show_the_paper_only_over_the_whole_of_it(name, points, dense):
     draw = getattr(real, name.replace("-", "_"))
-    part, _ = draw({name: made_up.images(name, "cifar10-part")})
+    part, _ = draw(made_up.images(name, "cifar10-part"))
     assert set(part.source) == {"winnow"}
-    data, figure = draw({name: made_up.images(name, "cifar10")})
+    data, figure = draw(made_up.images(name, "cifar10"))
     paper = data[(data.source == "paper") & (data.series == "random") & (data.metric == "test_accuracy")]
     assert len(paper) == points
     assert dense is None or paper.y.iloc[0] == pytest.approx(dense)
@@ -136,11 +146,11 @@ def test_figures_of_cifar10_show_the_paper_only_over_the_whole_of_it(name, point
 
 
 def test_methods_show_what_their_masks_disconnect():
-    tables = made_up.tables("methods")
-    table = tables["methods"]
+    tables = made_up.experiments("methods")
+    table = tables["methods"].table
     empty = (table.method == "snip") & (table.fraction == 0.9) & (table.seed < 3)
     table.loc[empty, "collapsed_layers"], table.loc[empty, "connected_share"] = 1, 0.0
-    data, figure = real.methods(tables)
+    data, figure = real.methods(*tables.values())
     paths = data[data.metric == "connected_share"].set_index(["method", "x"])
     assert paths.y[("erk", 0.36)] == pytest.approx(1 - 0.36**4 - 0.0015)
     assert paths.collapsed.to_dict() == {("erk", 0.36): 0, ("erk", 0.9): 0, ("snip", 0.36): 0, ("snip", 0.9): 3}
@@ -148,14 +158,14 @@ def test_methods_show_what_their_masks_disconnect():
 
 
 def test_gains_are_paired_with_the_dense_network():
-    data, _ = real.methods(made_up.tables("methods"))
+    data, _ = real.methods(*made_up.experiments("methods").values())
     point = data[data.metric == "test_gain"].set_index(["method", "x"]).loc[("snip", 0.36)]
     assert point.y == pytest.approx(-3.6)
     assert point.runs[:2] == [f"results/methods/runs/method-snip/fraction-{f}/seed-0.parquet" for f in (0.0, 0.36)]
-    data, _ = real.fig3a(made_up.tables("fig3a"))
+    data, _ = real.fig3a(*made_up.experiments("fig3a").values())
     gains = data[(data.metric == "test_gain") & (data.series == "imp")]
     assert gains.set_index("x").y[0.9] == pytest.approx(-9)
-    data, figure = real.noisy(made_up.tables("noisy"))
+    data, figure = real.noisy(*made_up.experiments("noisy").values())
     assert data[data.x == 0.9].y.to_list() == pytest.approx([-9, -9])
     assert data.dense.unique() == pytest.approx([99.85, 94.85])
     assert len(figure.axes[0].get_legend().get_texts()) == 2
@@ -166,11 +176,11 @@ def test_gains_are_paired_with_the_dense_network():
 @pytest.mark.parametrize(("fraction", "seeds"), [(0.36, [2]), (0, [0, 1]), (0.9, range(4)), (0, range(4))])
 def test_diverged_runs_are_in_no_mean_and_are_counted(name, fraction, seeds):
     """Their last finite evaluation would look like any other; of a gain, either run may be the one that diverged."""
-    draw, tables = getattr(real, name.replace("-", "_")), made_up.tables(name)
-    whole, _ = draw(tables)
-    for table in tables.values():
+    draw, tables = getattr(real, name.replace("-", "_")), made_up.experiments(name)
+    whole, _ = draw(*tables.values())
+    for table in (one.table for one in tables.values()):
         table.loc[(table.fraction == fraction) & table.seed.isin(seeds), "status"] = "diverged"
-    data, figure = draw(tables)
+    data, figure = draw(*tables.values())
     of_pairs = data.metric.str.endswith("gain") if "metric" in data else data.x > 0
     hit = np.isclose(data.x, fraction) | (of_pairs & (fraction == 0))
     assert (data.diverged[hit] == len(seeds)).all() and (data.diverged[~hit] == 0).all()
@@ -185,10 +195,10 @@ def test_diverged_runs_are_in_no_mean_and_are_counted(name, fraction, seeds):
 
 def test_a_marker_is_filled_where_its_bar_excludes_zero():
     """One test for both: gains of snip are the same for all seeds, those of erk scatter about 0."""
-    tables = made_up.tables("methods")
-    table = tables["methods"]
+    tables = made_up.experiments("methods")
+    table = tables["methods"].table
     table.loc[(table.method == "erk") & (table.fraction > 0), "test_error"] = 0.01 * (table.seed % 2)
-    data, figure = real.methods(tables)
+    data, figure = real.methods(*tables.values())
     markers = [found for found in figure.axes[0].collections if isinstance(found, PathCollection)]
     hollow = sum(len(found.get_offsets()) for found in markers if (found.get_facecolor() == 1).all())
     contains = (data.metric == "test_gain") & (data.low <= 0) & (data.high >= 0)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import made_up
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ from winnow.two_layer.settings import TwoLayerSettings
 
 
 def test_means_are_those_of_the_last_step():
-    data, _ = synthetic.fig2b(made_up.tables("fig2b"))
+    data, _ = synthetic.fig2b(*made_up.experiments("fig2b").values())
     ours = data[data.source == "winnow"].set_index("x")
     assert ours.y[0.5] == pytest.approx(0.25 + 1.5 / 1000)
     assert ours.y[0.9] == pytest.approx(0.45 + 1.5 / 1000)
@@ -25,7 +27,7 @@ def test_overlay_is_the_published_curve():
 
 @pytest.mark.parametrize("name", ["fig2a", "fig2b"])
 def test_the_papers_bars_are_told_from_our_intervals(name):
-    _, figure = getattr(synthetic, name)(made_up.tables(name))
+    _, figure = getattr(synthetic, name)(*made_up.experiments(name).values())
     said = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert {"band: 95 % interval of our mean", "bar: s.d. of the paper's runs, most likely"} <= set(said)
     caps = [line for line in figure.axes[0].lines if line.get_marker() == "_" and len(line.get_xdata()) == 10]
@@ -33,7 +35,7 @@ def test_the_papers_bars_are_told_from_our_intervals(name):
 
 
 def test_files_are_byte_identical_when_drawn_again(tmp_path):
-    pd.DataFrame(made_up.synthetic("fig2c").to_dict("list")).to_parquet(tmp_path / "metrics.parquet")
+    pd.DataFrame(made_up.synthetic("fig2c").table.to_dict("list")).to_parquet(tmp_path / "metrics.parquet")
     run = RunSettings[TwoLayerSettings](experiment="fig2c", root_seed=0, settings=TwoLayerSettings(kind="two_layer"))
     write_json(tmp_path / "experiment.json", run.model_dump())
     inputs = ["--settings", str(tmp_path / "experiment.json"), "--metrics", str(tmp_path / "metrics.parquet")]
@@ -42,7 +44,7 @@ def test_files_are_byte_identical_when_drawn_again(tmp_path):
         suffixes = ("svg", "pdf", "png", "data")
         paths = {suffix: tmp_path / f"{turn}.{suffix}" for suffix in suffixes}
         arguments = [part for suffix in suffixes for part in (f"--{suffix}", str(paths[suffix]))]
-        draw.main(["fig2c", *inputs, *arguments])
+        draw.main(["synthetic.fig2c", *inputs, *arguments])
         outputs.append([path.read_bytes() for path in paths.values()])
     assert outputs[0] == outputs[1]
     assert all(outputs[0])
@@ -57,7 +59,7 @@ def test_style_is_readable_at_column_width():
 @pytest.mark.parametrize(("figure", "metric"), [("fig5a", "test_error"), ("fig5b", "test_loss")])
 def test_runs_of_outputs_of_one_sign_are_shown_one_by_one(figure, metric):
     """Seed 0 of 4 has no positive output: the curve is the mean of seeds 1 to 3, and what a legend counts."""
-    data, drawing = getattr(synthetic, figure)(made_up.tables(figure))
+    data, drawing = getattr(synthetic, figure)(*made_up.experiments(figure).values())
     one_sign = data[data.series == f"{metric}, outputs of one sign"]
     curve = data[(data.series == metric) & (data.source == "winnow")].set_index("x")
     factor = 2 if metric == "test_loss" else 1
@@ -72,6 +74,6 @@ def test_runs_of_outputs_of_one_sign_are_shown_one_by_one(figure, metric):
 
 
 def test_without_runs_of_one_sign_there_is_no_word_of_them():
-    tables = {name: t.assign(positive_outputs=1).copy() for name, t in made_up.tables("fig5a").items()}
-    data, _ = synthetic.fig5a(tables)
+    (runs,) = made_up.experiments("fig5a").values()
+    data, _ = synthetic.fig5a(replace(runs, table=runs.table.assign(positive_outputs=1)))
     assert set(data.series) == {"train_error", "test_error"}

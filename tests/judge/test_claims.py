@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,12 +10,12 @@ import pytest
 import worlds
 from worlds import FALSE, SEEDS, SEEDS_OF, TRUE, UNDECIDABLE
 
+from winnow.analysis import stats
+from winnow.analysis.selection import Regime
 from winnow.config.base import RunSettings
 from winnow.errors import WinnowError
-from winnow.figures import CLAIMS
 from winnow.files import write_json
-from winnow.judge import claims, mechanism, stats, theorems
-from winnow.judge.selection import Regime
+from winnow.judge import claims, mechanism, theorems
 from winnow.two_layer.settings import TwoLayerSettings
 
 FORCED = ("1-draw", "3-zeta", "3-accuracy", "3-loss", "4-gamma", "lemma-4-noise", "lemma-4-signal")
@@ -24,9 +25,7 @@ NOT_RUN = ["random", "random-dense", "knee", "random-lenet", "random-dense-lenet
 
 @pytest.fixture(scope="module", params=[TRUE, FALSE, UNDECIDABLE])
 def world(request):
-    tables = worlds.tables(request.param)
-    found = claims.claims(tables, {name: worlds.settings(name) for name in tables})
-    return request.param, found
+    return request.param, claims.claims(worlds.experiments(request.param))
 
 
 def judged(found: dict) -> list[dict]:
@@ -78,13 +77,13 @@ def test_every_row_is_complete(world):
 
 
 @pytest.mark.parametrize("world", [TRUE], indirect=True)
-@pytest.mark.parametrize("name", CLAIMS)
+@pytest.mark.parametrize("name", worlds.JUDGED)
 def test_without_one_experiment_the_others_are_judged_the_same(world, name):
     """And each claim that lacks it says so."""
     whole = {(row["id"], row["regime"]): row for row in judged(world[1])}
-    tables = worlds.tables(world[0])
-    del tables[name]
-    rows = claims.claims(tables, {other: worlds.settings(other) for other in tables})["claims"]
+    experiments = worlds.experiments(world[0])
+    del experiments[name]
+    rows = claims.claims(experiments)["claims"]
     theirs = {(row["id"], row["regime"]): row for row in rows if row["verdict"] != "not run"}
     lacking = {row["id"] for row in rows if f"needs the experiment `{name}`" in row["statement"]}
     gone = {key[0] for key in whole.keys() - theirs.keys()}
@@ -95,12 +94,12 @@ def test_without_one_experiment_the_others_are_judged_the_same(world, name):
 
 
 def test_an_experiment_that_cannot_be_judged_says_what_it_lacks():
-    tables = worlds.tables(TRUE)
-    settings = {name: worlds.settings(name) for name in tables}
-    tables["boundary"] = tables["boundary"].drop(columns="init_std")
-    tables["causes"] = tables["causes"][tables["causes"].target != "noise"]
-    tables["width_mild"] = tables["width_mild"].drop(columns="classes_missing")  # not the model of the theory
-    rows = claims.claims(tables, settings)["claims"]
+    found = worlds.experiments(TRUE)
+    causes = found["causes"].table
+    found["causes"] = replace(found["causes"], table=causes[causes.target != "noise"])
+    for name, lacks in {"boundary": "init_std", "width_mild": "classes_missing"}.items():  # no model of the theory
+        found[name] = replace(found[name], table=found[name].table.drop(columns=lacks))
+    rows = claims.claims(found)["claims"]
     told = {(row["id"], row["regime"]): row["statement"] for row in rows if row["verdict"] == "not run"}
     assert told["2", "boundary"] == "needs `init_std` in the runs of `boundary`"
     assert told["2-error", "boundary"] == told["lemma-8", "boundary"] == told["2", "boundary"]
@@ -110,7 +109,7 @@ def test_an_experiment_that_cannot_be_judged_says_what_it_lacks():
 
 
 def test_nothing_to_judge_is_a_table_that_says_so():
-    found = claims.claims({}, {})
+    found = claims.claims({})
     assert {row["verdict"] for row in found["claims"]} == {"not run"}
     assert "needs the experiment `width_mild`, which is not configured" in claims.table(found)
     assert "a share is above 0.9 takes some 100 runs" in claims.table(found)
@@ -124,7 +123,7 @@ def regime(name: str, world: str = TRUE, **columns) -> Regime:
 def test_over_pruned_runs_that_do_not_reach_eps_speak_against_claim_3():
     over = regime("overprune")
     never = Regime("overprune", over.table.assign(train_loss=over.table.train_loss.clip(lower=0.02)), over.settings)
-    first, *others = theorems.over_pruning(never)
+    first, *others = [*theorems.over_pruning(never), *theorems.time_to_memorize(never)]
     assert (first.id, first.found.estimate, first.found.p_against < 1e-6) == ("3-train", 0, True)
     assert {claim.found.n for claim in others} == {0}
 
@@ -156,9 +155,9 @@ def test_a_claim_over_swept_values_breaks_what_one_of_them_breaks():
     """The exponent in sigma_0 takes in runs that start from a large one, whatever stands in `model`."""
     table = worlds.table("start", TRUE)
     table = table.assign(init_std=table.init_std.where(table.init_std < 1e-2, 1.0))
-    claim = theorems.vanishing(Regime("start", table, worlds.settings("start")))
+    (claim,) = theorems.vanishing(Regime("start", table, worlds.settings("start")))
     assert "first signal logits <= 1" in claim.broken
-    assert theorems.vanishing(regime("start")).broken == ()
+    assert theorems.vanishing(regime("start"))[0].broken == ()
 
 
 def test_a_ratio_scatters_with_both_of_its_parts():
@@ -205,7 +204,7 @@ def test_a_p_value_that_underflows_is_not_printed_as_0(p, printed):
 
 
 def test_the_step_writes_json_without_nan_and_a_table(tmp_path):
-    found = worlds.tables(TRUE)
+    found = {name: worlds.table(name, TRUE) for name in worlds.JUDGED}
     for name, table in found.items():
         run = RunSettings[TwoLayerSettings](experiment=name, root_seed=1, settings=worlds.settings(name))
         write_json(tmp_path / f"{name}.json", run.model_dump())

@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from winnow.analysis.selection import Regime, final, gains, with_dense
 from winnow.errors import WinnowError
 from winnow.judge import evidence, practice
 from winnow.judge.claims import table as page
-from winnow.judge.selection import final, gains, with_dense
 from winnow.paper.published import published
 
 FRACTIONS = [0.0, 0.2, 0.5, 0.79, 0.9]
@@ -65,18 +65,23 @@ def test_a_knee_is_where_the_isotonic_curve_has_dropped():
     assert practice.knees(up_and_down)[drops] > 0.75
 
 
+def claims(tables: dict) -> list[evidence.Claim]:
+    """All of them, from tables that say themselves how many examples there are."""
+    return practice.practice_claims({name: Regime(name, table, None) for name, table in tables.items()})
+
+
 def judged(tables: dict) -> dict[str, evidence.Claim]:
     """The claims that were judged, by their id."""
-    return {claim.id: claim for claim in practice.real_data_claims(tables) if claim.found}
+    return {claim.id: claim for claim in claims(tables) if claim.found}
 
 
 def not_run(tables: dict) -> dict[str, str]:
     """What the claims say that were not."""
-    return {claim.id: claim.statement for claim in practice.real_data_claims(tables) if not claim.found}
+    return {claim.id: claim.statement for claim in claims(tables) if not claim.found}
 
 
 def claims_page(tables: dict) -> str:
-    return page({"claims": evidence.decide(practice.real_data_claims(tables)), "missing_classes": []})
+    return page({"claims": evidence.decide(claims(tables)), "missing_classes": []})
 
 
 def verdict(claim) -> str:
@@ -117,8 +122,8 @@ def test_the_competitive_claim_needs_fractions_on_either_side():
 
 def test_of_one_seed_the_claims_say_the_number_and_no_verdict():
     table = metrics({"bernoulli": ([95, 95, 95, 90, 85.0], FLAT), "imp": (FLAT, FLAT)}, seeds=1)
-    claims = judged({"fig3a": table, "methods": table})
-    assert {name: (verdict(claim), claim.found.n) for name, claim in claims.items()} == {
+    found = judged({"fig3a": table, "methods": table})
+    assert {name: (verdict(claim), claim.found.n) for name, claim in found.items()} == {
         "practice-random": ("not judged", 1),
         "practice-random-dense": ("not judged", 1),
         "practice-random-lenet": ("not judged", 1),
@@ -126,7 +131,7 @@ def test_of_one_seed_the_claims_say_the_number_and_no_verdict():
         "practice-knee": ("not judged", 1),
         "practice-boost": ("not judged", 0),
     }
-    assert claims["practice-random-dense"].found.estimate == pytest.approx(-5, abs=0.5)
+    assert found["practice-random-dense"].found.estimate == pytest.approx(-5, abs=0.5)
     told = claims_page({"fig3a": table})
     line = next(line for line in told.splitlines() if line.startswith("| practice-random | fig3a"))
     assert "[" not in line and line.endswith("|  | **not judged** |")
@@ -252,7 +257,7 @@ def test_the_width_claim_follows_the_data():
     assert verdict(judged({"vgg-widths": by_width({8: -1, 32: -3})})["practice-width"]) == "contradicted"
     assert verdict(judged({"vgg-widths": by_width({8: -1, 32: -1}, 0.5)})["practice-width"]) == "inconclusive"
     assert "two widths" in not_run({"vgg-widths": by_width({8: -1})})["practice-width"]
-    assert not [claim for claim in practice.real_data_claims({}) if claim.id == "practice-width"]
+    assert not [claim for claim in claims({}) if claim.id == "practice-width"]
 
 
 def test_the_knee_claim_needs_a_dense_network_that_fits():
@@ -306,10 +311,10 @@ def test_a_diverged_network_guesses_to_the_claims():
 
 def test_a_seed_whose_dense_network_diverged_compares_with_nothing():
     table = diverged(metrics({"bernoulli": (FALLING, FALLING)}), 0, [1, 2])
-    claims = judged({"fig3a": table, "methods": table, "noisy": pd.concat([table.assign(sigma=s) for s in (0, 1)])})
+    found = judged({"fig3a": table, "methods": table, "noisy": pd.concat([table.assign(sigma=s) for s in (0, 1)])})
     compared = ("random-dense", "knee", "random-dense-lenet", "boost", "boost-noisy", "noise")
-    assert list(claims) == [f"practice-{name}" for name in compared]
-    for claim in claims.values():
+    assert list(found) == [f"practice-{name}" for name in compared]
+    for claim in found.values():
         assert claim.found.n == 6
         assert abs(claim.found.estimate) < 2
 
@@ -322,7 +327,7 @@ def test_where_every_dense_network_diverged_the_claims_say_so():
 
 
 def test_networks_whose_data_are_not_here_are_judged_only_where_they_ran():
-    assert not [claim for claim in practice.real_data_claims({}) if claim.id.endswith(("-vgg", "-resnet"))]
+    assert not [claim for claim in claims({}) if claim.id.endswith(("-vgg", "-resnet"))]
     table = metrics({"bernoulli": (FALLING, FALLING), "imp": (FLAT, FLAT)})
     found = judged({"fig3b": table, "fig4": table})
     named = ("random-vgg", "random-dense-vgg", "knee-vgg", "random-resnet", "random-dense-resnet")
@@ -342,51 +347,3 @@ def test_two_networks_that_lose_as_many_images_are_no_certainty(examples, wanted
     assert verdict(claim) == wanted
     boost = judged({"methods": table.assign(test_error=1 - table.test_error)})["practice-boost"]
     assert verdict(boost) == wanted.replace("contradicted", "supported")
-
-
-PAPER = pd.DataFrame({"x": [0.0, *np.linspace(0.1, 0.9, 16)]}).assign(y=lambda paper: 98 - paper.x)
-
-
-def curve(y, sd=0.1, n=2) -> pd.DataFrame:
-    return PAPER.assign(y=y, sd=sd, n=n)
-
-
-def test_distances_are_those_over_pruned_fractions():
-    wave = 0.1 * np.sin(np.arange(17))  # 0 at fraction 0
-    curves = {"far": curve(PAPER.y - 2 * wave), "near": curve(PAPER.y + wave, n=1), "dense is off": curve(PAPER.y)}
-    curves["dense is off"].loc[0, "y"] = 90
-    found = practice.distances(curves, PAPER)
-    size = np.sqrt((wave[1:] ** 2).mean())
-    assert found.distance.to_list() == pytest.approx([2 * size, size, 0])
-    assert found.further.to_list() == pytest.approx([2 * size, size, 0])
-    assert found.margin.to_list() == pytest.approx([2 * 0.1, 2 * 0.1 * np.sqrt(1 + 1 / 2), 2 * 0.1])
-    assert (found.fractions == 16).all()
-    curves["near"].loc[3, "y"] = np.nan  # all of its runs diverged there
-    assert (practice.distances(curves, PAPER).fractions == 15).all()
-
-
-def test_the_variance_is_that_over_the_seeds_of_all_readings():
-    found = practice.distances({"one": curve(PAPER.y, 0.1, 2), "other": curve(PAPER.y + 1, 0.2, 4)}, PAPER)
-    variance = (0.1**2 + 3 * 0.2**2) / 4
-    assert found.margin["other"] == pytest.approx(2 * np.sqrt(variance / 4 + variance / 2))
-    alone = practice.distances({"one": curve(PAPER.y, np.nan, 1), "other": curve(PAPER.y + 1, np.nan, 1)}, PAPER)
-    assert alone.margin.isna().all() and alone.further["other"] == pytest.approx(1)  # a seed has no variance
-    nothing = practice.distances({"one": curve(PAPER.y)}, PAPER.assign(x=PAPER.x + 0.01))
-    assert nothing.fractions["one"] == 0 and np.isnan(nothing.distance["one"])
-
-
-@pytest.mark.parametrize("seeds", [2, 3])
-def test_equal_readings_are_not_told_apart_and_different_ones_are(seeds):
-    """Fractions that depend on each other, as those of nested masks may, and a part that all of a seed share."""
-    rng = np.random.default_rng(seeds)
-    alike = np.linalg.cholesky(0.6 ** np.abs(np.subtract.outer(range(17), range(17))))
-    told = []
-    for _ in range(200):
-        noise = 0.07 * (0.8 * rng.normal(size=(5, seeds, 17)) @ alike.T + 0.6 * rng.normal(size=(5, seeds, 1)))
-        runs = PAPER.y.to_numpy() - 0.05 + noise  # stopped early
-        runs[4] += 0.4 * PAPER.x.to_numpy()
-        curves = {k: curve(run.mean(0), run.std(0, ddof=1), seeds) for k, run in enumerate(runs)}
-        found = practice.distances(curves, PAPER)
-        told.append(found.further > found.margin)
-    assert (np.mean(told, axis=0) <= [0.01, 0.01, 0.01, 0.01, 1]).all()
-    assert np.mean(told, axis=0)[4] > 0.5

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from winnow.analysis import sanity as checks
+from winnow.analysis.selection import Regime
 from winnow.config.load import load
 from winnow.images.memory import LAYERS
 from winnow.judge import evidence, sanity
@@ -37,8 +39,12 @@ def world(shuffled=-3.0, redrawn=0.0, inverted=-0.5, **changes) -> dict[str, pd.
     return found | {name: runs(name, level, **changes).query("fraction == 0") for name, level in small.items()}
 
 
+def of(tables: dict[str, pd.DataFrame]) -> dict[str, Regime]:
+    return {name: Regime(name, table, None) for name, table in tables.items()}
+
+
 def verdicts(tables: dict[str, pd.DataFrame]) -> dict[str, str]:
-    rows = evidence.decide(sanity.sanity_claims(tables))
+    rows = evidence.decide(sanity.sanity_claims(of(tables)))
     return {f"{row['id'].removeprefix('sanity-')}, {row['regime'].split(', ')[-1]}": row["verdict"] for row in rows}
 
 
@@ -58,7 +64,7 @@ def test_a_check_is_passed_failed_or_undecided():
 
 
 def test_the_page_says_what_each_method_passes():
-    told = page({"claims": evidence.decide(sanity.sanity_claims(world())), "missing_classes": []})
+    told = page({"claims": evidence.decide(sanity.sanity_claims(of(world()))), "missing_classes": []})
     line = "- sanity-lenet (mnist-5k), SNIP: passes shuffled, random; fails redrawn, small; undecided inverted."
     assert line in told.splitlines()
     assert "the 6 lines of this page that were tested" in told
@@ -67,43 +73,43 @@ def test_the_page_says_what_each_method_passes():
 def test_inverted_synflow_is_not_tested():
     tables = world(inverted=-80.0)
     tables["sanity-lenet"]["method"] = "synflow"
-    rows = evidence.decide(sanity.sanity_claims(tables))
+    rows = evidence.decide(sanity.sanity_claims(of(tables)))
     (inverted,) = (row for row in rows if row["id"] == "sanity-inverted")
     assert inverted["verdict"] == "by construction" and np.isnan(inverted["p_value"])
-    assert "; passes by construction inverted." in sanity.answers(rows)[0]
+    assert "; passes by construction inverted." in sanity.sanity_answers(rows)[0]
 
 
 def test_margins_are_paired_means_over_fractions_with_all_files_that_they_are_made_of():
     tables = world(spread=1e-9)
     tables["sanity-random-lenet"].loc[lambda rows: rows.fraction == 0.9, "test_error"] += 0.02
-    found = sanity.margins(tables, "lenet").set_index(["method", "check", "seed"]).sort_index()
+    found = checks.margins(of(tables), "lenet").set_index(["method", "check", "seed"]).sort_index()
     assert found.margin["snip", "shuffled"].to_numpy() == pytest.approx([3.0] * 10, abs=1e-6)
     assert found.margin["snip", "random"].to_numpy() == pytest.approx([1.0 + 2 / 2] * 10, abs=1e-6)
     assert len(set(found.run["snip", "small", 0])) == 4
     lost = world()
     lost["sanity-random-lenet"] = lost["sanity-random-lenet"].query("fraction < 0.9 or seed > 0")
-    assert len(sanity.margins(lost, "lenet").query("check == 'random'")) == 9  # a seed has all fractions or none
+    assert len(checks.margins(of(lost), "lenet").query("check == 'random'")) == 9  # a seed has all fractions or none
 
 
 def test_a_pruned_network_that_diverged_guesses():
     tables = world(spread=1e-9)
     rows = tables["sanity-lenet"]
     rows.loc[(rows.check == "none") & (rows.seed == 3), "status"] = "diverged"
-    found = sanity.margins(tables, "lenet").set_index(["check", "seed"])
+    found = checks.margins(of(tables), "lenet").set_index(["check", "seed"])
     common = np.random.default_rng(3).normal()
     assert found.margin["shuffled", 3] == pytest.approx(10 - (87 - 2.5 + common), abs=1e-6)
 
 
 def test_what_is_missing_is_told():
     without = {name: table for name, table in world().items() if name != "sanity-small-lenet-90"}
-    (claim, *_) = sanity.sanity_claims(without)
+    (claim, *_) = sanity.sanity_claims(of(without))
     assert (claim.found, claim.statement) == (
         None,
         "needs the experiment `sanity-small-lenet-90`, which is not configured",
     )
-    assert sanity.sanity_claims({"fig3a": runs("fig3a", 90)}) == []
+    assert sanity.sanity_claims(of({"fig3a": runs("fig3a", 90)})) == []
     unchecked = world() | {"sanity-lenet": runs("snip", 90, method="snip", check="shuffled")}
-    assert "methods as they are (check none)" in sanity.sanity_claims(unchecked)[0].statement
+    assert "methods as they are (check none)" in sanity.sanity_claims(of(unchecked))[0].statement
 
 
 def test_the_width_claim_follows_where_accuracies_drop():

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 import yaml
 
+from winnow.analysis import race
+from winnow.analysis.selection import EPS, Regime
 from winnow.audit.records import CHECKOUT
 from winnow.config.load import load
-from winnow.judge import race, scaling
+from winnow.judge import scaling
 from winnow.judge.evidence import nearer_evidence
-from winnow.judge.selection import EPS, Regime
 from winnow.paper import formulas
 
 STUDY, SMALL = (
@@ -61,11 +62,11 @@ def made_up(name: str, constant: float = 0.2, zeta: float = 0.3, time: float = -
 
 
 def claims(*regimes: Regime) -> list:
-    return scaling.scaling_claims({r.name: r.table for r in regimes}, {r.name: r.settings for r in regimes})
+    return scaling.scaling_claims({regime.name: regime for regime in regimes})
 
 
 def test_the_numbers_of_a_race_are_recovered():
-    found = scaling.numbers(made_up("scaling-race-1200")).groupby("number").value
+    found = race.numbers(made_up("scaling-race-1200")).groupby("number").value
     assert found.size().tolist() == [SEEDS] * 3
     assert found.mean()["race-d"] == pytest.approx(0.2, abs=0.05)
     assert found.mean()["4-zeta-d"] == pytest.approx(0.3, abs=0.02)
@@ -74,11 +75,11 @@ def test_the_numbers_of_a_race_are_recovered():
 
 def test_where_the_signal_wins_is_mild_and_ahead():
     regime = made_up("scaling-race-1200")
-    inside = scaling.won(regime)
+    inside = race.won(regime)
     fractions = [f for f in STUDY[regime.name].fractions if race.predictors(regime.settings, 1 - f)[0] > 0.5]
     assert sorted(inside.table.fraction.unique()) == fractions
     sparser = regime.table.assign(fraction=regime.table.fraction.replace(fractions[-1], 0.99))
-    assert 0.99 not in set(scaling.won(replace(regime, table=sparser)).table.fraction)
+    assert 0.99 not in set(race.won(replace(regime, table=sparser)).table.fraction)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import zlib
 import numpy as np
 import pandas as pd
 
-from winnow.figures import CLAIMS
+from winnow.analysis.selection import Regime
+from winnow.catalogue import EXPERIMENTS, THEORY
 from winnow.judge import theorems
 from winnow.paper import formulas
 from winnow.two_layer.settings import TwoLayerSettings
@@ -49,9 +50,12 @@ def settings(name: str) -> TwoLayerSettings:
     )
 
 
-def tables(world: str) -> dict[str, pd.DataFrame]:
-    """The metrics of every experiment."""
-    return {name: table(name, world) for name in CLAIMS}
+JUDGED = [name for name, asked in EXPERIMENTS.items() if asked.kind == THEORY and asked.judged and not asked.optional]
+
+
+def experiments(world: str) -> dict[str, Regime]:
+    """Every experiment."""
+    return {name: Regime.of(name, table(name, world), settings(name)) for name in JUDGED}
 
 
 @functools.cache

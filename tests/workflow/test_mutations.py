@@ -16,14 +16,14 @@ from project import ROOT, audit, snakemake
 
 from winnow import paths
 from winnow.audit.records import lock
-from winnow.figures import FIGURES
+from winnow.catalogue import FIGURES
 from winnow.steps import STEPS
 
 RUN = "results/fig5/runs/fraction-0/seed-0.parquet"
 OTHER = "results/fig5/runs/fraction-0/seed-3.parquet"  # of the same job
 CONFIG = "config/ci.yaml"
 PACKAGE = "workflow/winnow"
-PARTS = {"core": ["core/*.[chi]*"], "figure": [paths.PUBLISHED]}  # of the code of a step, beside its modules
+PARTS = {"core": ["core/*.[chi]*"], "figure": [paths.CURVES]}  # of the code of a step, beside its modules
 
 
 def verify(tree: Path) -> tuple[int, str]:

@@ -65,7 +65,7 @@ def docs(published):
 
 def test_a_place_follows_from_the_name():
     assert place(CHECKOUT / "config.yaml") == "docs"
-    assert place(CHECKOUT / "config/calibration-1.yaml") == "docs/calibration-1"
+    assert place(CHECKOUT / "config/scaling.yaml") == "docs/scaling"
     assert place(CHECKOUT.parent / "config.yaml") is None
     assert place(CHECKOUT.parent / "config/ci.yaml") is None
 

@@ -30,10 +30,10 @@ for name in CONFIG.figures:
             "../../envs/winnow.yaml"
         params:
             code=paths.code,
-            version=paths.version(STEPS["figure"], f"figures.{FIGURES[name].module}", paths.PUBLISHED),
-            name=name,
+            version=paths.version(STEPS["figure"], f"figures.{FIGURES[name].module}", paths.CURVES),
+            function=FIGURES[name].function(name),
             settings={e: CONFIG.run_settings(e).settings.model_dump(mode="json") for e in experiments},  # for the caption
         shell:
-            "python {params.code:q} figure {params.name:q} --settings {input.settings:q} --metrics {input.metrics:q}"
+            "python {params.code:q} figure {params.function:q} --settings {input.settings:q} --metrics {input.metrics:q}"
             " --svg {output.svg:q}"
             " --pdf {output.pdf:q} --png {output.png:q} --data {output.data:q} 2> {log:q}"

@@ -1,6 +1,6 @@
-# in:  the settings and metrics of the experiments that claims and readings are judged from, as far as they are
+# in:  the settings and metrics of the experiments that claims are judged from, as far as they are
 #      configured; the numbers that the figures draw
-# out: results/claims.{json,md}, results/scorecard.{json,md}, results/calibration.{json,md} where one is configured
+# out: results/claims.{json,md}, results/scorecard.{json,md}
 
 
 if CONFIG.judged:
@@ -28,8 +28,8 @@ if CONFIG.judged:
 rule scorecard:
     """Hold every published point against ours."""
     input:
-        data=[paths.figure(name, "data.parquet") for name in CONFIG.figures if name in PUBLISHED],
-        settings=[paths.settings(FIGURES[name].experiments[0]) for name in CONFIG.figures if name in PUBLISHED],
+        data=[paths.figure(name, "data.parquet") for name in SCORED],
+        settings=[paths.settings(FIGURES[name].experiments[0]) for name in SCORED],
     output:
         json=paths.scorecard("json"),
         markdown=paths.scorecard("md"),
@@ -41,29 +41,7 @@ rule scorecard:
     params:
         code=paths.code,
         version=paths.version(STEPS["scorecard"]),
-        names=[name for name in CONFIG.figures if name in PUBLISHED],
+        names=SCORED,
     shell:
         "python {params.code:q} scorecard --figures {params.names:q} --data {input.data:q} --settings {input.settings:q}"
         " --json {output.json:q} --markdown {output.markdown:q} 2> {log:q}"
-
-
-if CONFIG.calibrations:
-
-    rule calibrate:
-        """Rank the readings of figure 2 by their distance to what was published."""
-        input:
-            settings=[paths.settings(name) for name in CONFIG.calibrations],
-            metrics=[paths.table(name, "metrics") for name in CONFIG.calibrations],
-        output:
-            json=paths.calibration("json"),
-            markdown=paths.calibration("md"),
-        log:
-            paths.log("calibrate"),
-        conda:
-            "../../envs/winnow.yaml"
-        params:
-            code=paths.code,
-            version=paths.version(STEPS["calibrate"], paths.PUBLISHED),
-        shell:
-            "python {params.code:q} calibrate --settings {input.settings:q} --metrics {input.metrics:q}"
-            " --json {output.json:q} --markdown {output.markdown:q} 2> {log:q}"

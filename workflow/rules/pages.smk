@@ -1,4 +1,4 @@
-# in:  results/claims.md, results/scorecard.md, results/calibration.md
+# in:  results/claims.md, results/scorecard.md
 # out: results/pages/<name>.html of each, which the report shows
 
 

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parents[1]
 RESULTS = "results"
 CORE = f"{RESULTS}/core/libwinnow.so"
-PUBLISHED = "paper/published.csv"  # the values that the paper's figures show, in the package
+CURVES = "paper/published.csv"  # the values that the paper's figures show, in the package
 
 
 def prefer_this_python() -> None:
@@ -60,11 +60,6 @@ def claims(suffix: str) -> str:
 def scorecard(suffix: str) -> str:
     """Every published point against ours (json, md)."""
     return f"{RESULTS}/scorecard.{suffix}"
-
-
-def calibration(suffix: str) -> str:
-    """The readings of the unstated settings of figure 2, nearest first (json, md)."""
-    return f"{RESULTS}/calibration.{suffix}"
 
 
 def page(name: str) -> str:

@@ -13,7 +13,6 @@ STEPS = {
     "figure": "figures.draw",
     "claims": "judge.claims",
     "scorecard": "judge.scorecard",
-    "calibrate": "judge.calibration",
     "page": "page",
     "audit": "audit.cli",
     "schema": "config.load",

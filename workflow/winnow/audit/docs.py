@@ -19,7 +19,7 @@ from .plan import planned
 from .records import CHECKOUT, RESULTS, Records
 from .results import Finding, devices, seen
 
-COPIED = ("figures/*.svg", "figures/*.data.parquet", "claims.*", "scorecard.*", "calibration.*")
+COPIED = ("figures/*.svg", "figures/*.data.parquet", "claims.*", "scorecard.*")
 TABLES = ("metrics.parquet", "summary.parquet")
 SMALL = 16 * 1024  # bytes: larger tables stay out of git, and drift in them is told without a distance
 PUBLISHED = "published.json"

@@ -15,7 +15,7 @@ from .records import CHECKOUT, RESULTS, Records, record_path
 from .results import Finding, environment, has_hash, made_with, results, seen, tampered
 
 AGAIN = {"figure": "redrawn from its tables"}
-AGAIN |= dict.fromkeys(("collect", "claims", "scorecard", "calibrate", "page"), "made again from its inputs")
+AGAIN |= dict.fromkeys(("collect", "claims", "scorecard", "page"), "made again from its inputs")
 """What deriving a result means where it repeats no run."""
 
 

@@ -15,21 +15,8 @@ import yaml
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from .. import paths
+from ..catalogue import FIGURES, IMAGES, THEORY, Asked, known, matching
 from ..errors import WinnowError
-from ..figures import (
-    CLAIMS,
-    FACTORS,
-    FIGURES,
-    LITERAL,
-    POINTS,
-    PRACTICE,
-    READ_AT,
-    SANITY,
-    SCALING,
-    SWEPT,
-    TIMED,
-    matching,
-)
 from ..images.stages import ImagesExperiment
 from ..two_layer.settings import TwoLayerSettings
 from .base import Distinct, NoSwitch, PositiveInt, RunSettings, Strict, canonical
@@ -93,62 +80,46 @@ class Config(Strict):
             missing = [e for e in FIGURES[name].experiments if not matching([e], self.experiments)]
             if missing:
                 raise ValueError(f"figures: {name} needs the experiment {missing[0]}, which is not configured")
-            for pattern in FIGURES[name].experiments:
-                for experiment in matching([pattern], self.experiments):
-                    self._check_shown(name, experiment, SWEPT.get(pattern))
+            for experiment, asked in known(matching(FIGURES[name].experiments, self.experiments)):
+                self._check_shown(name, experiment, asked)
         return self
 
-    def _check_shown(self, figure: str, name: str, axis: str | tuple[str, ...] | None) -> None:
+    def _check_shown(self, figure: str, name: str, asked: Asked) -> None:
         """Raise ValueError if a figure cannot show an experiment, for want of what its runs record or of their grid."""
-        one, shown, where = self.experiments[name], FIGURES[figure], f"experiments.{name}"
-        if one.kind != shown.kind:
-            raise ValueError(f"{where}.kind: {one.kind}; the figure {figure} shows runs of kind {shown.kind}")
-        if shown.is_theory and one.model.output_layer != "class_sums":
+        one, where = self.experiments[name], f"experiments.{name}"
+        if (one.kind == IMAGES) != (asked.kind == IMAGES):
+            kind = IMAGES if asked.kind == IMAGES else "two_layer"
+            raise ValueError(f"{where}.kind: {one.kind}; the figure {figure} shows runs of kind {kind}")
+        if asked.kind == THEORY and one.model.output_layer != "class_sums":
             said = f"{one.model.output_layer}; the figure {figure} shows the theory's network, of class_sums"
             raise ValueError(f"{where}.model.output_layer: {said}")
-        if isinstance(axis, str) and axis not in ("method", *one.axes):  # a run says its method, swept or not
-            said = f"{', '.join(one.axes) or 'none'}; the figure {figure} compares values of {axis}"
-            raise ValueError(f"{where}.axes: {said}; allowed: {axis} with a list of them")
-        self._check_points(name, POINTS.get(figure, {}).get(name, {}), f"the figure {figure}")
-
-    def _check_points(self, name: str, points: dict[str, tuple], what: str) -> None:
-        """Raise ValueError if an experiment lacks fractions, or values of a swept key, that something looks for."""
-        for key, values in points.items():
-            there = self.experiments[name].grid.get(key, [])
+        if isinstance(asked.swept, str) and asked.swept not in ("method", *one.axes):  # a run says its method
+            said = f"{', '.join(one.axes) or 'none'}; the figure {figure} compares values of {asked.swept}"
+            raise ValueError(f"{where}.axes: {said}; allowed: {asked.swept} with a list of them")
+        for key, values in asked.points.items():
+            there = one.grid.get(key, [])
             if missing := [value for value in map(canonical, values) if value not in there]:
                 place = "fractions" if key == "fraction" else f"axes.{key}"
-                said = f"{', '.join(there) or 'none'}; {what} needs {', '.join(missing)} among them"
-                raise ValueError(f"experiments.{name}.{place}: {said}")
-
-    @model_validator(mode="after")
-    def _calibrations_can_be_ranked(self) -> Self:
-        for name in self.calibrations:
-            if self.experiments[name].kind != "two_layer":
-                raise ValueError(f"experiments.{name}.kind: images; calibrations are of kind two_layer")
-            for key in self.experiments[name].axes:
-                if key not in (*FACTORS, "sigma_n"):
-                    allowed = f"sigma_n, {', '.join(FACTORS)}, or another name"
-                    raise ValueError(f"experiments.{name}.axes: {key} makes no reading of figure 2; allowed: {allowed}")
-            self._check_points(name, READ_AT, "a calibration")
-        return self
+                said = f"{', '.join(there) or 'none'}; the figure {figure} needs {', '.join(missing)} among them"
+                raise ValueError(f"{where}.{place}: {said}")
 
     @model_validator(mode="after")
     def _figures_and_claims_know_what_is_swept(self) -> Self:
-        for pattern, axis in SWEPT.items():
-            allowed = axis if isinstance(axis, tuple) else (axis,)
-            for name in matching([pattern], self.experiments):
-                for key in self.experiments[name].axes:
-                    if key not in allowed:
-                        raise ValueError(
-                            f"experiments.{name}.axes: figures and claims would take runs that differ in {key} for one;"
-                            f" allowed: {' and '.join(filter(None, allowed)) or 'none'}, or another name"
-                        )
+        for name, asked in known(self.experiments):
+            allowed = asked.swept if isinstance(asked.swept, tuple) else (asked.swept,)
+            for key in self.experiments[name].axes:
+                if key not in allowed:
+                    raise ValueError(
+                        f"experiments.{name}.axes: figures and claims would take runs that differ in {key} for one;"
+                        f" allowed: {' and '.join(filter(None, allowed)) or 'none'}, or another name"
+                    )
         return self
 
     @model_validator(mode="after")
     def _steps_that_are_a_time_are_of_one_size(self) -> Self:
-        for name in matching(TIMED, self.of_kind("two_layer")):
-            if (level := self.experiments[name].training.flat_below) is not None:
+        for name, asked in known(self.experiments):
+            one = self.experiments[name]
+            if asked.timed and one.kind != IMAGES and (level := one.training.flat_below) is not None:
                 raise ValueError(
                     f"experiments.{name}.training.flat_below: {level:g} makes steps longer, and in claims and figures"
                     f" about {name} they are a time; allowed: null, or another name"
@@ -200,12 +171,7 @@ class Config(Strict):
     @property
     def judged(self) -> list[str]:
         """The experiments that the claims are judged from, as far as they are configured."""
-        return matching((*CLAIMS, *SCALING, *LITERAL, *PRACTICE, *SANITY), self.experiments) if self.claims else []
-
-    @property
-    def calibrations(self) -> list[str]:
-        """The experiments that search the unstated settings of figure 2."""
-        return [name for name in self.experiments if name.split("-")[0] == "calibration"]
+        return [name for name, asked in known(self.experiments) if asked.judged] if self.claims else []
 
     def run_settings(self, experiment: str) -> RunSettings:
         """What `results/<experiment>/experiment.json` holds."""

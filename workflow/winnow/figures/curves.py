@@ -1,11 +1,14 @@
 """Curves over seeds: every point a mean with its interval and the runs that it is made of, and how it is drawn."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from ..analysis.stats import least_deviation, mean_interval, numbers, share_interval, standard_error
 from ..files import rounded
-from ..judge.stats import least_deviation, mean_interval, numbers, share_interval, standard_error
+from .style import curve_marker
 
 PRUNED = "pruned fraction"
 ROUND = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998)  # the fractions that a density axis can name
@@ -36,7 +39,7 @@ def over_seeds(rows: pd.DataFrame, y: str, x: str = "fraction", level: float = 0
     (standard error of y), n (seeds), diverged (runs), runs (the files of the n).
 
     Numbers are rounded, so that what is drawn is what is written. Interval and standard error are those of
-    `judge.stats`: NaN where seeds say nothing of their spread, at least the binomial one of SHARES; an interval of
+    `analysis.stats`: NaN where seeds say nothing of their spread, at least the binomial one of SHARES; an interval of
     these ends where they do. That of a mean of POSITIVE is as wide up as down in logarithms.
 
     Rows of a run that diverged are counted and in no mean, and rows without a value (NaN) are left out. Column `run` of
@@ -109,6 +112,19 @@ def line_with_interval(
         axes.vlines(data["x"], data["low"], data["high"], color=colour, linewidth=1.3)
     fewer = data[data.n < data.n.max()]
     axes.plot(fewer["x"], fewer["y"], linestyle="none", markerfacecolor="white", **style)
+
+
+def draw_curves(axes: Axes, curves: Iterable[tuple[str, str, pd.DataFrame]], over: str = "density") -> pd.DataFrame:
+    """Draw curves, each given as its series, label and numbers, in a colour and with a marker of its own.
+
+    Over the density where they are numbers by fraction, else over x as it is. Returns all numbers with their series.
+    """
+    parts = []
+    for number, (series, label, data) in enumerate(curves):
+        drawn = over_density(data) if over == "density" else data
+        line_with_interval(axes, drawn, label, f"C{number}", curve_marker(number))
+        parts.append(data.assign(series=series))
+    return pd.concat(parts)
 
 
 def over_density(data: pd.DataFrame) -> pd.DataFrame:

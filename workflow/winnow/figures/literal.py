@@ -4,29 +4,25 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..judge.selection import Regime
-from ..judge.theorems import over_bounds
+from ..analysis.selection import Regime, over_bounds
 from ..two_layer.settings import TwoLayerSettings
-from . import LITERAL
-from .curves import density_axis, line_with_interval, over_density, over_seeds
-from .regimes import all_regimes
-from .style import GUIDE, curve_marker, letter_panels, new_figure
+from .curves import density_axis, draw_curves, over_seeds
+from .style import GUIDE, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that this figure shows
 LABELS = ("test error", r"max($\zeta$, $-\omega$) / its bound", r"max $-\gamma_{jk}$ / its bound")
 POINTS = ["y", "low", "high"]
 
 
-def literal(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def literal(*experiments: Regime) -> tuple[pd.DataFrame, Figure]:
     """Test error, and the noise and the other classes' signals learned over Theorem 3's bounds, by fraction."""
-    regimes = [one for name, axis in LITERAL.items() for one in all_regimes(tables, name, axis)]
+    regimes = [one for experiment in experiments for one in experiment.at_each(experiment.swept)]
     figure, panels = new_figure(3, 1, aspect=0.9)
     parts = []
     for number, (axes, label) in enumerate(zip(panels, LABELS, strict=True)):
-        for index, one in enumerate(regimes):
-            part = _curve(one, number).assign(series=one.name, panel=label)
-            line_with_interval(axes, over_density(part), one.name, f"C{index}", curve_marker(index))
-            parts.append(part)
+        parts.append(
+            draw_curves(axes, ((one.name, one.name, _curve(one, number)) for one in regimes)).assign(panel=label)
+        )
         density_axis(axes, regimes[0].mild_ends().fraction.unique())
         axes.set_ylabel(label)
     for axes in panels[1:]:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..judge.selection import (
+from ..analysis.selection import (
     EPS,
     RUN,
     Regime,
@@ -16,31 +16,35 @@ from ..judge.selection import (
     first_below,
     last,
     learning_times,
+    memorized,
     pruned_coordinates,
     three_fractions,
     width_rows,
     without_signal,
 )
-from ..judge.stats import mean_interval
-from ..judge.theorems import memorized
+from ..analysis.stats import mean_interval
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
-from . import LARGE_INIT
-from .curves import density_axis, line_with_interval, over_density, over_seeds, seeds
-from .regimes import named, regime, some
-from .style import GUIDE, SMALL, curve_marker, legend_below, letter_panels, new_figure
+from .curves import density_axis, draw_curves, line_with_interval, over_density, over_seeds, seeds
+from .regimes import named, some
+from .style import GUIDE, SMALL, legend_below, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
-STARTS = {"start": "noise on all coordinates", "start-orthogonal": "noise 0 on the signals'"}
+STARTS = ("noise on all coordinates", "noise 0 on the signals'")
 UPPER = GUIDE | {"linestyle": "--"}
+
+
+def rescued(boundary: Regime) -> Regime:
+    """The runs from the largest sigma_0, where pruning rescues the dense network."""
+    return boundary.at_each("init_std")[-1]
 
 
 # --- features
 
 
-def features(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def features(boundary: Regime) -> tuple[pd.DataFrame, Figure]:
     """The paper's schematic Fig. 1, measured: over neurons, <w, mu> of their own signal and <w, xi> of fresh noise."""
-    found = regime(tables, "boundary", "init_std", LARGE_INIT)
+    found = rescued(boundary)
     ends = last(found.table)
     figure, grid = new_figure(2, 1, aspect=0.85)
     labels = {
@@ -91,39 +95,34 @@ def _inset_of_means(axes: Axes, means: pd.DataFrame) -> None:
 # --- decomposition
 
 
-def decomposition(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def decomposition(
+    mild: Regime, boundary: Regime, over: Regime, widths: Regime, *starts: Regime
+) -> tuple[pd.DataFrame, Figure]:
     """max gamma, zeta and |omega| against density in two regimes, what is memorized against sigma_0 with noise on the
     signals' coordinates and without, max gamma against m, and the two times."""
     figure, grid = new_figure(2, 3, aspect=0.8)
-    found = [regime(tables, "condition2"), regime(tables, "boundary", "init_std", LARGE_INIT)]
-    parts = [_coefficients(axes, one) for axes, one in zip(grid[0], found, strict=True)]
-    parts += [_starts(axes, tables[name], name) for axes, name in zip(grid[1], STARTS, strict=True)]
+    parts = [_coefficients(axes, one) for axes, one in zip(grid[0], (mild, rescued(boundary)), strict=True)]
+    parts += [_starts(*panel) for panel in zip(grid[1], starts, STARTS, strict=True)]
     grid[1, 1].sharey(grid[1, 0])
-    parts.append(_width(grid[2, 0], tables["width_mild"]))
-    parts.append(_times(grid[2, 1], found[0], regime(tables, "overprune")))
+    parts.append(_width(grid[2, 0], widths))
+    parts.append(_times(grid[2, 1], mild, over))
     letter_panels(grid.flat)
     return pd.concat(parts, ignore_index=True), figure
 
 
 def _coefficients(axes: Axes, found: Regime) -> pd.DataFrame:
     rows = found.ends()
-    data, model = found.settings.data, found.settings.model
-    parts = []
     names = {"gamma_max": r"max $\gamma$", "zeta_max": r"max $\zeta$", "omega_max": r"max $|\omega|$"}
-    for number, (column, label) in enumerate(names.items()):
-        part = over_seeds(rows, column).assign(series=column, panel=found.name)
-        line_with_interval(axes, over_density(part), label, f"C{number}", curve_marker(number))
-        parts.append(part)
+    drawn = draw_curves(axes, ((column, label, over_seeds(rows, column)) for column, label in names.items()))
     density = np.geomspace(1, 1 - found.table.fraction.max(), 50)
-    scale = formulas.noise_scale(model.init_std, data.sigma_n, density, data.dimension)
-    axes.plot(density, scale, label=r"$\sigma_0 \sigma_n (\mathrm{density}\, d)^{1/2}$", **GUIDE)
-    axes.axhline(formulas.feature_scale(model.width, model.power), label=r"$m^{-1/q}$", **UPPER)
+    axes.plot(density, found.noise_scale(density), label=r"$\sigma_0 \sigma_n (\mathrm{density}\, d)^{1/2}$", **GUIDE)
+    axes.axhline(found.level, label=r"$m^{-1/q}$", **UPPER)
     density_axis(axes, found.table.fraction.unique())
     axes.set(yscale="log", ylabel="coefficient")
     _shade_unfinished(axes, rows)
     axes.set_title(named(found), loc="left")
     legend_below(axes, ncols=2)
-    return pd.concat(parts)
+    return drawn.assign(panel=found.name)
 
 
 def _shade_unfinished(axes: Axes, rows: pd.DataFrame) -> None:
@@ -136,43 +135,40 @@ def _shade_unfinished(axes: Axes, rows: pd.DataFrame) -> None:
         axes.axvspan(1.05 * (1 - beyond[0]), axes.get_xlim()[1], label=label, **shade)
 
 
-def _starts(axes: Axes, table: pd.DataFrame, name: str) -> pd.DataFrame:
+def _starts(axes: Axes, found: Regime, title: str) -> pd.DataFrame:
     """What is memorized over sigma_0, and Theorem 3's bound of it in the dense network."""
-    settings = table.attrs["settings"]
-    rows = first_below(table, EPS, ["init_std", *RUN]).assign(memorized=memorized)
-    parts = []
-    for number, (fraction, part) in enumerate(rows.groupby("fraction")):
-        curve = over_seeds(part, "memorized", "init_std")
-        line_with_interval(axes, curve, f"{fraction:g} pruned", f"C{number}", curve_marker(number))
-        parts.append(curve.assign(series=f"memorized, {fraction:g} pruned", panel=name))
+    rows = first_below(found.table, EPS, ["init_std", *RUN]).assign(memorized=memorized)
+    curves = (
+        (f"memorized, {fraction:g} pruned", f"{fraction:g} pruned", over_seeds(part, "memorized", "init_std"))
+        for fraction, part in rows.groupby("fraction")
+    )
+    drawn = draw_curves(axes, curves, over="init_std")
     sizes = np.sort(rows.init_std.unique())
-    data, model = settings.data, settings.model
-    size = (data.classes, model.width, data.dimension, sizes, data.sigma_n)
-    axes.plot(sizes, formulas.noise_bounds(*size, density=1)[1], label="Theorem 3's bound, dense", **GUIDE)
-    axes.axhline(formulas.feature_scale(model.width, model.power), label=r"$m^{-1/q}$", **UPPER)
+    bounds = formulas.noise_bounds(*found.size[:3], sizes, found.settings.data.sigma_n, density=1)
+    axes.plot(sizes, bounds[1], label="Theorem 3's bound, dense", **GUIDE)
+    axes.axhline(found.level, label=r"$m^{-1/q}$", **UPPER)
     axes.set(xscale="log", yscale="log", xlabel=r"initial weights $\sigma_0$", ylabel=r"max($\zeta$, $-\omega$)")
-    axes.set_title(STARTS[name], loc="left")
+    axes.set_title(title, loc="left")
     legend_below(axes, ncols=2)
-    return pd.concat(parts)
+    return drawn.assign(panel=found.name)
 
 
-def _width(axes: Axes, table: pd.DataFrame) -> pd.DataFrame:
-    settings = table.attrs["settings"]
-    rows = some(width_rows(table, settings), "width_mild")
-    parts = []
-    for number, (fraction, part) in enumerate(rows.groupby("fraction")):
-        data = over_seeds(part, "gamma_least", "width")
-        data = data.assign(series=f"gamma_least, {fraction:g} pruned", panel="width")
-        line_with_interval(axes, data, f"{fraction:g} pruned{_exponent(part)}", f"C{number}", curve_marker(number))
-        parts.append(data)
+def _width(axes: Axes, found: Regime) -> pd.DataFrame:
+    rows = some(width_rows(found), found.name)
+    series, labels = "gamma_least, {:g} pruned", "{:g} pruned{}"
+    curves = (
+        (series.format(fraction), labels.format(fraction, _exponent(part)), over_seeds(part, "gamma_least", "width"))
+        for fraction, part in rows.groupby("fraction")
+    )
+    drawn = draw_curves(axes, curves, over="width").assign(panel="width")
     widths = np.sort(rows.width.unique())
-    axes.plot(widths, widths ** (-1 / settings.model.power), label=r"$m^{-1/q}$", **GUIDE)
+    axes.plot(widths, widths ** (-1 / found.settings.model.power), label=r"$m^{-1/q}$", **GUIDE)
     axes.set(xscale="log", yscale="log", xlabel="neurons per class, m", ylabel=r"max $\gamma$, least class")
     axes.set_xticks(widths, [f"{width:g}" for width in widths])
     axes.set_xticks([], minor=True)
     axes.set_title("width: fitted exponent [95 % interval]", loc="left")
     legend_below(axes)
-    return pd.concat(parts)
+    return drawn
 
 
 def _exponent(rows: pd.DataFrame) -> str:
@@ -186,7 +182,7 @@ def _exponent(rows: pd.DataFrame) -> str:
 
 def _times(axes: Axes, signal: Regime, noise: Regime) -> pd.DataFrame:
     learned = over_seeds(learning_times(signal), "steps")
-    ends = without_signal(noise.ends(), noise.settings)
+    ends = without_signal(noise, noise.ends())
     memorized = over_seeds(ends[ends.reached], "step")
     line_with_interval(axes, over_density(learned), r"condition2: max $\gamma \geq m^{-1/q}$, all classes", "C0")
     line_with_interval(axes, over_density(memorized), f"overprune, no signal neuron: train loss {EPS:g}", "C1", "s")
@@ -205,9 +201,9 @@ def _times(axes: Axes, signal: Regime, noise: Regime) -> pd.DataFrame:
 # --- lemmas
 
 
-def lemmas(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def lemmas(boundary: Regime) -> tuple[pd.DataFrame, Figure]:
     """Lemma 4's initial correlations within their bounds, and the three parts of Lemma 8's variance."""
-    found = regime(tables, "boundary", "init_std", LARGE_INIT)
+    found = rescued(boundary)
     figure, grid = new_figure(3, 1, aspect=1.1)
     parts = [_correlations(axes, found, part) for axes, part in zip(grid[:2], ("noise", "signal"), strict=True)]
     parts.append(_variances(grid[2], found))
@@ -222,26 +218,20 @@ def lemmas(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
 
 def _correlations(axes: Axes, found: Regime, of: str) -> pd.DataFrame:
     """Lemma 4: the least and the largest initial correlation with the noise or the signal, within its bounds."""
-    data, model = found.settings.data, found.settings.model
-    start = found.starts()
-    size = (data.classes, model.width, data.dimension, model.init_std)
-    densities = _densities(found)
+    start, densities = found.starts(), _densities(found)
     if of == "noise":
-        low, high = formulas.noise_bounds(*size, data.sigma_n, densities)
+        low, high = found.noise_bounds(densities)
         axes.set(yscale="log", ylabel=r"$\max_r \langle w_{jr}(0), \xi_i\rangle$")
     else:
-        low, high = np.array([formulas.signal_bounds(*size, data.signal_norm, x) for x in densities]).T
+        low, high = found.signal_bounds(densities)
         axes.set(ylabel=r"$\max_r \langle w_{jr}(0), \mu_j\rangle$")
     axes.set_title(f"Lemma 4, {of}", loc="left")
-    parts = []
-    for number, (end, label) in enumerate({"low": "least", "high": "largest"}.items()):
-        part = over_seeds(start, f"{of}_start_{end}").assign(series=f"{of}_start_{end}")
-        line_with_interval(axes, over_density(part), label, f"C{number}", curve_marker(number))
-        parts.append(part)
-    _name_fewer(axes, over_density(part))
+    columns = {f"{of}_start_low": "least", f"{of}_start_high": "largest"}
+    drawn = draw_curves(axes, ((column, label, over_seeds(start, column)) for column, label in columns.items()))
+    _name_fewer(axes, over_density(drawn[drawn.series == f"{of}_start_high"]))
     axes.plot(densities, np.broadcast_to(low, densities.shape), label="lower bound", **GUIDE)
     axes.plot(densities, high, label="upper bound", **UPPER)
-    return pd.concat(parts)
+    return drawn
 
 
 def _name_fewer(axes: Axes, data: pd.DataFrame) -> None:
@@ -262,13 +252,9 @@ def _variances(axes: Axes, found: Regime) -> pd.DataFrame:
         "variance_noise": "final, mean",
         "variance_noise_max": "final, largest",
     }
-    parts = []
-    for number, (column, label) in enumerate(names.items()):
-        part = over_seeds(rows, column).assign(series=column)
-        line_with_interval(axes, over_density(part), label, f"C{number}", curve_marker(number))
-        parts.append(part)
-    data, model, densities = found.settings.data, found.settings.model, _densities(found)
-    scale = formulas.noise_scale(model.init_std, data.sigma_n, densities, data.dimension) ** 2
+    drawn = draw_curves(axes, ((column, label, over_seeds(rows, column)) for column, label in names.items()))
+    densities = _densities(found)
+    scale = found.noise_scale(densities) ** 2
     axes.plot(
         densities,
         scale,
@@ -277,7 +263,7 @@ def _variances(axes: Axes, found: Regime) -> pd.DataFrame:
     )
     axes.set(yscale="log", ylabel=r"Var $\langle w, \xi\rangle$ over fresh noise")
     axes.set_title("Lemma 8", loc="left")
-    return pd.concat(parts)
+    return drawn
 
 
 def _densities(found: Regime) -> np.ndarray:
@@ -287,9 +273,8 @@ def _densities(found: Regime) -> np.ndarray:
 # --- causes
 
 
-def causes(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def causes(base: Regime, dense_signal: Regime, small_init: Regime) -> tuple[pd.DataFrame, Figure]:
     """Test error when only some coordinates are pruned, with a dense signal, and with a smaller init instead."""
-    base, dense_signal, small_init = (regime(tables, name) for name in tables)
     pruned = {target: pruned_coordinates(base, target) for target in ("all", "noise", "signal")}
     panels = {
         "target": {
@@ -306,10 +291,8 @@ def causes(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     figure, grid = new_figure(2, 1, aspect=0.75, sharey=True)
     parts = []
     for axes, (panel, curves) in zip(grid, panels.items(), strict=True):
-        for number, (label, ends) in enumerate(curves.items()):
-            part = over_seeds(ends, "test_error").assign(series=label, panel=panel)
-            line_with_interval(axes, over_density(part), label, f"C{number}", curve_marker(number))
-            parts.append(part)
+        drawn = draw_curves(axes, ((label, label, over_seeds(ends, "test_error")) for label, ends in curves.items()))
+        parts.append(drawn.assign(panel=panel))
         axes.axhline(1 - 1 / base.settings.data.classes, **GUIDE)
         density_axis(axes, base.table.fraction.unique())
         axes.set(ylim=(-0.03, 0.93))

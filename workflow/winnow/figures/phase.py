@@ -1,7 +1,7 @@
 """The phase diagram that the paper leaves open (p. 14): test accuracy against predicted boundaries.
 
-The predictions are those of `judge/race.py`. Slope and constant are fitted on the experiments `noise` and `width`; the
-experiment `boundary` (other n, d and sigma_0) is held out.
+The predictions are those of `analysis/race.py`. Slope and constant are fitted on the experiments that sweep noise and
+width; the one that sweeps sigma_0, with another n and d, is held out.
 """
 
 import math
@@ -13,11 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from scipy.special import expit
 
-from ..judge import race
-from ..judge.selection import split_regimes
+from ..analysis import race
+from ..analysis.selection import Regime
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
-from . import SWEPT
 from .curves import PRUNED, over_seeds, seeds
 from .style import GUIDE, SMALL, curve_marker, legend_below, letter_panels, new_figure
 
@@ -27,16 +26,17 @@ DOT = {"color": "white", "markeredgecolor": "black", "markeredgewidth": 0.6, "ma
 LABELS = {"sigma_n": r"noise $\sigma_n$", "width": "neurons per class, m", "init_std": r"initial weights $\sigma_0$"}
 
 
-def phase(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def phase(noise: Regime, width: Regime, held_out: Regime) -> tuple[pd.DataFrame, Figure]:
     """Test accuracy over pruned fraction and sigma_n, m or sigma_0, and all of it against one predicted variable."""
-    points = pd.concat([_points(name, table) for name, table in tables.items()], ignore_index=True)
-    fitted, held = points[points.experiment != "boundary"], points[points.experiment == "boundary"]
+    maps = (noise, width, held_out)
+    points = pd.concat(map(_points, maps), ignore_index=True)
+    fitted, held = (points[(points.experiment == held_out.name) == one] for one in (False, True))
     slope, constant = race.fit(fitted)
     low, high = race.intervals(fitted)
     cells = _cells(points.assign(prediction=race.accuracy(points, slope, constant)))
     figure, grid = new_figure(2, 2, aspect=0.85)
-    for axes, (name, table) in zip(grid.flat, tables.items(), strict=False):
-        _diagram(axes, cells[cells.experiment == name], table.attrs["settings"], SWEPT[name], constant)
+    for axes, found in zip(grid.flat, maps, strict=False):
+        _diagram(axes, cells[cells.experiment == found.name], found.settings, found.swept, constant)
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4, handlelength=3)
     _collapse(grid[1, 1], cells, slope, constant, (low[1], high[1]))
     errors = {
@@ -66,11 +66,12 @@ def _cells(points: pd.DataFrame) -> pd.DataFrame:
     return cells.assign(series=[f"{swept} = {value:g}" for swept, value in zip(cells.swept, cells.value, strict=True)])
 
 
-def _points(name: str, table: pd.DataFrame) -> pd.DataFrame:
+def _points(found: Regime) -> pd.DataFrame:
     """The points of an experiment at every value of its swept key."""
-    key = SWEPT[name]
-    regimes = split_regimes(name, table, table.attrs["settings"], key)
-    parts = [race.points(one, experiment=name, swept=key, value=one.table[key].iloc[0]) for one in regimes]
+    key = found.swept
+    parts = [
+        race.points(one, experiment=found.name, swept=key, value=one.table[key].iloc[0]) for one in found.at_each(key)
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -126,9 +127,9 @@ def _collapse(axes: Axes, cells: pd.DataFrame, slope: float, constant: float, in
     """Accuracy and its interval, with the lost classes divided out, against the race of every cell."""
     cells = cells[cells.kept > 0.9]
     won = cells[["y", "low", "high"]].sub(cells.chance, axis=0).div(cells.kept - cells.chance, axis=0)
-    names = {"noise": r"by noise $\sigma_n$", "width": "by width m", "boundary": r"held out, by $\sigma_0$"}
-    for number, (name, label) in enumerate(names.items()):
-        chosen = cells.experiment == name
+    names = {"sigma_n": r"by noise $\sigma_n$", "width": "by width m", "init_std": r"held out, by $\sigma_0$"}
+    for number, (swept, label) in enumerate(names.items()):
+        chosen = cells.swept == swept
         x, (y, low, high) = cells.race[chosen], won[chosen].to_numpy().T
         axes.vlines(x, low, high, color=f"C{number}", linewidth=0.8, alpha=0.6)
         axes.plot(x, y, curve_marker(number), markersize=3.5, color=f"C{number}", label=label)

@@ -7,11 +7,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..analysis.distances import COMPETITIVE, distances
+from ..analysis.selection import EXAMPLES, Regime, final, gains
 from ..errors import WinnowError
 from ..images.methods import METHODS
 from ..images.settings import ImageSettings
-from ..judge import practice
-from ..judge.selection import EXAMPLES, final, gains
 from ..paper.published import published
 from .curves import PRUNED, density_axis, line_with_interval, over_density, over_seeds, seeds
 from .style import GUIDE, PAGE_WIDTH, SMALL, curve_marker, legend_below, letter_panels, new_figure, published_line
@@ -38,12 +38,12 @@ def gains_over_dense(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     return gained.assign(run=pairs, status=np.where(gained[gain].isna(), "diverged", "ended"))
 
 
-def _accuracies(metrics: pd.DataFrame, number: str, of: str = "") -> tuple[pd.DataFrame, Figure]:
+def _accuracies(runs: Regime, number: str, of: str = "") -> tuple[pd.DataFrame, Figure]:
     """Train and test accuracy against sparsity, random pruning and IMP, and what each gains over the dense network.
 
     `of` says in the legend which network the published curves are of, where it is not ours.
     """
-    table = final(metrics)
+    table = final(runs.table)
     figure, grid = new_figure(2, 2, aspect=0.7, sharex=True)
     parts = []
     for (level, gain), split in zip(grid.T, ("train", "test"), strict=True):
@@ -98,7 +98,7 @@ def some_pruned(table: pd.DataFrame) -> pd.DataFrame:
 def _gain_axis(axes: Axes, split: str) -> None:
     """Gains in points: linear within one point of the dense network, logarithmic beyond."""
     axes.axhline(0, color="0.4", linewidth=0.8)
-    axes.axhline(-practice.WITHIN, **GUIDE)
+    axes.axhline(-COMPETITIVE, **GUIDE)
     axes.set_yscale("symlog", linthresh=1)
     axes.margins(y=0.12)
     low, high = axes.get_ylim()
@@ -109,12 +109,12 @@ def _gain_axis(axes: Axes, split: str) -> None:
     axes.set_ylabel(f"gain in {split} accuracy\nover dense (points)")
 
 
-def fig3a(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def fig3a(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Fig. 3a: a fully connected network."""
-    return _accuracies(tables["fig3a"], "3a")
+    return _accuracies(runs, "3a")
 
 
-def fig3a_variants(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def fig3a_variants(*outputs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Fig. 3a's random pruning, read in four ways: test accuracy, and over the whole of MNIST how far it is from the
     published one.
 
@@ -122,16 +122,16 @@ def fig3a_variants(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figur
     """
     readings = {
         METHODS[method].label + output: rows
-        for name, output in {"fig3a": "", "fig3a-dense-output": ", dense output"}.items()
-        for method, rows in _of_methods(final(tables[name]), RANDOM).items()
+        for runs, output in zip(outputs, ("", ", dense output"), strict=True)
+        for method, rows in _of_methods(final(runs.table), RANDOM).items()
     }
-    whole = all(is_whole(table, "3a") for table in tables.values())
+    whole = all(is_whole(runs.table, "3a") for runs in outputs)
     paper = published("3a", "test_accuracy", "random") if whole else None
     curves = {name: over_seeds(rows, "test_accuracy") for name, rows in readings.items()}
     figure, panels = new_figure(2 if whole else 1, aspect=1, squeeze=False)
     panels = panels.flat
     if whole:
-        far = practice.distances(curves, paper)
+        far = distances(curves, paper)
         curves = {name: curve.assign(**far.loc[name]) for name, curve in curves.items()}
         title = f"root mean square distance from the paper\nover {far.fractions.iloc[0]} fractions (points)"
     for k, (name, curve) in enumerate(curves.items()):
@@ -177,39 +177,39 @@ def is_whole(table: pd.DataFrame, number: str) -> bool:
     return table["data"].iloc[0] == WHOLE[number]
 
 
-def fig3b(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def fig3b(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Fig. 3b: VGG-16 on CIFAR-10."""
-    return _accuracies(tables["fig3b"], "3b")
+    return _accuracies(runs, "3b")
 
 
-def fig3b_small(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def fig3b_small(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Fig. 3b with a small network on small images."""
-    return _accuracies(tables["fig3b-small"], "3b")
+    return _accuracies(runs, "3b")
 
 
-def fig3b_narrow(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def fig3b_narrow(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Fig. 3b with a narrow network, trained for less long."""
-    return _accuracies(tables["fig3b-narrow"], "3b", ", full width")
+    return _accuracies(runs, "3b", ", full width")
 
 
-def fig4(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def fig4(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Fig. 4: ResNet-20 on CIFAR-10."""
-    return _accuracies(tables["fig4"], "4")
+    return _accuracies(runs, "4")
 
 
-def fig4_small(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def fig4_small(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Fig. 4 with a small network on small images."""
-    return _accuracies(tables["fig4-small"], "4")
+    return _accuracies(runs, "4")
 
 
-def fig4_narrow(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def fig4_narrow(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Fig. 4 with a network of the usual width, trained for less long."""
-    return _accuracies(tables["fig4-narrow"], "4", ", width 128")
+    return _accuracies(runs, "4", ", width 128")
 
 
-def methods(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def methods(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Test accuracy minus that of the dense network of the same seed, every method."""
-    table = some_pruned(final(tables["methods"]))
+    table = some_pruned(final(runs.table))
     gain, connected = _simultaneous(table), _connected(table)
     names = [name for name in METHODS if name in set(gain.method)]
     fractions = sorted(gain.x.unique())
@@ -262,19 +262,19 @@ def _simultaneous(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def noisy(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def noisy(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Gain of random pruning over the dense network of the same seed, by the noise on the pixels."""
-    return _gains_by(tables["noisy"], "sigma", r"$\sigma$")
+    return _gains_by(runs, "sigma", r"$\sigma$")
 
 
-def vgg_widths(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def vgg_widths(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Gain of random pruning over the dense network of the same seed, by the network's width."""
-    return _gains_by(tables["vgg-widths"], "width", "width")
+    return _gains_by(runs, "width", "width")
 
 
-def _gains_by(metrics: pd.DataFrame, key: str, symbol: str) -> tuple[pd.DataFrame, Figure]:
+def _gains_by(runs: Regime, key: str, symbol: str) -> tuple[pd.DataFrame, Figure]:
     """Gain over the dense network of the same seed, a curve for each value of a key."""
-    table = some_pruned(final(metrics))
+    table = some_pruned(final(runs.table))
     figure, axes = new_figure()
     axes.axhline(0, color="0.4", linewidth=0.8)
     parts = []

@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ..analysis import race
+from ..analysis.selection import EPS, Regime, three_fractions, without_signal
 from ..errors import WinnowError
-from ..judge.selection import EPS, Regime, split_regimes, three_fractions, without_signal
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
-from .curves import at_shared_steps, density_axis, line_with_interval, over_density, over_seeds
+from .curves import at_shared_steps, density_axis, draw_curves, line_with_interval, over_density, over_seeds
 from .style import GUIDE, SMALL, curve_marker, legend_below, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
@@ -21,17 +22,6 @@ METRICS = {"train_loss": "train loss (nats)", "test_loss": "test loss (nats)", "
 TARGET = {"color": "0.35", "linewidth": 0.9, "linestyle": "--"}
 RACE_LOST = {"facecolor": "none", "edgecolor": "0.6", "hatch": "////"}  # to be told where both are
 TOO_SPARSE = {"color": "C3", "alpha": 0.13}
-
-
-def regime(tables: dict[str, pd.DataFrame], name: str, axis: str | None = None, value: float | None = None) -> Regime:
-    """An experiment as one regime, at one value of its swept key if it has one."""
-    found = all_regimes(tables, name, axis)
-    return found[0] if axis is None else next(r for r in found if math.isclose(r.table[axis].iloc[0], value))
-
-
-def all_regimes(tables: dict[str, pd.DataFrame], name: str, axis: str | None) -> list[Regime]:
-    """An experiment as regimes, one for every value of its swept key."""
-    return split_regimes(name, tables[name], tables[name].attrs["settings"], axis)
 
 
 def named(found: Regime) -> str:
@@ -42,21 +32,17 @@ def named(found: Regime) -> str:
 # --- regimes
 
 
-def regimes(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def regimes(mild: Regime, boundary: Regime, over: Regime) -> tuple[pd.DataFrame, Figure]:
     """Train loss, test loss and test error at eps against pruned fraction, one column of panels a regime."""
-    columns = {
-        "condition2": all_regimes(tables, "condition2", None),
-        "boundary": all_regimes(tables, "boundary", "init_std"),
-        "overprune": all_regimes(tables, "overprune", None),
-    }
+    columns = {one.name: one.at_each(one.swept) for one in (mild, boundary, over)}
     figure, grid = new_figure(len(columns), len(METRICS), aspect=0.75, sharex="col", sharey="row")
     parts = []
     for panels, (name, found) in zip(grid.T, columns.items(), strict=True):
         for axes, metric in zip(panels, METRICS, strict=True):
-            for number, (series, label, rows) in enumerate(_series(name, found)):
-                data = over_seeds(rows, metric).assign(series=series, metric=metric)
-                line_with_interval(axes, over_density(data), label, f"C{number}", curve_marker(number))
-                parts.append(data)
+            curves = [
+                (series, label, over_seeds(rows, metric)) for series, label, rows in _series(found, name == over.name)
+            ]
+            parts.append(draw_curves(axes, curves).assign(metric=metric))
             _mark_chance(axes, metric, found[0])
             density_axis(axes, found[0].table.fraction.unique())
             _shade(axes, found[0])
@@ -67,11 +53,11 @@ def regimes(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
     return pd.concat(parts, ignore_index=True), figure
 
 
-def _series(name: str, found: list[Regime]) -> list[tuple[str, str, pd.DataFrame]]:
+def _series(found: list[Regime], over_pruned: bool) -> list[tuple[str, str, pd.DataFrame]]:
     """The curves of one column: name, label and one row a run."""
     series = [(r.name, rf"$\sigma_0$ = {r.settings.model.init_std:g}", r.ends()) for r in found]
-    if name == "overprune":
-        rows = without_signal(series[0][2], found[0].settings)
+    if over_pruned:
+        rows = without_signal(found[0], series[0][2])
         series.append(("no signal neuron", "no signal neuron", rows))
     return series
 
@@ -98,10 +84,8 @@ def _shade(axes: Axes, found: Regime) -> None:
 
 def _collapse_density(found: Regime) -> float:
     """The largest density at which the signal is predicted to win the race (at most 1); NaN if it never does."""
-    data, model = found.settings.data, found.settings.model
-    size = (data.classes, model.width, data.n_train, data.dimension, data.signal_norm, data.sigma_n)
     densities = np.geomspace(1, 1e-3, 400)
-    wins = [formulas.race_from_maxima(*size, density, model.power) > 0 for density in densities]
+    wins = [race.predictors(found.settings, density)[0] > 0 for density in densities]
     return float(densities[wins.index(True)]) if any(wins) else float("nan")
 
 
@@ -133,9 +117,8 @@ def some(rows: pd.DataFrame, name: str) -> pd.DataFrame:
 # --- dynamics
 
 
-def dynamics(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def dynamics(rescued: Regime, memorizing: Regime) -> tuple[pd.DataFrame, Figure]:
     """Train and test loss, and test error, over gradient steps, where pruning rescues and where it leaves no signal."""
-    rescued, memorizing = regime(tables, "trajectories"), regime(tables, "overprune")
     figure, grid = new_figure(3, 2, aspect=0.95, sharey="col")
     parts = []
     for panels, found, curves in (
@@ -152,7 +135,7 @@ def dynamics(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
             axes.set(**({"ylim": (-0.03, 0.93)} if metric == "test_error" else {"yscale": "log"}))
         legend_below(panels[1])
     grid[0, 0].set_title("boundary", loc="left")
-    grid[1, 0].set_title("overprune", loc="left")
+    grid[1, 0].set_title(memorizing.name, loc="left")
     letter_panels(grid.flat)
     return pd.concat(parts, ignore_index=True), figure
 
@@ -167,7 +150,7 @@ def _by_signal(found: Regime) -> dict[str, pd.DataFrame]:
     """The evaluations at the largest fraction, of the runs that keep no signal neuron and of the others."""
     fraction = found.table.fraction.max()
     rows = found.table[np.isclose(found.table.fraction, fraction)]
-    none = without_signal(rows, found.settings)
+    none = without_signal(found, rows)
     curves = {"no signal neuron": none, "some signal neuron": rows.drop(none.index)}
     return {f"{fraction:g} pruned, {name}": part for name, part in curves.items() if len(part)}
 
@@ -175,9 +158,9 @@ def _by_signal(found: Regime) -> dict[str, pd.DataFrame]:
 # --- bound
 
 
-def bound(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def bound(mild: Regime, event: Regime, boundary: Regime) -> tuple[pd.DataFrame, Figure]:
     """How often Lemma 8's event fails on fresh examples, and the test loss where it holds and where it does not."""
-    found = [*(regime(tables, name) for name in ("condition2", "event")), *all_regimes(tables, "boundary", "init_std")]
+    found = [mild, event, *boundary.at_each(boundary.swept)]
     figure, (left, right) = new_figure(2, 1, aspect=1)
     parts = []
     for number, one in enumerate(found):
@@ -187,21 +170,14 @@ def bound(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
         parts += [part.assign(series=column, regime=one.name) for column, part in series.items()]
         style = {"colour": f"C{number}", "marker": curve_marker(number)}
         line_with_interval(left, over_density(series["event_missed"]), named(one), **style)
-        left.plot(*_event_bound(one), **GUIDE | {"color": f"C{number}"})
+        densities = np.geomspace(1, 1 - one.table.fraction.max(), 60)
+        left.plot(densities, np.minimum(one.event_bounds(densities), 1), **GUIDE | {"color": f"C{number}"})
         for column, where, line in (("loss_on_event", "on E", "--"), ("loss_off_event", "off E", "-")):
             if len(series[column]):
                 label = f"{named(one)}, {where}"
                 line_with_interval(right, over_density(series[column]), label, **style, linestyle=line)
     _label_bound(left, right, found[0].settings.data.n_train, found[-1].table.fraction.unique())
     return pd.concat(parts, ignore_index=True), figure
-
-
-def _event_bound(found: Regime) -> tuple[np.ndarray, list[float]]:
-    """Densities and Lemma 8's bound there, at most 1."""
-    data, model = found.settings.data, found.settings.model
-    densities = np.geomspace(1, 1 - found.table.fraction.max(), 60)
-    size = (data.classes, model.width, data.dimension, model.init_std, data.sigma_n)
-    return densities, [min(formulas.event_bound(*size, x, model.event_threshold), 1) for x in densities]
 
 
 def _label_bound(left: Axes, right: Axes, n_train: int, fractions: np.ndarray) -> None:

@@ -5,11 +5,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..analysis import sanity as checks
+from ..analysis.distances import COMPETITIVE
+from ..analysis.selection import Regime, final
 from ..errors import WinnowError
 from ..images.settings import ImageSettings
-from ..judge import practice
-from ..judge import sanity as checks
-from ..judge.selection import final
 from .curves import density_axis, line_with_interval, over_density, over_seeds, seeds
 from .real import gains_over_dense, some_pruned
 from .style import curve_marker, letter_panels, new_figure
@@ -19,29 +19,30 @@ LABELS = {"small": "small dense"}  # of checks; the others' are their names
 NEAR = 2  # points, up to which the axis of margins is linear
 
 
-def sanity(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def sanity(*runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Every check of every method by network, the accuracies of the first network, random pruning by width."""
-    networks = checks.networks(tables)
+    experiments = {one.name: one for one in runs}
+    networks = checks.networks(experiments)
     if not networks:
         raise WinnowError("sanity-*: the figure needs sanity-lenet or sanity-mlp, which have the methods")
     figure, grid = new_figure(2, 2, aspect=0.85)
     panels = list(grid.flat)[: len(networks) + 2]
     for unused in list(grid.flat)[len(panels) :]:
         unused.remove()
-    parts = [_margins(axes, tables, network) for axes, network in zip(panels, networks, strict=False)]
+    parts = [_margins(axes, experiments, network) for axes, network in zip(panels, networks, strict=False)]
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
-    parts.append(_accuracies(panels[-2], tables, networks[0]))
-    parts.append(_by_width(panels[-1], tables))
+    parts.append(_accuracies(panels[-2], experiments, networks[0]))
+    parts.append(_by_width(panels[-1], experiments))
     letter_panels(panels)
     return pd.concat(parts, ignore_index=True), figure
 
 
-def _margins(axes: Axes, tables: dict[str, pd.DataFrame], network: str) -> pd.DataFrame:
+def _margins(axes: Axes, experiments: dict[str, Regime], network: str) -> pd.DataFrame:
     """What each mask has over what it is held against, points, mean over fractions; a place on the axis a method."""
-    found = checks.margins(tables, network).assign(status="ended")
+    found = checks.margins(experiments, network).assign(status="ended")
     methods = [method for method in checks.NAMES if method in set(found.method)]
     found["x"] = found.method.map(methods.index)
-    axes.axhspan(-practice.WITHIN, practice.WITHIN, color="0.9", linewidth=0)
+    axes.axhspan(-COMPETITIVE, COMPETITIVE, color="0.9", linewidth=0)
     axes.axhline(0, color="0.4", linewidth=0.8)
     parts = []
     for i, check in enumerate(checks.CHECKS):
@@ -67,14 +68,14 @@ def _margins(axes: Axes, tables: dict[str, pd.DataFrame], network: str) -> pd.Da
     return data.assign(metric="margin")
 
 
-def _accuracies(axes: Axes, tables: dict[str, pd.DataFrame], network: str) -> pd.DataFrame:
+def _accuracies(axes: Axes, experiments: dict[str, Regime], network: str) -> pd.DataFrame:
     """Test accuracy by fraction: every method's masks as they are, random pruning, small dense networks."""
-    rows = final(tables[f"sanity-{network}"])
+    rows = final(experiments[f"sanity-{network}"].table)
     rows = rows[(rows.check == "none") & (rows.fraction > 0)]
     curves = {checks.NAMES[method]: part for method, part in rows.groupby("method", sort=False)}
-    random = final(tables[f"sanity-random-{network}"])
+    random = final(experiments[f"sanity-random-{network}"].table)
     curves["random"] = random[random.fraction.isin(rows.fraction)]
-    curves["small dense"] = final(checks.small(tables, network, rows.fraction))
+    curves["small dense"] = final(checks.small(experiments, network, rows.fraction))
     parts = []
     for i, (name, part) in enumerate(curves.items()):
         points = over_seeds(part, "test_accuracy").assign(series=name, metric="test_accuracy", panel="accuracy")
@@ -86,14 +87,14 @@ def _accuracies(axes: Axes, tables: dict[str, pd.DataFrame], network: str) -> pd
     return pd.concat(parts)
 
 
-def _by_width(axes: Axes, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def _by_width(axes: Axes, experiments: dict[str, Regime]) -> pd.DataFrame:
     """What random pruning costs each width, over its own dense network."""
     axes.axhline(0, color="0.4", linewidth=0.8)
     parts = []
-    for i, width in enumerate(checks.widths(tables)):
-        table = tables[f"sanity-random-{width}"]
-        points = over_seeds(gains_over_dense(some_pruned(final(table)), "test_accuracy"), "test_gain")
-        hidden = "-".join(map(str, table.attrs["settings"].model.hidden))
+    for i, width in enumerate(checks.widths(experiments)):
+        one = experiments[f"sanity-random-{width}"]
+        points = over_seeds(gains_over_dense(some_pruned(final(one.table)), "test_accuracy"), "test_gain")
+        hidden = "-".join(map(str, one.settings.model.hidden))
         line_with_interval(axes, over_density(points), hidden, f"C{i}", curve_marker(i))
         parts.append(points.assign(series=f"random, {width}", metric="test_gain", panel="widths"))
     data = pd.concat(parts)

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..judge.selection import both_signs, last
+from ..analysis.selection import Regime, both_signs, last
 from ..paper.published import published
 from ..two_layer.settings import TwoLayerSettings
 from .curves import PRUNED, at_shared_steps, line_with_interval, over_seeds
@@ -15,43 +15,43 @@ KIND = TwoLayerSettings  # of the experiments that these figures show
 COLOURS = {"train": "C0", "test": "C1", "full": "C0", "pruned": "C1"}
 
 
-def fig2a(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def fig2a(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Fig. 2a: train and test error after training, sigma_n = 0.5."""
-    return _by_fraction(tables["fig2a"], "2a", {"train_error": "train error", "test_error": "test error"}, "error")
+    return _by_fraction(runs.table, "2a", {"train_error": "train error", "test_error": "test error"}, "error")
 
 
-def fig2b(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def fig2b(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Fig. 2b: test error after training, sigma_n = 1."""
-    return _by_fraction(tables["fig2b"], "2b", {"test_error": "test error"}, "error")
+    return _by_fraction(runs.table, "2b", {"test_error": "test error"}, "error")
 
 
-def fig5a(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def fig5a(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Fig. 5a: train and test error after training, four hidden neurons, sigma_n = 1.5."""
-    return _of_both_kinds(tables["fig5"], "5a", {"train_error": "train error", "test_error": "test error"}, "error")
+    return _of_both_kinds(runs, "5a", {"train_error": "train error", "test_error": "test error"}, "error")
 
 
-def fig5b(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def fig5b(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Fig. 5b: train and test loss after training, four hidden neurons, sigma_n = 1.5."""
     names = {"train_loss": "train loss", "test_loss": "test loss"}
-    data, figure = _of_both_kinds(tables["fig5"], "5b", names, "loss (nats)")
+    data, figure = _of_both_kinds(runs, "5b", names, "loss (nats)")
     figure.axes[0].set(yscale="log", ylim=(data.y[data.y > 0].min() / 2, None))
     return data, figure
 
 
-def _of_both_kinds(table: pd.DataFrame, number: str, names: dict[str, str], unit: str) -> tuple[pd.DataFrame, Figure]:
+def _of_both_kinds(experiment: Regime, number: str, names: dict[str, str], unit: str) -> tuple[pd.DataFrame, Figure]:
     """As `_by_fraction`, of the runs that start with outputs of both signs.
 
     Those of one sign, which cannot fit a class, are shown one by one and held up to nothing: some turn an output round,
     and of a few that differ this much a mean says nothing.
     """
-    both = both_signs(table, table.attrs["settings"])
+    table, both = experiment.table, both_signs(experiment)
     figure, axes = new_figure(aspect=1)
     parts = _curves(axes, table[both], number, names)
     for metric, name in names.items() if not both.all() else ():
         alone = [over_seeds(run, metric) for _, run in last(table[~both]).groupby("seed")]
-        runs, label = pd.concat(alone), f"{name}, a run of outputs of one sign (n = {len(alone)})"
-        axes.plot(runs.x, runs.y, "x", color=COLOURS[name.split()[0]], markersize=3.5, label=label)
-        parts.append(runs.assign(series=f"{metric}, outputs of one sign", source="winnow"))
+        points, label = pd.concat(alone), f"{name}, a run of outputs of one sign (n = {len(alone)})"
+        axes.plot(points.x, points.y, "x", color=COLOURS[name.split()[0]], markersize=3.5, label=label)
+        parts.append(points.assign(series=f"{metric}, outputs of one sign", source="winnow"))
     axes.set(xlabel=PRUNED, ylabel=unit, xlim=(-0.03, 0.93))
     legend_below(axes)
     return pd.concat(parts, ignore_index=True), figure
@@ -86,15 +86,14 @@ def _make_room(axes: Axes) -> None:
     axes.legend(loc="upper left")
 
 
-def fig2c(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, Figure]:
+def fig2c(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Fig. 2c: test error over gradient steps, full network against pruned fraction 0.5, sigma_n = 1."""
-    table = tables["fig2c"]
     series = {0.0: ("full", "full", "full network"), 0.5: ("pruned", "sparsity 0.5", "half pruned")}
     figure, axes = new_figure()
     parts = []
     for fraction, (key, published_name, name) in series.items():
-        runs = table[np.isclose(table.fraction, fraction)]
-        ours = over_seeds(at_shared_steps(runs), "test_error", "step")
+        rows = runs.table[np.isclose(runs.table.fraction, fraction)]
+        ours = over_seeds(at_shared_steps(rows), "test_error", "step")
         paper = published("2c", "test_error", published_name)
         parts += [ours.assign(series=key, source="winnow"), paper.assign(series=key, source="paper")]
         line_with_interval(axes, ours, name, COLOURS[key], marker=None)

@@ -7,34 +7,57 @@ judge is another question, of other runs. (Runs that two of them share are judge
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated
 
-import pandas as pd
 from pydantic import Field
 
-from ..config.base import Settings, read
-from ..figures import CLAIMS
+from ..analysis.selection import EPS, Regime, load, needed
+from ..catalogue import EXPERIMENTS
 from ..files import atomic, rounded, write_json
 from ..images.settings import ImageSettings
 from ..two_layer.settings import TwoLayerSettings
-from . import mechanism, sanity, theorems
+from . import mechanism, theorems
 from .evidence import INCONCLUSIVE, LIKELY, NOT_RUN, Claim, decide
 from .literal import literal_claims
-from .missing import experiment, judged
-from .practice import real_data_claims
+from .practice import practice_claims
+from .rules import or_not_run
+from .sanity import sanity_answers, sanity_claims
 from .scaling import scaling_claims
-from .selection import EPS, Regime, read_metrics, split_regimes, with_examples
 
 Either = Annotated[TwoLayerSettings | ImageSettings, Field(discriminator="kind")]
-Find = Callable[[str], list[Regime]]  # the regimes of an experiment, by its name
 
-# The claims that each rule answers, for the lines of those that cannot be judged.
-MILD = ("1-draw", "1", "2", "2-eps/10", "4-zeta", "4-cross")
-OVER = ("3-train", "3-zeta", "3-accuracy", "3-loss", "4-time-noise")
-LEMMA_4 = ("lemma-4-noise", "lemma-4-signal")
-FIGURE_1 = ("figure-1-mean", "figure-1-spread", "figure-1-over")
+
+def whole(experiment: Regime, key: str | None) -> list[Regime]:
+    """An experiment as one regime."""
+    return [experiment]
+
+
+def last(experiment: Regime, key: str | None) -> list[Regime]:
+    """An experiment at the largest value of its swept key."""
+    return experiment.at_each(key)[-1:]
+
+
+MILD = (theorems.success, theorems.generalization_gap, theorems.noise_coefficients)
+RULES = {
+    "mild": (whole, MILD),  # without 2-error: these dense networks make no error to improve on
+    "rescued": (Regime.at_each, (*MILD, theorems.best_improvement)),
+    "steps": (whole, (theorems.gap_at_fixed_steps,)),
+    "over": (whole, (theorems.over_pruning, theorems.time_to_memorize)),
+    "time to learn": (whole, (theorems.time_to_learn,)),
+    "vanishing": (whole, (theorems.vanishing,)),
+    "width": (whole, (theorems.width,)),
+    "target": (whole, (mechanism.target,)),
+    "dense signal": (whole, (mechanism.dense_signal,)),
+    "small init": (whole, (mechanism.small_init,)),
+    "neurons": (last, (mechanism.neurons,)),
+    "correlations": (whole, (mechanism.initial_correlations,)),
+    "variance": (last, (mechanism.noise_variance,)),
+    "event": (whole, (mechanism.noise_event,)),
+}
+"""The rules about the theory's own model, as the catalogue calls them, and which parts of an experiment they judge."""
+COUNTED = ("mild", "rescued", "over")  # where the classes without a signal neuron are counted
 
 # The paper's claims in its own order, and the rows that answer each with one number.
 HEADLINES = {
@@ -57,58 +80,36 @@ HEADLINES = {
 }
 
 
-def claims(tables: dict[str, pd.DataFrame], settings: dict[str, Settings]) -> dict:
+def claims(experiments: dict[str, Regime]) -> dict:
     """All claims, decided, and the table of missing classes; a claim that lacks an experiment is `not run`."""
-    tables = {name: with_examples(table, settings[name]) for name, table in tables.items()}
-    find = partial(_regimes, tables, settings)
-    studies = [*scaling_claims(tables, settings), *literal_claims(tables, settings)]
-    found = [*theory_claims(find), *studies, *real_data_claims(tables), *sanity.sanity_claims(tables)]
+    studies = [*scaling_claims(experiments), *literal_claims(experiments)]
+    found = [*theory_claims(experiments), *studies, *practice_claims(experiments), *sanity_claims(experiments)]
     found.sort(key=lambda claim: claim.found is None)
-    counted = ("condition2", "boundary", "overprune")
-    counts = [row for name in counted for row in judged([], name, partial(_each, find, name, missing_classes))]
+    counts = [row for rule in COUNTED for row in _judge(experiments, rule, Regime.at_each, (missing_classes,))]
     return {"claims": decide(found), "missing_classes": counts}
 
 
-def _regimes(tables: dict[str, pd.DataFrame], settings: dict[str, TwoLayerSettings], name: str) -> list[Regime]:
-    """An experiment of the theory as regimes. Raises WinnowError where it is not configured, or of another model."""
-    axis = CLAIMS[name]
-    table = experiment(tables, name, "classes_missing", *([axis] if axis else []))
-    return split_regimes(name, table, settings[name], axis if name == "boundary" else None)
+def _judge(experiments: dict[str, Regime], rule: str, parts: Callable, functions: Sequence[Callable]) -> list:
+    """What some functions say about every part of every experiment that a rule judges."""
+    found = []
+    for name, asked in EXPERIMENTS.items():
+        if rule in asked.judged:
+            ids = [claim for function in functions for claim in getattr(function, "ids", ())]
+            found += or_not_run(ids, name, partial(_about, experiments, name, parts, functions))
+    return found
 
 
-def _each(find: Find, name: str, *rules: Callable) -> list:
-    """What some rules, each of a regime, say about every regime of an experiment."""
-    found = [rule(regime) for regime in find(name) for rule in rules]
-    return [item for part in found for item in (part if isinstance(part, list) else [part])]
+def _about(experiments: dict[str, Regime], name: str, parts: Callable, functions: Sequence[Callable]) -> list:
+    asked = EXPERIMENTS[name]
+    one = needed(experiments, name, "classes_missing", asked.swept)
+    beside = [needed(experiments, asked.beside)] if asked.beside else []
+    regimes = parts(one, asked.swept)
+    return [row for regime in regimes for function in functions for row in function(regime, *beside)]
 
 
-def theory_claims(find: Find) -> list[Claim]:
-    """The claims about the theory's own model, in the paper's order; `find` gives an experiment's regimes."""
-
-    def causal(rule: Callable, name: str) -> list[Claim]:
-        return [rule(find("causes")[0], find(name)[0])]
-
-    mild = (theorems.success, theorems.generalization_gap, theorems.noise_coefficients)
-    # `condition2` has no 2-error: its dense networks make no error to improve on.
-    found = [
-        *judged(MILD, "condition2", partial(_each, find, "condition2", *mild)),
-        *judged([*MILD, "2-error"], "boundary", partial(_each, find, "boundary", *mild, theorems.best_improvement)),
-        *judged(["2-steps"], "trajectories", partial(_each, find, "trajectories", theorems.gap_at_fixed_steps)),
-        *judged(OVER, "overprune", partial(_each, find, "overprune", theorems.over_pruning)),
-        *judged(["4-time-signal"], "condition2", partial(_each, find, "condition2", theorems.time_to_learn)),
-        *judged(["4-zeta-0"], "start", partial(_each, find, "start", theorems.vanishing)),
-        *judged(["4-zeta-0"], "start-orthogonal", partial(_each, find, "start-orthogonal", theorems.vanishing)),
-        *judged(["4-gamma"], "width_mild", partial(_each, find, "width_mild", theorems.width)),
-        *judged(["4-noise-helps", "4-signal-harms"], "causes", partial(_each, find, "causes", mechanism.target_claims)),
-        *judged(["4-dense-signal"], "dense_signal", partial(causal, mechanism.dense_signal_claim, "dense_signal")),
-        *judged(["4-not-init"], "small_init", partial(causal, mechanism.small_init_claim, "small_init")),
-        *judged(FIGURE_1, "condition2", partial(_each, find, "condition2", mechanism.neurons)),
-        *judged(FIGURE_1, "boundary", lambda: mechanism.neurons(find("boundary")[-1])),
-        *judged(LEMMA_4, "lemma4", partial(_each, find, "lemma4", mechanism.initial_correlations)),
-        *judged(["lemma-8"], "condition2", partial(_each, find, "condition2", mechanism.noise_variance)),
-        *judged(["lemma-8"], "boundary", lambda: [mechanism.noise_variance(find("boundary")[-1])]),
-        *judged(["lemma-8-event"], "event", partial(_each, find, "event", mechanism.noise_event)),
-    ]
+def theory_claims(experiments: dict[str, Regime]) -> list[Claim]:
+    """The claims about the theory's own model, in the paper's order."""
+    found = [claim for rule, judge in RULES.items() for claim in _judge(experiments, rule, *judge)]
     order = {"1": 1, "2": 2, "3": 3, "4": 4}
     return sorted(found, key=lambda claim: order.get(claim.id[0], 5))
 
@@ -173,7 +174,7 @@ def table(found: dict) -> str:
         "# The paper's claims, measured",
         "",
         *headlines(rows),
-        *sanity.answers(rows),
+        *sanity_answers(rows),
         "",
         "*Supported* and *contradicted* are said only where the hypotheses hold that a claim's proof needs; where they"
         " do not, what it says *extends* or *does not extend*. *No effect* is said where an effect is shown to be"
@@ -197,7 +198,7 @@ def table(found: dict) -> str:
         "",
     ]
     lines += _by_regime(rows, "condition2_violations")
-    lines += ["", "What it breaks of what the proofs of the claims above need (`formulas.hypotheses`):", ""]
+    lines += ["", "What it breaks of what the proofs of the claims above need (`analysis/hypotheses.py`):", ""]
     lines += _by_regime(rows, "broken")
     lines += [
         "",
@@ -228,9 +229,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--json", required=True, help="the claims for machines")
     parser.add_argument("--markdown", required=True, help="the claims as a table to read")
     options = parser.parse_args(arguments)
-    runs = [read(path, Either) for path in options.settings]
-    tables = {run.experiment: read_metrics(path) for run, path in zip(runs, options.metrics, strict=True)}
-    found = rounded(claims(tables, {run.experiment: run.settings for run in runs}))
+    experiments = load(Either, options.settings, options.metrics)
+    found = rounded(claims({one.name: one for one in experiments}))
     write_json(options.json, found)
     with atomic(options.markdown) as temporary:
         temporary.write_text(table(found), encoding="utf-8")

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import pandas as pd
 
+from ..analysis import stats
 from ..files import rounded
-from . import stats
 
 ALPHA = 1 - stats.LEVEL
 # "With high probability", everywhere: a share above this. 100 runs that all succeed are told from it after Holm over 80
@@ -24,7 +24,7 @@ ALPHA = 1 - stats.LEVEL
 LIKELY = 0.9
 INCONCLUSIVE, NO_EFFECT, NOT_JUDGED, NOT_RUN = "inconclusive", "no effect", "not judged", "not run"
 BY_CONSTRUCTION = "by construction"
-WITHIN = {True: "supported", False: "contradicted"}  # where the hypotheses hold
+INSIDE = {True: "supported", False: "contradicted"}  # where the hypotheses hold
 OUTSIDE = {True: "extends", False: "does not extend"}
 EVERY_SHARE = "exact binomial at every fraction"  # the tests, as claims.md names them
 EVERY_MEAN = "t-test at every fraction"
@@ -88,7 +88,7 @@ class Claim:
             return INCONCLUSIVE
         if self.found.p_none < min(self.found.p_for, self.found.p_against):
             return NO_EFFECT
-        return (OUTSIDE if self.broken else WITHIN)[self.found.p_for < self.found.p_against]
+        return (OUTSIDE if self.broken else INSIDE)[self.found.p_for < self.found.p_against]
 
     def row(self, p: float) -> dict:
         """The claim as a row of claims.json, given its adjusted p-value."""

@@ -6,66 +6,66 @@ plain steps at a sigma_0 that these can start from as well. Steps of several siz
 do not end, so neither times nor gaps are judged here.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
-import pandas as pd
-
+from ..analysis.selection import Regime, by_seed, needed
+from ..analysis.stats import least_deviation
+from ..catalogue import known
 from ..errors import WinnowError
-from ..figures import LITERAL, matching
-from ..two_layer.settings import TwoLayerSettings
 from . import theorems
 from .evidence import Claim, equivalence_evidence
-from .missing import experiment, judged
-from .selection import Regime, by_seed, split_regimes
-from .stats import least_deviation
+from .rules import answers, or_not_run
 
-STEPS = "literal-steps"  # the method's control, and no evidence for the theorem
-ABOUT = ("1-draw", "1", "4-zeta", "4-cross")
 STEPS_MARGIN = 0.02  # of a test error: less would change no verdict
 
 
-def literal_claims(tables: dict[str, pd.DataFrame], settings: dict[str, TwoLayerSettings]) -> list[Claim]:
+def literal_claims(experiments: dict[str, Regime]) -> list[Claim]:
     """The claims about the experiments of this study that were run; none without any."""
     found = []
-    for name in matching(LITERAL, tables):
-        ids, rule = ((STEPS,), _same_course) if name == STEPS else (ABOUT, _about)
-        found += judged(ids, name, lambda name=name, rule=rule: rule(_regimes(tables, settings[name], name)))
+    for name, asked in known(experiments):
+        for rule in asked.judged:
+            if judge := RULES.get(rule):
+                found += or_not_run(judge.ids, name, partial(_judge, experiments, name, judge))
     return found
 
 
-def _regimes(tables: dict[str, pd.DataFrame], settings: TwoLayerSettings, name: str) -> list[Regime]:
-    """An experiment of this study as regimes; `literal-steps` is one for every `flat_below`, ascending."""
-    return split_regimes(name, experiment(tables, name, "classes_missing"), settings, LITERAL[name])
+def _judge(experiments: dict[str, Regime], name: str, rule: Callable[[Regime], list[Claim]]) -> list[Claim]:
+    return rule(needed(experiments, name, "classes_missing"))
 
 
-def _about(found: list[Regime]) -> list[Claim]:
-    (regime,) = found
+@answers(*theorems.success.ids, *theorems.noise_coefficients.ids)
+def about(regime: Regime) -> list[Claim]:
+    """Theorem 3's claims that need neither times nor gaps."""
     claims = [*theorems.success(regime), *theorems.noise_coefficients(regime)]
     return [replace(claim, figure="literal") for claim in claims]
 
 
-def _same_course(found: list[Regime]) -> list[Claim]:
-    """Longer steps must end where plain ones do: test errors of the same draws differ by less than a margin."""
+@answers("literal-steps")
+def same_course(control: Regime) -> Claim:
+    """Longer steps must end where plain ones do: test errors of the same draws differ by less than a margin.
+
+    The method's control, and no evidence for the theorem.
+    """
+    found = control.at_each("flat_below")
     if [_starts_flat(regime) for regime in found] != [False, True]:
         raise WinnowError(
-            f"needs two values of `flat_below` in `{STEPS}`: below and above every class's first <w_r, x>"
+            f"needs two values of `flat_below` in `{control.name}`: below and above every class's first <w_r, x>"
         )
     plain, longer = found
     difference = by_seed(longer.mild_ends(), "test_error") - by_seed(plain.mild_ends(), "test_error")
     difference = difference.dropna()
     floor = least_deviation(difference, longer.settings.data.n_test)
-    return [
-        theorems.claim(
-            STEPS,
-            longer,
-            (),
-            equivalence_evidence(difference, 0, STEPS_MARGIN, floor),
-            statement="longer steps while outputs are flat end at the test error of plain ones",
-            statistic=f"test error minus that of plain steps (`{plain.name}`), mean over mild fractions",
-            test=f"TOST of paired seeds, 0 +- {STEPS_MARGIN:g}",
-            figure="literal",
-        )
-    ]
+    return theorems.claim(
+        longer,
+        (),
+        equivalence_evidence(difference, 0, STEPS_MARGIN, floor),
+        statement="longer steps while outputs are flat end at the test error of plain ones",
+        statistic=f"test error minus that of plain steps (`{plain.name}`), mean over mild fractions",
+        test=f"TOST of paired seeds, 0 +- {STEPS_MARGIN:g}",
+        figure="literal",
+    )
 
 
 def _starts_flat(regime: Regime) -> bool | None:
@@ -74,3 +74,7 @@ def _starts_flat(regime: Regime) -> bool | None:
     if level <= starts.noise_start_low.min():  # in every class some own example is at least as strong
         return False
     return True if level > starts[["noise_start_high", "signal_start_high"]].max(axis=None) else None
+
+
+RULES = {"literal": about, "literal steps": same_course}
+"""The rules, as the catalogue calls them."""

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from ..analysis.selection import RUN, Regime, as_densities, by_seed, last, pruned_coordinates, three_fractions
+from ..analysis.stats import least_deviation
 from ..errors import WinnowError
 from ..paper import formulas
 from .evidence import (
@@ -23,8 +25,7 @@ from .evidence import (
     mean_evidence,
     share_evidence,
 )
-from .selection import RUN, Regime, as_densities, by_seed, last, pruned_coordinates, three_fractions
-from .stats import least_deviation
+from .rules import answers
 from .theorems import THEOREM_3, claim
 
 KEPT = 0.25  # of the dense mean: the sketch draws the two bells at one place
@@ -33,14 +34,14 @@ BOUND_RANGE = (0.001, 0.5)  # where Lemma 8's bound can be told from 0 and from 
 LEMMA = ("m >= log d",)  # d large enough for the concentration that the lemmas use
 
 
-def target_claims(causes: Regime) -> list[Claim]:
+@answers("4-noise-helps", "4-signal-harms")
+def target(causes: Regime) -> list[Claim]:
     """Claim 4: which coordinates are pruned; the three targets share their seeds."""
     noise, signal = (pruned_coordinates(causes, target) for target in ("noise", "signal"))
     mild, over = ((_error(where(signal, causes)) - _error(where(noise, causes))).dropna() for where in (_mild, _over))
     examples = causes.settings.data.n_test
     return [
         claim(
-            "4-noise-helps",
             causes,
             THEOREM_3,
             mean_evidence(mild, floor=least_deviation(mild, examples)),
@@ -51,7 +52,6 @@ def target_claims(causes: Regime) -> list[Claim]:
             figure="causes",
         ),
         claim(
-            "4-signal-harms",
             causes,
             THEOREM_3,
             mean_evidence(over, floor=least_deviation(over, examples)),
@@ -63,16 +63,16 @@ def target_claims(causes: Regime) -> list[Claim]:
     ]
 
 
-def dense_signal_claim(causes: Regime, dense_signal: Regime) -> Claim:
+@answers("4-dense-signal")
+def dense_signal(dense: Regime, causes: Regime) -> Claim:
     """Claim 4: what the signal looks like. Two experiments with random streams of their own are two samples."""
     gains = []
-    for rows in (pruned_coordinates(causes, "all"), dense_signal.ends()):
+    for rows in (pruned_coordinates(causes, "all"), dense.ends()):
         gains.append((_error(rows[rows.fraction == 0]) - _error(_mild(rows, causes))).dropna())
     return claim(
-        "4-dense-signal",
-        dense_signal,
+        dense,
         THEOREM_3,
-        difference_evidence(*gains, _floors(gains, causes, dense_signal)),
+        difference_evidence(*gains, _floors(gains, causes, dense)),
         statement="a dense signal of the same length gains less from mild pruning (p. 6)",
         statistic="gain in test error over dense, coordinate signal minus dense signal",
         test=WELCH,
@@ -80,15 +80,15 @@ def dense_signal_claim(causes: Regime, dense_signal: Regime) -> Claim:
     )
 
 
-def small_init_claim(causes: Regime, small_init: Regime) -> Claim:
+@answers("4-not-init")
+def small_init(small: Regime, causes: Regime) -> Claim:
     """Claim 4: how large the initial weights are; two samples as well."""
-    pruned, small = pruned_coordinates(causes, "all"), as_densities(small_init, causes)
-    errors = [_error(_mild(rows, causes)) for rows in (small, pruned)]
+    both = as_densities(small, causes), pruned_coordinates(causes, "all")
+    errors = [_error(_mild(rows, causes)) for rows in both]
     return claim(
-        "4-not-init",
-        small_init,
+        small,
         THEOREM_3,
-        difference_evidence(*errors, _floors(errors, small_init, causes)),
+        difference_evidence(*errors, _floors(errors, small, causes)),
         statement="mild pruning is more than a smaller initialization",
         statistic="test error, dense with sigma_0 sqrt(density) minus pruned, mean over mild fractions",
         test=WELCH,
@@ -114,6 +114,7 @@ def _error(rows: pd.DataFrame) -> pd.Series:
     return by_seed(rows, "test_error")
 
 
+@answers("figure-1-mean", "figure-1-spread", "figure-1-over")
 def neurons(regime: Regime) -> list[Claim]:
     """Figure 1, a sketch: mild pruning keeps the mean signal strength of the neurons and narrows it, over-pruning
     lowers it.
@@ -129,15 +130,14 @@ def neurons(regime: Regime) -> list[Claim]:
     if not wide["mean"][dense].mean() > 0:
         raise WinnowError(f"{regime.name}: needs dense networks whose mean signal strength is above 0")
 
-    def row(name: str, key: str, at: float, judge: Callable[[pd.Series], Evidence], **words: str) -> Claim:
+    def row(key: str, at: float, judge: Callable[[pd.Series], Evidence], **words: str) -> Claim:
         what = {"mean": "mean", "sd": "standard deviation"}[key]
         statistic = f"{what} of signal strengths at fraction {at:g}, relative to dense, minus 1"
         found = judge(ratio(wide[key][at], wide[key][dense]) - 1)
-        return claim(name, regime, THEOREM_3, found, statistic=statistic, figure="features", **words)
+        return claim(regime, THEOREM_3, found, statistic=statistic, figure="features", **words)
 
     return [
         row(
-            "figure-1-mean",
             "mean",
             mild,
             lambda values: equivalence_evidence(values, 0.0, KEPT),
@@ -145,7 +145,6 @@ def neurons(regime: Regime) -> list[Claim]:
             test=f"TOST of paired seeds, 0 +- {KEPT:g}",
         ),
         row(
-            "figure-1-spread",
             "sd",
             mild,
             lambda values: below_evidence(values, 0.0),
@@ -153,7 +152,6 @@ def neurons(regime: Regime) -> list[Claim]:
             test=PAIRED,
         ),
         row(
-            "figure-1-over",
             "mean",
             over,
             lambda values: below_evidence(values, 0.0),
@@ -173,23 +171,22 @@ def ratio(above: pd.Series, below: pd.Series) -> pd.Series:
     return found + (pairs.above - found * pairs.below) / pairs.below.mean()
 
 
+@answers("lemma-4-noise", "lemma-4-signal")
 def initial_correlations(regime: Regime) -> list[Claim]:
     """Lemma 4, at step 0 of many seeds. Both rows hold by construction: they are about Gaussian draws alone."""
-    data, model = regime.settings.data, regime.settings.model
     start = regime.starts()
     start = start[regime.is_mild(start)]
     density = (1 - start.fraction).to_numpy()
-    size = (data.classes, model.width, data.dimension, model.init_std)
-    low, high = formulas.noise_bounds(*size, data.sigma_n, density)
+    low, high = regime.noise_bounds(density)
     noise = (start.noise_start_low >= low) & (start.noise_start_high <= high)
-    low, high = np.array([formulas.signal_bounds(*size, data.signal_norm, x) for x in density]).reshape(-1, 2).T
+    low, high = regime.signal_bounds(density)
     signal = (start.signal_start_low >= low) & (start.signal_start_high <= high)
-    asked = density * model.width >= math.log(data.classes * data.dimension)
+    classes, width, dimension, _ = regime.size
+    asked = density * width >= math.log(classes * dimension)
     words = {"statistic": "share of runs, worst fraction", "test": f"{EVERY_SHARE}, against {LIKELY:g}"}
     words |= {"figure": "lemmas", "forced": True}
     return [
         claim(
-            "lemma-4-noise",
             regime,
             LEMMA,
             share_evidence(start, noise),
@@ -198,7 +195,6 @@ def initial_correlations(regime: Regime) -> list[Claim]:
             **words,
         ),
         claim(
-            "lemma-4-signal",
             regime,
             LEMMA,
             share_evidence(start[asked], signal[asked]),
@@ -209,6 +205,7 @@ def initial_correlations(regime: Regime) -> list[Claim]:
     ]
 
 
+@answers("lemma-8")
 def noise_variance(regime: Regime) -> Claim:
     """Lemma 8's content: training leaves Var <w, xi> at its initial scale, sigma_0^2 sigma_n^2 density d.
 
@@ -222,7 +219,6 @@ def noise_variance(regime: Regime) -> Claim:
     # In double precision, and to what is left of it: a logarithm of nearly 1 is a difference of nearly equal numbers.
     grown = np.log(rows.variance_noise_max.astype(float) / rows.at_start.astype(float)).round(9)
     return claim(
-        "lemma-8",
         regime,
         THEOREM_3,
         every_mean_evidence(rows, grown, math.log(VARIANCE_FACTOR), below=True),
@@ -234,20 +230,18 @@ def noise_variance(regime: Regime) -> Claim:
     )
 
 
+@answers("lemma-8-event")
 def noise_event(regime: Regime) -> Claim:
     """Lemma 8's bound itself, at the fractions where it is neither practically 0 nor above 1/2.
 
     Of the whole response <w, xi>, as the lemma has it, and with the constant of a Gaussian tail.
     """
-    data, model = regime.settings.data, regime.settings.model
-    size = (data.classes, model.width, data.dimension, model.init_std, data.sigma_n)
     rows = regime.mild_ends()
-    bounds = pd.Series([formulas.event_bound(*size, 1 - f, model.event_threshold) for f in rows.fraction], rows.index)
+    bounds = pd.Series(regime.event_bounds(1 - rows.fraction), rows.index)
     judged = bounds.between(*BOUND_RANGE)
     missed = rows.event_missed[judged]
-    floors = missed.groupby(rows.fraction).agg(least_deviation, data.n_test)
+    floors = missed.groupby(rows.fraction).agg(least_deviation, regime.settings.data.n_test)
     return claim(
-        "lemma-8-event",
         regime,
         THEOREM_3,
         every_mean_evidence(rows[judged], missed - bounds[judged], 0.0, below=True, floors=floors),

@@ -8,87 +8,67 @@ where the dense one did, nothing can be compared with it, and its seed is left o
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import isotonic_regression
 
+from ..analysis import stats
+from ..analysis.distances import COMPETITIVE
+from ..analysis.selection import Regime, gains, needed, to_judge, whole, with_dense
+from ..analysis.stats import slope
+from ..catalogue import EXPERIMENTS, Asked
 from ..errors import WinnowError
-from ..files import rounded
 from ..randomness import Stream
-from . import stats
 from .evidence import PAIRED, Claim, Evidence, best_evidence, mean_evidence
-from .missing import experiment, judged
-from .selection import gains, to_judge, whole, with_dense
-from .stats import slope
+from .rules import answers, or_not_run
 
-WITHIN = 0.5  # points of accuracy: "competitive" (our choice)
 RANDOM, IMP, DENSE = "bernoulli", "imp", "dense"
-OTHERS = {IMP: "random", DENSE: "random-dense"}  # what random pruning is compared with: the name of the claim
-# The experiments with random pruning and `imp`: what the names of their claims end in, and the sparsity up to which
-# random pruning "stays competitive" (p. 13; of ResNet-20 nothing is said, it gets VGG-16's). `methods` is a network
-# small enough for the seeds that decide.
-NETWORKS = {"fig3a": ("", 0.79), "methods": ("-lenet", 0.79), "fig3b": ("-vgg", 0.36), "fig4": ("-resnet", 0.36)}
-NETWORKS |= {"fig3b-narrow": ("-vgg-narrow", 0.36), "fig4-narrow": ("-resnet-narrow", 0.36)}
-# Of them, those with fractions enough for a curve and a train accuracy that drops in the paper.
-KNEES = ("fig3a", "fig3b", "fig3b-narrow")
-# These need data that are not here: without their experiment they are no lines of the table.
-OPTIONAL = ("fig3b", "fig3b-narrow", "fig4", "fig4-narrow", "vgg-widths")
 FITTED = 99.5  # percent of the training examples
 DROPS = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0)  # points below the dense network
 MEASURED = 3  # standard errors of a mean drop: smaller drops are not told from none
 SIMULATIONS = 400  # of curves with equal knees
-TOLD = 2  # standard errors of the difference of two curves
 
 
-def real_data_claims(tables: dict[str, pd.DataFrame]) -> list[Claim]:
-    """The claims from practice, from the metrics of NETWORKS and `noisy`; those that lack an experiment are not run.
-
-    No theorem is behind them.
-    """
-
-    def judge(names: list[str], name: str, rule: Callable) -> list[Claim]:
-        return judged(names, name, lambda: rule(to_judge(experiment(tables, name, "data"))))
-
+def practice_claims(experiments: dict[str, Regime]) -> list[Claim]:
+    """The claims from practice; those that lack an experiment are not run. No theorem is behind them."""
     found = []
-    for name, (ending, _) in NETWORKS.items():
-        if name in tables or name not in OPTIONAL:
-            for other, what in OTHERS.items():
-                rule = partial(competitive_claims, name=name, other=other)
-                found += judge([f"practice-{what}{ending}"], name, rule)
-            if name in KNEES:
-                found += judge([f"practice-knee{ending}"], name, partial(knee_claims, name=name))
-    if "vgg-widths" in tables:
-        found += judge(["practice-width"], "vgg-widths", width_claims)
-    boosts = judge(["practice-boost"], "methods", boost_claims)
-    return [*found, *boosts, *judge(["practice-boost-noisy", "practice-noise"], "noisy", noise_claims)]
+    for name, asked in EXPERIMENTS.items():
+        for rule in (rule for key in asked.judged for rule in RULES.get(key, ())):
+            if name in experiments or not asked.optional:
+                ids = [claim.format(asked.ending) for claim in rule.ids]
+                found += or_not_run(ids, name, partial(_judge, experiments, name, rule))
+    return found
 
 
-def competitive_claims(rows: pd.DataFrame, name: str, other: str) -> list[Claim]:
+def _judge(experiments: dict[str, Regime], name: str, rule: Callable) -> list[Claim]:
+    asked, rows = EXPERIMENTS[name], to_judge(needed(experiments, name, "data").table)
+    return [replace(claim, id=claim.id.format(asked.ending)) for claim in rule(rows, name, asked)]
+
+
+def competitive(other: str, rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
     """Random pruning is competitive up to the sparsity that the paper names, and no longer beyond it.
 
     With `imp`, which the paper's figure shows, or with the dense network. "Up to" has two halves, so that the claim can
-    fail on either side: no fraction up to it is more than WITHIN points worse, and some later one is.
+    fail on either side: no fraction up to it is more than COMPETITIVE points worse, and some later one is.
     """
-    ending, named = NETWORKS[name]
-    random = rows[rows.method == RANDOM]
+    named, random = asked.competitive, rows[rows.method == RANDOM]
     wide = whole(over_imp(rows) if other == IMP else gains(random))
     later = wide.loc[:, wide.columns > named + 0.001]
     found = competitive_evidence(wide, later, _floor(wide, rows))
     worst = f"smallest mean there {later.mean().min():.2g}, at {later.mean().idxmin():.2g}"
-    return [
-        Claim(
-            f"practice-{OTHERS[other]}{ending}",
-            _regime(rows, name),
-            statement=f"randomly pruned networks test within {WITHIN:g} points of {other} at every fraction up to"
-            f" {named:g}, and not at some later one ({worst}){_diverged(random)}",
-            statistic=f"random minus {other} test accuracy, points, worst fraction up to {named:g}",
-            test=f"{PAIRED} at every fraction, against -{WITHIN:g}",
-            figure=name,
-            found=found,
-        )
-    ]
+    return Claim(
+        "",
+        _regime(rows, name),
+        statement=f"randomly pruned networks test within {COMPETITIVE:g} points of {other} at every fraction up to"
+        f" {named:g}, and not at some later one ({worst}){_diverged(random)}",
+        statistic=f"random minus {other} test accuracy, points, worst fraction up to {named:g}",
+        test=f"{PAIRED} at every fraction, against -{COMPETITIVE:g}",
+        figure=name,
+        found=found,
+    )
 
 
 def over_imp(rows: pd.DataFrame) -> pd.DataFrame:
@@ -103,7 +83,7 @@ def over_imp(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def competitive_evidence(gaps: pd.DataFrame, later: pd.DataFrame, floor: pd.Series) -> Evidence:
-    """Evidence that no gap [seed, fraction] is below -WITHIN but at some of the later fractions.
+    """Evidence that no gap [seed, fraction] is below -COMPETITIVE but at some of the later fractions.
 
     Raises WinnowError where there is no fraction on either side. Shown is the smallest mean of the others.
     """
@@ -112,7 +92,7 @@ def competitive_evidence(gaps: pd.DataFrame, later: pd.DataFrame, floor: pd.Seri
         raise WinnowError(
             f"fractions {', '.join(f'{f:g}' for f in gaps)}: some must lie on either side of the named one"
         )
-    tests = {f: stats.one_sided(gaps[f].to_numpy(), -WITHIN, floor[f]) for f in gaps}
+    tests = {f: stats.one_sided(gaps[f].to_numpy(), -COMPETITIVE, floor[f]) for f in gaps}
     all_within, one_worse = stats.every([tests[f] for f in early])
     none_worse, some_worse = stats.every([tests[f] for f in later])
     level = stats.bonferroni(len(early))
@@ -214,7 +194,8 @@ def knee_evidence(train: pd.DataFrame, test: pd.DataFrame) -> Evidence:
     )
 
 
-def knee_claims(rows: pd.DataFrame, name: str) -> list[Claim]:
+@answers("practice-knee{}")
+def knee(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
     """The training error decreases later than the testing error (p. 13): with growing sparsity its accuracy drops
     later.
 
@@ -230,20 +211,19 @@ def knee_claims(rows: pd.DataFrame, name: str) -> list[Claim]:
     found = knee_evidence(train, test)
     told = ", ".join(f"{DROPS[drop]:g}" for drop in told_drops(train, test)) or "no measurable number of"
     statistic = f"pruned fraction at which accuracy has dropped by {told} points, training minus test"
-    return [
-        Claim(
-            f"practice-knee{NETWORKS[name][0]}",
-            _regime(rows, name),
-            statement=f"with growing sparsity, training accuracy drops later than test accuracy{_diverged(random)}",
-            statistic=f"{statistic}, smallest difference",
-            test="t-tests of jackknife values, Bonferroni over drops",
-            figure=name,
-            found=found,
-        )
-    ]
+    return Claim(
+        "",
+        _regime(rows, name),
+        statement=f"with growing sparsity, training accuracy drops later than test accuracy{_diverged(random)}",
+        statistic=f"{statistic}, smallest difference",
+        test="t-tests of jackknife values, Bonferroni over drops",
+        figure=name,
+        found=found,
+    )
 
 
-def boost_claims(rows: pd.DataFrame) -> list[Claim]:
+@answers("practice-boost")
+def boost(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
     """Pruning at initialization sometimes boosts test performance (abstract): the best method and fraction.
 
     Judged as the best of all (Bonferroni over methods and fractions, for the interval too). `imp` is left out: it
@@ -251,21 +231,12 @@ def boost_claims(rows: pd.DataFrame) -> list[Claim]:
     """
     wide = whole(pd.concat({m: gains(part) for m, part in rows.groupby("method") if m != IMP}, axis=1))
     method, fraction = wide.mean().idxmax()
-    return [
-        _boost(
-            "practice-boost",
-            rows,
-            wide,
-            f"{method} at fraction {fraction:g}",
-            "some method at some fraction",
-            "methods",
-        )
-    ]
+    return _boost(rows, wide, f"{method} at fraction {fraction:g}", "some method at some fraction", name)
 
 
-def _boost(name: str, rows: pd.DataFrame, wide: pd.DataFrame, best: str, what: str, figure: str) -> Claim:
+def _boost(rows: pd.DataFrame, wide: pd.DataFrame, best: str, what: str, figure: str) -> Claim:
     return Claim(
-        name,
+        "",
         _regime(rows, figure),
         statement=f"{what}, pruning at initialization, tests better than the dense network{_diverged(rows)}",
         statistic=f"largest mean gain, points ({best})",
@@ -275,31 +246,32 @@ def _boost(name: str, rows: pd.DataFrame, wide: pd.DataFrame, best: str, what: s
     )
 
 
-def noise_claims(rows: pd.DataFrame) -> list[Claim]:
+@answers("practice-boost-noisy", "practice-noise")
+def noise(rows: pd.DataFrame, name: str, asked: Asked) -> list[Claim]:
     """Where pixels are noisy: whether random pruning gains at all, and whether it gains more the noisier they are.
 
     Pruning removes noise (section 3), so it should. What is measured is an interaction: noise lowers the dense
     network's accuracy too, and so leaves more to gain by anything.
     """
     if "sigma" not in rows:
-        raise WinnowError("needs `sigma` in the runs of `noisy`")
+        raise WinnowError(f"needs `sigma` in the runs of `{name}`")
     parts = {sigma: whole(gains(part)) for sigma, part in rows.groupby("sigma")}
     noisy = {sigma: wide for sigma, wide in parts.items() if sigma > 0}
     if not noisy:
-        raise WinnowError("needs a `sigma` above 0 in the runs of `noisy`")
+        raise WinnowError(f"needs a `sigma` above 0 in the runs of `{name}`")
     wide = whole(pd.concat(noisy, axis=1))
     sigma, fraction = wide.mean().idxmax()
     best = f"noise {sigma:g} at fraction {fraction:g}"
     return [
-        _boost("practice-boost-noisy", rows, wide, best, "where pixels are noisy, some fraction of random", "noisy"),
+        _boost(rows, wide, best, "where pixels are noisy, some fraction of random", name),
         Claim(
-            "practice-noise",
-            _regime(rows, "noisy"),
+            "",
+            _regime(rows, name),
             statement="random pruning gains more (or loses less) where pixels are noisier, for whatever reason: noise"
             f" also leaves more to gain{_diverged(rows)}",
             statistic="slope of the gain over dense, mean over fractions, on the noise's standard deviation, points",
             test=PAIRED,
-            figure="noisy",
+            figure=name,
             found=mean_evidence(_slopes(parts)),
         ),
     ]
@@ -311,7 +283,8 @@ def _slopes(parts: dict[float, pd.DataFrame]) -> list[float]:
     return [slope(part.index.get_level_values("key"), part.mean(axis=1)) for _, part in by_seed if len(part) > 1]
 
 
-def width_claims(rows: pd.DataFrame) -> list[Claim]:
+@answers("practice-width")
+def width(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
     """Random pruning costs less the wider the network is: the theory's threshold is one of overparameterization.
 
     At the same fractions the wider network keeps more weights. Widths are taken in logarithms, because they grow by
@@ -321,40 +294,29 @@ def width_claims(rows: pd.DataFrame) -> list[Claim]:
     """
     parts = {np.log2(width): whole(gains(part)) for width, part in rows.groupby("width")}
     if len(parts) < 2:
-        raise WinnowError("needs two widths at least in the runs of `vgg-widths`")
-    return [
-        Claim(
-            "practice-width",
-            _regime(rows, "vgg-widths"),
-            statement=f"random pruning costs less accuracy the wider the network is{_diverged(rows)}",
-            statistic="slope of the gain over dense, mean over fractions, on log2 of the width, points a doubling",
-            test=PAIRED,
-            figure="vgg-widths",
-            found=mean_evidence(_slopes(parts)),
-        )
-    ]
+        raise WinnowError(f"needs two widths at least in the runs of `{name}`")
+    return Claim(
+        "",
+        _regime(rows, name),
+        statement=f"random pruning costs less accuracy the wider the network is{_diverged(rows)}",
+        statistic="slope of the gain over dense, mean over fractions, on log2 of the width, points a doubling",
+        test=PAIRED,
+        figure=name,
+        found=mean_evidence(_slopes(parts)),
+    )
 
 
-def distances(curves: dict[str, pd.DataFrame], published: pd.DataFrame) -> pd.DataFrame:
-    """How far readings of the paper are from its published curve, and whether they are told from the nearest of them.
-
-    Curves have columns x (the fraction) and y, readings also sd and n, over seeds. Compared are the fractions that all
-    have, but for 0, where nothing is pruned. Columns fractions: how many these are; distance: root mean square
-    difference over them; further: distance minus that of the nearest; margin: what that must exceed for a reading to be
-    told from the nearest, TOLD standard errors of the difference of the two curves, root mean square as well, with the
-    variance over the seeds of all readings together. The distances of two curves differ by no more than the curves do
-    (triangle inequality), however fractions depend on each other: masks are nested, initial weights shared.
-    """
-    tables = {name: curve.set_index("x") for name, curve in curves.items()}
-    y, sd, n = (pd.DataFrame({name: table[column] for name, table in tables.items()}) for column in ("y", "sd", "n"))
-    far = y.sub(published.set_index("x").y, axis=0).dropna().drop(index=0.0, errors="ignore")
-    distance = np.sqrt((far**2).mean())
-    variance = ((sd**2 * (n - 1)).sum(axis=1) / (n - 1).sum(axis=1)).loc[far.index]
-    squared = (1 / n.loc[far.index]).mul(variance, axis=0).mean()
-    nearest = distance.idxmin() if len(far) else y.columns[0]
-    margin = TOLD * np.sqrt(squared + squared[nearest])
-    found = {"fractions": len(far), "distance": distance, "further": distance - distance.min(), "margin": margin}
-    return rounded(pd.DataFrame(found))
+RULES = {
+    "competitive": (
+        answers("practice-random{}")(partial(competitive, IMP)),
+        answers("practice-random-dense{}")(partial(competitive, DENSE)),
+    ),
+    "knee": (knee,),
+    "width of networks": (width,),
+    "boost": (boost,),
+    "noise": (noise,),
+}
+"""The rules, as the catalogue calls them."""
 
 
 def _floor(gains: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:

@@ -6,22 +6,20 @@ density, `scaling-widths` as much noise as leaves the dense network without test
 `theorems.py`, with its reason, written before the runs.
 """
 
-import math
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
-from ..figures import SCALING, matching
+from ..analysis import race
+from ..analysis.selection import Regime, needed
+from ..catalogue import known
 from ..paper import formulas
-from ..two_layer.settings import TwoLayerSettings
-from . import race, theorems
+from . import theorems
 from .evidence import EVERY_SHARE, LIKELY, Claim, equivalence_evidence, nearer_evidence, share_evidence
-from .missing import experiment, judged
-from .selection import Regime, exponents, time_exponents
+from .rules import answers, or_not_run
 
-MARGIN = 0.5  # of the race's constant: a factor 1.6 in n, or 1.2 in sigma_n; the densities span about 3
+RULES = ("race", "scaled over", "scaled width")
+"""What experiments of the study are judged by, as the catalogue calls it."""
 NUMBERS = {
     "race-d": ("constant of the race fitted to accuracies", theorems.SIZES),
     "4-zeta-d": ("exponent of max zeta / (sigma_0 sigma_n sqrt(density d)) in density", theorems.THEOREM_3),
@@ -30,63 +28,42 @@ NUMBERS = {
 """What is 0 where theory or prediction is exact, and what that needs: by the claim that it comes nearer to 0."""
 
 
-def scaling_claims(tables: dict[str, pd.DataFrame], settings: dict[str, TwoLayerSettings]) -> list[Claim]:
+def scaling_claims(experiments: dict[str, Regime]) -> list[Claim]:
     """The claims about the experiments of the study that were run; none without any."""
 
-    def regimes(pattern: str) -> list[Regime]:
-        columns = ["classes_missing", *filter(None, [SCALING[pattern]])]
-        names = matching([pattern], tables)
-        return [Regime(name, experiment(tables, name, *columns), settings[name]) for name in names]
+    def judged(rule: str) -> list[Regime]:
+        found = {name: asked.swept for name, asked in known(experiments) if rule in asked.judged}
+        return [needed(experiments, name, "classes_missing", swept) for name, swept in found.items()]
 
-    def of_each(pattern: str, rule: Callable[[Regime], list[Claim]]) -> list[Claim]:
-        return [claim for regime in regimes(pattern) for claim in rule(regime)]
+    def judge() -> list[Claim]:
+        races, over, widths = map(judged, RULES)
+        found = [*map(race_claims, races), trend_claims(races), *map(over_claims, over), *map(theorems.width, widths)]
+        return [replace(claim, figure="scaling") for claims in found for claim in claims]
 
-    races, over, widths = SCALING
-    found = judged(
-        ["scaling"],
-        "scaling",
-        lambda: [
-            *of_each(races, race_claims),
-            *trend_claims(regimes(races)),
-            *of_each(over, over_claims),
-            *of_each(widths, lambda regime: [theorems.width(regime)]),
-        ],
-    )
-    return [replace(claim, figure="scaling") if claim.found else claim for claim in found]
-
-
-def won(regime: Regime) -> Regime:
-    """A regime at the mild densities at which the signal is predicted to win the race by more than its margin.
-
-    Theorem 3 assumes mu >= sigma_n sqrt(d) log d, so that no network memorizes. Here the dense one is made to, and of
-    what the theorem says nothing is expected before pruning has let the signal win.
-    """
-    ahead = {f: race.predictors(regime.settings, 1 - f)[0] > MARGIN for f in regime.table.fraction.unique()}
-    rows = regime.table[regime.table.fraction.map(ahead) & regime.is_mild(regime.table)]
-    return replace(regime, table=rows)
+    return or_not_run(["scaling"], "scaling", judge)
 
 
 def race_claims(regime: Regime) -> list[Claim]:
     """Claims 1, 2 and 4 at one d, and where the race is decided."""
-    inside = won(regime)
-    claims = [*theorems.success(inside), *theorems.noise_coefficients(inside), theorems.time_to_learn(inside)]
-    where = f"where the predicted log advantage is above {MARGIN:g}"
+    inside = race.won(regime)
+    claims = [*theorems.success(inside), *theorems.noise_coefficients(inside), *theorems.time_to_learn(inside)]
+    where = f"where the predicted log advantage is above {race.MARGIN:g}"
     claims = [replace(claim, statement=f"{where}, {claim.statement}") for claim in claims]
-    return [*claims, *theorems.generalization_gap(regime), theorems.best_improvement(regime), boundary(regime)]
+    return [*claims, *theorems.generalization_gap(regime), *theorems.best_improvement(regime), *even_race(regime)]
 
 
-def boundary(regime: Regime) -> Claim:
+@answers("race")
+def even_race(regime: Regime) -> Claim:
     """The race names its boundary without a constant to fit, so the constant that fits must be near 0."""
-    slopes, constants = race.jackknife(_points(regime)).T
+    slopes, constants = race.jackknife(race.of_dimension(regime)).T
     return theorems.claim(
-        "race",
         regime,
         theorems.SIZES,
-        equivalence_evidence(constants, 0.0, MARGIN),
+        equivalence_evidence(constants, 0.0, race.MARGIN),
         statement="memorizing gives way to the signal at the density where the race is even (a heuristic of ours;"
         f" fitted slope {np.mean(slopes):.2g})",
         statistic="constant of the race fitted to accuracies, jackknife over seeds",
-        test=f"TOST over seeds, 0 +- {MARGIN:g}",
+        test=f"TOST over seeds, 0 +- {race.MARGIN:g}",
         figure="scaling",
     )
 
@@ -96,12 +73,17 @@ def over_claims(regime: Regime) -> list[Claim]:
     data, model = regime.settings.data, regime.settings.model
     density = formulas.theorem_density(data.classes, model.width, data.dimension)
     own = replace(regime, table=regime.table[1 - regime.table.fraction <= density])
+    return [*lost_signal(own), *theorems.over_pruning(own), *theorems.time_to_memorize(regime)]
+
+
+@answers("3-signal")
+def lost_signal(own: Regime) -> Claim:
+    """What Theorem 9's density does to the draws of masks, so that this row holds by construction."""
     rows = own.ends()
-    lost = theorems.claim(
-        "3-signal",
+    return theorems.claim(
         own,
         theorems.THEOREM_9,
-        share_evidence(rows, rows.classes_missing == data.classes),
+        share_evidence(rows, rows.classes_missing == own.settings.data.classes),
         rows,
         statement="at Theorem 9's density no class keeps a signal neuron, with high probability at every fraction",
         statistic="share of runs, worst fraction",
@@ -109,8 +91,6 @@ def over_claims(regime: Regime) -> list[Claim]:
         figure="scaling",
         forced=True,
     )
-    later = [claim for claim in theorems.over_pruning(regime) if claim.id == "4-time-noise"]
-    return [lost, *(claim for claim in theorems.over_pruning(own) if claim.id != "4-time-noise"), *later]
 
 
 def trend_claims(races: list[Regime]) -> list[Claim]:
@@ -121,16 +101,15 @@ def trend_claims(races: list[Regime]) -> list[Claim]:
     return [claim for regimes in by_width.values() if len(regimes) > 1 for claim in _nearer(regimes[0], regimes[-1])]
 
 
+@answers(*NUMBERS)
 def _nearer(small: Regime, large: Regime) -> list[Claim]:
     data, width = [regime.settings.data.dimension for regime in (small, large)], small.settings.model.width
-    measured, found = [numbers(regime) for regime in (small, large)], []
+    measured, found = [race.numbers(regime) for regime in (small, large)], []
     for name, (what, needs) in NUMBERS.items():
-        groups = [rows.value[rows.number == name].dropna() for rows in measured]
         row = theorems.claim(
-            name,
             large,
             needs,
-            nearer_evidence(*groups),
+            nearer_evidence(*(rows.value[rows.number == name].dropna() for rows in measured)),
             statement=f"the {what} is nearer to 0 at the largest d",
             statistic="mean at the smallest d minus that at the largest, on the former's side of 0",
             test="Welch's t-tests of two samples, on both sides of 0",
@@ -138,29 +117,3 @@ def _nearer(small: Regime, large: Regime) -> list[Claim]:
         )
         found.append(replace(row, regime=f"scaling-race, m = {width}, d = {data[0]:,} and {data[1]:,}"))
     return found
-
-
-def numbers(regime: Regime) -> pd.DataFrame:
-    """NUMBERS of every seed of a race: number, seed, value (nan: too few densities), run (the files it is made of)."""
-    points, inside, rows = _points(regime), won(regime), []
-    for seed, constant in zip(sorted(points.seed.unique()), race.jackknife(points)[:, 1], strict=True):
-        one = replace(inside, table=inside.table[inside.table.seed == seed])
-        values = {"race-d": constant, "4-zeta-d": _only(zeta_exponents(one)), "4-time-d": _only(time_exponents(one))}
-        runs = list(points.run[points.seed == seed])
-        rows += [{"number": name, "seed": seed, "value": value, "run": runs} for name, value in values.items()]
-    return pd.DataFrame(rows)
-
-
-def zeta_exponents(regime: Regime) -> np.ndarray:
-    """The exponent of max zeta over its scale in density, one a seed."""
-    data, model, rows = regime.settings.data, regime.settings.model, regime.mild_ends()
-    scale = formulas.noise_scale(model.init_std, data.sigma_n, 1 - rows.fraction, data.dimension)
-    return exponents(rows.assign(scaled=rows.zeta_max / scale), "scaled")
-
-
-def _only(values: np.ndarray) -> float:
-    return float(values[0]) if len(values) else math.nan
-
-
-def _points(regime: Regime) -> pd.DataFrame:
-    return race.points(regime, experiment=regime.name, swept="dimension", value=regime.settings.data.dimension)

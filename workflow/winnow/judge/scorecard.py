@@ -24,10 +24,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from ..figures import NARROW, PUBLISHED
+from ..analysis.stats import polynomial
+from ..catalogue import FIGURES
 from ..files import atomic, rounded, used, write_json
 from ..paper.published import STATED
-from .stats import polynomial
 
 AGREES = 1.96
 RESOLUTION = 0.0005  # of a value read off the paper; accuracies in per cent have 100 times that
@@ -258,15 +258,15 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     drawn = dict(zip(options.figures, zip(options.data, options.settings, strict=True), strict=True))
     points, figures = [], []
-    for name, number in PUBLISHED.items():
-        figure, scored, differs = name.removeprefix("fig"), [], []
-        if name in NARROW and name not in drawn:
+    for name, asked in FIGURES.items():
+        if not asked.published or (asked.narrow and name not in drawn):
             continue
+        figure, scored, differs = name.removeprefix("fig"), [], []
         if name in drawn:
             data, settings = drawn[name]
-            scored = score(figure, compared(pd.read_parquet(used(data)), name in NARROW))
+            scored = score(figure, compared(pd.read_parquet(used(data)), asked.narrow))
             told = json.loads(Path(used(settings)).read_text(encoding="utf-8"))["settings"]
-            differs = differences(number, told)
+            differs = differences(asked.published, told)
         points += scored
         figures.append(summarize(figure, scored) | {"differs": differs})
     write_json(options.json, rounded({"points": points, "figures": figures}))

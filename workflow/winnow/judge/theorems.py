@@ -9,7 +9,26 @@ are a row of their own ("by construction"), and training is judged on the draws 
 import numpy as np
 import pandas as pd
 
-from ..paper import formulas
+from ..analysis.hypotheses import condition2_violations, hypotheses
+from ..analysis.selection import (
+    EPS,
+    GOOD_ACCURACY,
+    RUN,
+    Regime,
+    at_step,
+    by_seed,
+    exponents,
+    first_below,
+    gap,
+    learning_times,
+    memorized,
+    over_bounds,
+    slopes_by_seed,
+    time_exponents,
+    width_rows,
+    without_signal,
+)
+from ..analysis.stats import least_deviation
 from .evidence import (
     EVERY_MEAN,
     EVERY_SHARE,
@@ -24,33 +43,17 @@ from .evidence import (
     relevant_evidence,
     share_evidence,
 )
-from .selection import (
-    EPS,
-    RUN,
-    Regime,
-    at_step,
-    by_seed,
-    exponents,
-    first_below,
-    gap,
-    learning_times,
-    slopes_by_seed,
-    split_regimes,
-    time_exponents,
-    width_rows,
-    without_signal,
-)
-from .stats import least_deviation
+from .rules import answers
 
-GOOD_ACCURACY = 0.95
 CHANCE_MARGIN = 0.02  # equivalence of accuracy with 1/K
 GAP_MARGIN = EPS / 100  # nats a factor e of density: less of a slope cannot matter beside a train loss of EPS
 HARDLY = 0.1  # of what is learned: noise below it moves no logit that the signal moves
 LOSS_MARGIN = 0.01  # nats: a test loss that is no smaller than log K by more
 EXPONENT_MARGIN = 0.1  # around a predicted exponent; the learning time's is about -0.4, so that 0 is far outside
+UNSEEN = "without a signal neuron in any class"  # the runs of claim 3
 NOISE_TIME_MARGIN = 0.25  # the same for the time to memorize, whose exponent is -q/2
 
-# What the proofs need of a regime (formulas.hypotheses): Theorem 3's that the signal is stronger than the noise, and
+# What the proofs need of a regime (analysis/hypotheses.py): Theorem 3's that the signal is stronger than the noise, and
 # both that the network starts near 0 and that K, n, m and the step size are as small or large as Condition 2 says.
 SIZES = ("K <= log d", "n <= (log d)^3", "m >= log d", "eta <= mu^-2")
 THEOREM_3 = (*SIZES, "mu >= sigma_n sqrt(d) log d", "first signal logits <= 1", "first noise logits <= 1")
@@ -61,12 +64,11 @@ THEOREM_9 = (*SIZES, "first noise logits <= 1", "density <= 1/(K m log d)", "den
 def broken(regime: Regime, needs: tuple[str, ...], rows: pd.DataFrame | None = None) -> tuple[str, ...]:
     """The hypotheses among `needs` that a regime does not meet, at the densities of some runs (default: dense)."""
     densities = np.ones(1) if rows is None or rows.empty else 1 - rows.fraction.unique()
-    holds = formulas.hypotheses(regime.settings, densities)
+    holds = hypotheses(regime.settings, densities)
     return tuple(item for item in needs if not holds[item])
 
 
 def claim(
-    name: str,
     regime: Regime,
     needs: tuple[str, ...],
     found: Evidence,
@@ -76,14 +78,15 @@ def claim(
 ) -> Claim:
     """A claim about a regime; `said` are its statement, statistic, test and figure, and whether it is forced.
 
-    A claim about all values of a swept key breaks what one of them breaks.
+    Its rule gives its id. A claim about all values of a swept key breaks what one of them breaks.
     """
-    parts = split_regimes(regime.name, regime.table, regime.settings, swept)
+    parts = regime.at_each(swept)
     unmet = tuple(dict.fromkeys(item for part in parts for item in broken(part, needs, rows)))
-    violations = tuple(dict.fromkeys(item for part in parts for item in formulas.condition2_violations(part.settings)))
-    return Claim(name, regime.name, found=found, broken=unmet, violations=violations, **said)
+    violations = tuple(dict.fromkeys(item for part in parts for item in condition2_violations(part.settings)))
+    return Claim("", regime.name, found=found, broken=unmet, violations=violations, **said)
 
 
+@answers("1-draw", "1")
 def success(regime: Regime) -> list[Claim]:
     """Claim 1, in two rows: what the draws of mask and initial weights give, and what training makes of them.
 
@@ -94,7 +97,6 @@ def success(regime: Regime) -> list[Claim]:
     live = rows.classes_dead == 0
     reads = {"statistic": "share of runs, worst fraction", "test": f"{EVERY_SHARE}, against {LIKELY:g}"}
     draws = claim(
-        "1-draw",
         regime,
         THEOREM_3,
         share_evidence(rows, live),
@@ -104,7 +106,6 @@ def success(regime: Regime) -> list[Claim]:
         **reads,
     )
     trained = claim(
-        "1",
         regime,
         THEOREM_3,
         share_evidence(rows[live], (rows.reached & (1 - rows.test_error >= GOOD_ACCURACY))[live]),
@@ -125,9 +126,8 @@ def narrowing(rows: pd.DataFrame) -> Evidence:
     return relevant_evidence(slopes_by_seed(rows, np.log(1 - rows.fraction), gap(rows)), GAP_MARGIN)
 
 
-def _gap_claim(name: str, regime: Regime, rows: pd.DataFrame, statement: str, where: str, figure: str) -> Claim:
+def _gap_claim(regime: Regime, rows: pd.DataFrame, statement: str, where: str, figure: str) -> Claim:
     return claim(
-        name,
         regime,
         THEOREM_3,
         narrowing(rows),
@@ -138,25 +138,26 @@ def _gap_claim(name: str, regime: Regime, rows: pd.DataFrame, statement: str, wh
     )
 
 
+@answers("2", "2-eps/10")
 def generalization_gap(regime: Regime) -> list[Claim]:
     """Claim 2, at a train loss and at a tenth of it; runs that do not get there count with their last step."""
     first = "in the mild range the generalization gap shrinks as more is pruned"
     return [
-        _gap_claim(name, regime, regime.mild_ends(eps), statement, f"at train loss {eps:g} or the last step", "regimes")
-        for name, eps, statement in (("2", EPS, first), ("2-eps/10", EPS / 10, "the same at a tenth of the train loss"))
+        _gap_claim(regime, regime.mild_ends(eps), statement, f"at train loss {eps:g} or the last step", "regimes")
+        for eps, statement in ((EPS, first), (EPS / 10, "the same at a tenth of the train loss"))
     ]
 
 
+@answers("2-steps")
 def gap_at_fixed_steps(regime: Regime) -> Claim:
     """Claim 2 after a fixed number of steps instead of at a fixed train loss."""
     step = int(regime.table.step.max())
     rows = at_step(regime.table, step)
     rows = rows[regime.is_mild(rows)]
-    return _gap_claim(
-        "2-steps", regime, rows, "the same after a fixed number of steps", f"after {step} steps", "dynamics"
-    )
+    return _gap_claim(regime, rows, "the same after a fixed number of steps", f"after {step} steps", "dynamics")
 
 
+@answers("2-error")
 def best_improvement(regime: Regime) -> Claim:
     """Whether some mild fraction tests better than dense, judged as the best of all of them (Bonferroni)."""
     wide = regime.mild_ends().pivot(index="seed", columns="fraction", values="test_error").dropna()
@@ -164,7 +165,6 @@ def best_improvement(regime: Regime) -> Claim:
     gains = wide[[0.0]].to_numpy() - pruned.to_numpy() if 0.0 in wide else np.empty((0, 0))
     found = best_evidence(gains, least_deviation(gains, regime.settings.data.n_test)) if len(gains) else Evidence()
     return claim(
-        "2-error",
         regime,
         THEOREM_3,
         found,
@@ -175,27 +175,12 @@ def best_improvement(regime: Regime) -> Claim:
     )
 
 
-def memorized(rows: pd.DataFrame) -> pd.Series:
-    """The larger one of max zeta and max -omega, by run."""
-    return rows[["zeta_max", "omega_max"]].max(axis=1)
-
-
 def over_learned(regime: Regime, rows: pd.DataFrame) -> pd.Series:
     """What a run memorized over what it learned of the signal: the smaller one of max gamma and m^(-1/q)."""
-    level = formulas.feature_scale(regime.settings.model.width, regime.settings.model.power)
-    return memorized(rows) / rows.gamma_max.clip(upper=level)
+    return memorized(rows) / rows.gamma_max.clip(upper=regime.level)
 
 
-def over_bounds(regime: Regime, rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Over Theorem 3's bounds, by run: `memorized`, and max |gamma| of other classes."""
-    data, model, density = regime.settings.data, regime.settings.model, 1 - rows.fraction
-    size = (data.classes, model.width, data.dimension, model.init_std)
-    noise = formulas.noise_scale(model.init_std, data.sigma_n, density, data.dimension)
-    factor = np.sqrt(2 * np.log(data.classes * model.width * data.dimension))
-    cross = [formulas.signal_bounds(*size, data.signal_norm, x)[1] for x in density]
-    return memorized(rows) / noise / factor, rows.gamma_cross / cross
-
-
+@answers("4-zeta", "4-cross")
 def noise_coefficients(regime: Regime) -> list[Claim]:
     """Theorem 3: little is memorized, and little learned of other classes' signals.
 
@@ -208,7 +193,6 @@ def noise_coefficients(regime: Regime) -> list[Claim]:
     noise, cross = over_learned(regime, rows), over_bounds(regime, rows)[1]
     return [
         claim(
-            "4-zeta",
             regime,
             THEOREM_3,
             every_mean_evidence(rows, np.log(noise), np.log(HARDLY), below=True),
@@ -219,7 +203,6 @@ def noise_coefficients(regime: Regime) -> list[Claim]:
             figure="decomposition",
         ),
         claim(
-            "4-cross",
             regime,
             THEOREM_3,
             every_mean_evidence(rows, np.log(cross.where(cross > 0)), 0.0, below=True),
@@ -232,6 +215,7 @@ def noise_coefficients(regime: Regime) -> list[Claim]:
     ]
 
 
+@answers("4-zeta-0")
 def vanishing(regime: Regime) -> Claim:
     """Theorem 3's bound of zeta and |omega| is proportional to sigma_0, so the exponent in sigma_0 is 1 or more.
 
@@ -242,7 +226,6 @@ def vanishing(regime: Regime) -> Claim:
     found = by_fraction(rows, "memorized", "init_std")
     target = 1 - EXPONENT_MARGIN
     return claim(
-        "4-zeta-0",
         regime,
         THEOREM_3,
         every_mean_evidence(found, found.exponent, target),
@@ -263,6 +246,7 @@ def by_fraction(rows: pd.DataFrame, column: str, of: str) -> pd.DataFrame:
     return pd.concat(fits, ignore_index=True) if fits else pd.DataFrame({"fraction": [], "exponent": []})
 
 
+@answers("4-time-signal")
 def time_to_learn(regime: Regime) -> Claim:
     """Theorem 3's time does not depend on density; at finite m it does, through the largest initial signal response.
 
@@ -274,7 +258,6 @@ def time_to_learn(regime: Regime) -> Claim:
     expected = slopes_by_seed(rows, np.log(1 - rows.fraction), rows.predicted)
     mean = f"{expected.mean():.3f}" if len(expected) else "none"
     return claim(
-        "4-time-signal",
         regime,
         THEOREM_3,
         equivalence_evidence(time_exponents(regime), 0.0, EXPONENT_MARGIN),
@@ -286,6 +269,7 @@ def time_to_learn(regime: Regime) -> Claim:
     )
 
 
+@answers("4-gamma")
 def width(regime: Regime) -> Claim:
     """Theorem 3: max gamma is of the order m^(-1/q) or more in every class, at every fraction.
 
@@ -293,10 +277,9 @@ def width(regime: Regime) -> Claim:
     construction: a run that reaches the train loss has a gap between its logits, and the signal alone can make it.
     """
     q = regime.settings.model.power
-    found = by_fraction(width_rows(regime.table, regime.settings), "gamma_least", "width")
+    found = by_fraction(width_rows(regime), "gamma_least", "width")
     target = -1 / q - EXPONENT_MARGIN
     return claim(
-        "4-gamma",
         regime,
         THEOREM_3,
         every_mean_evidence(found, found.exponent, target),
@@ -310,6 +293,7 @@ def width(regime: Regime) -> Claim:
     )
 
 
+@answers("3-train", "3-zeta", "3-accuracy", "3-loss")
 def over_pruning(regime: Regime) -> list[Claim]:
     """Claim 3 and Theorem 9, on the runs in which no class has a signal neuron.
 
@@ -317,60 +301,59 @@ def over_pruning(regime: Regime) -> list[Claim]:
     cannot tell the classes apart, and confidence only costs. So does that those which reach the train loss do it by
     memorizing, max zeta >= m^(-1/q): the gap between their logits needs it. What can fail is that they reach it at all.
     """
-    settings = regime.settings
-    classes, q = settings.data.classes, settings.model.power
-    rows = without_signal(regime.ends(), settings)
+    classes, rows = regime.settings.data.classes, without_signal(regime, regime.ends())
     reached = rows[rows.reached].assign(accuracy=1 - rows.test_error)
-    level = formulas.feature_scale(settings.model.width, q)
-    times = exponents(reached, "step")
     accuracies = by_seed(reached, "accuracy")
-    floor = least_deviation(accuracies, settings.data.n_test)
-    where, chance = "without a signal neuron in any class", f"1/{classes}"
-    said = {"figure": "regimes"}
+    floor = least_deviation(accuracies, regime.settings.data.n_test)
+    chance = f"1/{classes}"
 
-    def about(name: str, found: Evidence, **words: str | bool) -> Claim:
-        return claim(name, regime, THEOREM_9, found, rows, **(said | words))
+    def about(found: Evidence, **words: str | bool) -> Claim:
+        return claim(regime, THEOREM_9, found, rows, **({"figure": "regimes"} | words))
 
     return [
         about(
-            "3-train",
             share_evidence(rows, rows.reached),
-            statement=f"{where}, gradient descent still reaches train loss <= {EPS:g}, with high probability at every"
+            statement=f"{UNSEEN}, gradient descent still reaches train loss <= {EPS:g}, with high probability at every"
             " fraction",
             statistic="share of runs, worst fraction",
             test=f"{EVERY_SHARE}, against {LIKELY:g}",
         ),
         about(
-            "3-zeta",
-            every_mean_evidence(reached, np.log(reached.zeta_max / level), 0.0),
-            statement=f"{where}, it does so by memorizing: max zeta >= m^(-1/q) (Theorem 9)",
+            every_mean_evidence(reached, np.log(reached.zeta_max / regime.level), 0.0),
+            statement=f"{UNSEEN}, it does so by memorizing: max zeta >= m^(-1/q) (Theorem 9)",
             statistic="mean log of max zeta over that, worst fraction",
             test=f"{EVERY_MEAN}, against 0",
             figure="decomposition",
             forced=True,
         ),
         about(
-            "3-accuracy",
             equivalence_evidence(accuracies, 1 / classes, CHANCE_MARGIN, floor),
-            statement=f"{where}, test accuracy is chance, {chance}",
+            statement=f"{UNSEEN}, test accuracy is chance, {chance}",
             statistic="test accuracy",
             test=f"TOST over seeds, {chance} +- {CHANCE_MARGIN:g}",
             forced=True,
         ),
         about(
-            "3-loss",
             mean_evidence(by_seed(reached, "test_loss") - np.log(classes), -LOSS_MARGIN),
-            statement=f"{where}, test loss is no smaller than log {classes}",
+            statement=f"{UNSEEN}, test loss is no smaller than log {classes}",
             statistic=f"test loss - log {classes}, nats",
             test=f"t-test over seeds, against -{LOSS_MARGIN:g}",
             forced=True,
         ),
-        about(
-            "4-time-noise",
-            equivalence_evidence(times, -q / 2, NOISE_TIME_MARGIN),
-            statement=f"{where}, the time to memorize goes as density^(-q/2)",
-            statistic="exponent of that time in density",
-            test=f"TOST of paired seeds, {-q / 2:g} +- {NOISE_TIME_MARGIN:g}",
-            figure="decomposition",
-        ),
     ]
+
+
+@answers("4-time-noise")
+def time_to_memorize(regime: Regime) -> Claim:
+    """Theorem 9's time, which goes as density^(-q/2), on the same runs."""
+    q, rows = regime.settings.model.power, without_signal(regime, regime.ends())
+    return claim(
+        regime,
+        THEOREM_9,
+        equivalence_evidence(exponents(rows[rows.reached], "step"), -q / 2, NOISE_TIME_MARGIN),
+        rows,
+        statement=f"{UNSEEN}, the time to memorize goes as density^(-q/2)",
+        statistic="exponent of that time in density",
+        test=f"TOST of paired seeds, {-q / 2:g} +- {NOISE_TIME_MARGIN:g}",
+        figure="decomposition",
+    )

@@ -6,7 +6,7 @@ import pandas as pd
 
 from ..files import used
 
-PUBLISHED = Path(__file__).with_name("published.csv")
+CURVES = Path(__file__).with_name("published.csv")
 
 _PATCHES = {"dimension": 400, "n_train": 100}
 _TWO = _PATCHES | {"width": 150, "learning_rate": 0.001, "max_steps": 1000}
@@ -29,7 +29,7 @@ Its test sets of 100 are no settings here: larger ones measure the same error.""
 
 def published(figure: str, metric: str, series: str = "random") -> pd.DataFrame:
     """A digitised curve of the paper, as columns x, y, bar_low, bar_high (its drawn error bar), n (its runs)."""
-    table = pd.read_csv(used(PUBLISHED), dtype={"runs": str})
+    table = pd.read_csv(used(CURVES), dtype={"runs": str})
     rows = table[(table.figure == figure) & (table.metric == metric) & (table.series == series)]
     y, half, n = rows.y_value.to_numpy(), rows.half_bar.to_numpy(), rows.runs.str.extract(r"(\d+)")[0].astype(int)
     return pd.DataFrame(

@@ -8,6 +8,9 @@ below some density classes lose their signal. Together,
 with A = `formulas.accuracy_after_class_loss`.
 """
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
@@ -16,9 +19,10 @@ from scipy.special import expit
 from ..files import rounded
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
-from .selection import Regime
+from .selection import Regime, exponents, time_exponents
 from .stats import mean_interval
 
+MARGIN = 0.5  # of the race's constant: a factor 1.6 in n, or 1.2 in sigma_n; the densities span about 3
 FIT_DIGITS = 6
 POLISH = 50  # steps of Gauss and Newton, each of which takes a good part of what is left
 CELL = ["experiment", "swept", "value", "fraction"]  # runs that differ in their seed alone
@@ -106,3 +110,43 @@ def intervals(points: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     found = fit(points)
     low, high = mean_interval(jackknife(points))
     return found - (high - low) / 2, found + (high - low) / 2
+
+
+def won(regime: Regime) -> Regime:
+    """A regime at the mild densities at which the signal is predicted to win the race by more than its margin.
+
+    Theorem 3 assumes mu >= sigma_n sqrt(d) log d, so that no network memorizes. Here the dense one is made to, and of
+    what the theorem says nothing is expected before pruning has let the signal win.
+    """
+    ahead = {f: predictors(regime.settings, 1 - f)[0] > MARGIN for f in regime.table.fraction.unique()}
+    rows = regime.table[regime.table.fraction.map(ahead) & regime.is_mild(regime.table)]
+    return replace(regime, table=rows)
+
+
+def numbers(regime: Regime) -> pd.DataFrame:
+    """The numbers that are 0 where theory and prediction are exact, of every seed of a race.
+
+    Columns number, seed, value (nan: too few densities), run (the files it is made of).
+    """
+    own, inside, rows = of_dimension(regime), won(regime), []
+    for seed, constant in zip(sorted(own.seed.unique()), jackknife(own)[:, 1], strict=True):
+        one = replace(inside, table=inside.table[inside.table.seed == seed])
+        values = {"race-d": constant, "4-zeta-d": _only(zeta_exponents(one)), "4-time-d": _only(time_exponents(one))}
+        runs = list(own.run[own.seed == seed])
+        rows += [{"number": name, "seed": seed, "value": value, "run": runs} for name, value in values.items()]
+    return pd.DataFrame(rows)
+
+
+def zeta_exponents(regime: Regime) -> np.ndarray:
+    """The exponent of max zeta over its scale in density, one a seed."""
+    rows = regime.mild_ends()
+    return exponents(rows.assign(scaled=rows.zeta_max / regime.noise_scale(1 - rows.fraction)), "scaled")
+
+
+def _only(values: np.ndarray) -> float:
+    return float(values[0]) if len(values) else math.nan
+
+
+def of_dimension(regime: Regime) -> pd.DataFrame:
+    """The points of a regime of the scaling study."""
+    return points(regime, experiment=regime.name, swept="dimension", value=regime.settings.data.dimension)

@@ -6,18 +6,19 @@ evaluation: it is a result, and it is left out only where a function says so.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pandas as pd
 
-from ..config.base import Settings
+from ..config.base import Settings, read
 from ..errors import WinnowError
 from ..files import used
 from ..paper import formulas
-from ..two_layer.settings import TwoLayerSettings
 from .stats import slope
 
 EPS = 0.01  # the train loss at which runs are compared, nats; a tenth of it for the claims that say so
+GOOD_ACCURACY = 0.95
 RUN = ["fraction", "seed"]
 EXAMPLES = ["train_examples", "test_examples"]
 GUESSING = 10.0  # per cent of ten classes
@@ -30,23 +31,71 @@ def read_metrics(path: str | Path) -> pd.DataFrame:
     return table.astype(dict.fromkeys(table.select_dtypes("float32"), float))
 
 
-def with_examples(table: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """A table with the columns train_examples and test_examples: what a seed's errors are shares of, NaN if unknown."""
-    return table.assign(**dict(zip(EXAMPLES, settings.data.examples, strict=True)))
-
-
 @dataclass(frozen=True)
 class Regime:
-    """One experiment at one value of its swept key: its runs and the settings they share."""
+    """One experiment, or the part of it at one value of its swept key: its runs and the settings they share."""
 
     name: str
     table: pd.DataFrame
-    settings: TwoLayerSettings
+    """Every evaluation of every run."""
+    settings: Settings
+
+    @classmethod
+    def of(cls, name: str, table: pd.DataFrame, settings: Settings) -> Self:
+        """A whole experiment; of how many examples a seed's errors are shares (EXAMPLES, NaN if unknown) is added."""
+        return cls(name, table.assign(**dict(zip(EXAMPLES, settings.data.examples, strict=True))), settings)
+
+    @property
+    def swept(self) -> str | None:
+        """The key that the runs differ in, beside the method; None: no key."""
+        return next((key for key in self.table if key in self.settings.sweepable() and key != "method"), None)
+
+    def at_each(self, key: str | None) -> list[Self]:
+        """One regime for every value of a swept key, ascending. Raises WinnowError where it is not swept."""
+        if key is None:
+            return [self]
+        if key not in self.table:
+            raise WinnowError(f"needs `{key}` in the runs of `{self.name}`")
+        spelled = (lambda value: f"{value:g}") if self.settings.axis_is_number(key) else str
+        return [
+            Regime(f"{self.name}, {key} {spelled(value)}", part, self.settings.at({key: spelled(value)}))
+            for value, part in self.table.groupby(key)
+        ]
 
     @property
     def mild_density(self) -> float:
         """The smallest density of Theorem 3's range here."""
         return formulas.mild_density(self.settings.model.width, self.settings.data.dimension)
+
+    @property
+    def level(self) -> float:
+        """m^(-1/q), which what is learned of a signal, or memorized instead, must reach (Theorems 3 and 9)."""
+        return formulas.feature_scale(self.settings.model.width, self.settings.model.power)
+
+    @property
+    def size(self) -> tuple[int, int, int, float]:
+        """K, m, d and sigma_0, as formulas take them."""
+        data, model = self.settings.data, self.settings.model
+        return data.classes, model.width, data.dimension, model.init_std
+
+    def noise_scale(self, density: np.ndarray) -> np.ndarray:
+        """The size of zeta and omega at some densities (Theorem 3)."""
+        data, model = self.settings.data, self.settings.model
+        return formulas.noise_scale(model.init_std, data.sigma_n, density, data.dimension)
+
+    def noise_bounds(self, density: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Lemma 4's bounds of the largest initial correlations with the noise."""
+        return formulas.noise_bounds(*self.size, self.settings.data.sigma_n, density)
+
+    def signal_bounds(self, densities: np.ndarray) -> np.ndarray:
+        """Those of the largest ones with a class's own signal, [lower and upper, density]."""
+        norm = self.settings.data.signal_norm
+        return np.array([formulas.signal_bounds(*self.size, norm, x) for x in densities]).reshape(-1, 2).T
+
+    def event_bounds(self, densities: np.ndarray) -> list[float]:
+        """Lemma 8's bounds, which may exceed 1."""
+        size = (*self.size, self.settings.data.sigma_n)
+        return [formulas.event_bound(*size, x, self.settings.model.event_threshold) for x in densities]
 
     def is_mild(self, rows: pd.DataFrame) -> pd.Series:
         """Whether runs lie in Theorem 3's range."""
@@ -71,17 +120,21 @@ class Regime:
         return at_step(self.table, 0)
 
 
-def split_regimes(name: str, table: pd.DataFrame, settings: TwoLayerSettings, axis: str | None) -> list[Regime]:
-    """An experiment as regimes, one for every value of a swept key. Raises WinnowError where it sweeps none."""
-    if axis is None:
-        return [Regime(name, table, settings)]
-    if axis not in table:
-        raise WinnowError(f"needs `{axis}` in the runs of `{name}`")
-    spelled = (lambda value: f"{value:g}") if settings.axis_is_number(axis) else str
-    parts = table.groupby(axis)
-    return [
-        Regime(f"{name}, {axis} {spelled(value)}", part, settings.at({axis: spelled(value)})) for value, part in parts
-    ]
+def load(kind: type[Settings], settings: list[str], metrics: list[str]) -> list[Regime]:
+    """Experiments from their experiment.json and their metrics.parquet, both in one order."""
+    runs = [read(path, kind) for path in settings]
+    tables = map(read_metrics, metrics)
+    return [Regime.of(run.experiment, table, run.settings) for run, table in zip(runs, tables, strict=True)]
+
+
+def needed(experiments: dict[str, Regime], name: str, *columns: str | None) -> Regime:
+    """An experiment. Raises WinnowError if it is not configured, or its runs lack a column."""
+    if name not in experiments:
+        raise WinnowError(f"needs the experiment `{name}`, which is not configured")
+    for column in filter(None, columns):
+        if column not in experiments[name].table:
+            raise WinnowError(f"needs `{column}` in the runs of `{name}`")
+    return experiments[name]
 
 
 def three_fractions(found: Regime) -> dict[str, float]:
@@ -99,15 +152,15 @@ def last(table: pd.DataFrame, keys: list[str] = RUN) -> pd.DataFrame:
     return table.groupby(keys, sort=False).tail(1)
 
 
-def both_signs(rows: pd.DataFrame, settings: TwoLayerSettings) -> pd.Series:
+def both_signs(runs: Regime) -> pd.Series:
     """Whether runs of the two-layer network start with output weights of both signs.
 
     Hidden neurons are not negative: with outputs of one sign a class cannot be fitted, unless training turns one round.
     Where every class has neurons of its own (`class_sums`), all runs count.
     """
-    if "positive_outputs" not in rows:
-        return pd.Series(True, index=rows.index)
-    return rows.positive_outputs.between(1, settings.model.width - 1)
+    if "positive_outputs" not in runs.table:
+        return pd.Series(True, index=runs.table.index)
+    return runs.table.positive_outputs.between(1, runs.settings.model.width - 1)
 
 
 def first_below(table: pd.DataFrame, eps: float, run: list[str] = RUN) -> pd.DataFrame:
@@ -137,10 +190,10 @@ def gap(rows: pd.DataFrame) -> pd.Series:
     return rows.test_loss_balanced - rows.train_loss_balanced
 
 
-def without_signal(rows: pd.DataFrame, settings: TwoLayerSettings) -> pd.DataFrame:
+def without_signal(regime: Regime, rows: pd.DataFrame) -> pd.DataFrame:
     """Claim 3's runs: those in which no class has a signal neuron, at the fractions where that is likelier than not."""
-    classes = settings.data.classes
-    lost = formulas.class_loss_probability(1 - rows.fraction, settings.model.width)
+    classes = regime.settings.data.classes
+    lost = formulas.class_loss_probability(1 - rows.fraction, regime.settings.model.width)
     return rows[(rows.classes_missing == classes) & (lost**classes >= 0.5)]
 
 
@@ -148,10 +201,9 @@ def learning_times(regime: Regime) -> pd.DataFrame:
     """One row a run of Theorem 3's range; `steps`: when every class has max gamma >= m^(-1/q), and `predicted`, the log
     of that time up to a constant (both nan where one never has)."""
     data, model, starts = regime.settings.data, regime.settings.model, regime.starts()
-    level = formulas.feature_scale(model.width, model.power)
-    steps = first_step_above(regime.table, "gamma_least", level).reset_index()
+    steps = first_step_above(regime.table, "gamma_least", regime.level).reset_index()
     rows = starts[regime.is_mild(starts)].merge(steps, on=RUN)
-    size = (model.width, data.classes, model.init_std * data.signal_norm, level, model.power)
+    size = (model.width, data.classes, model.init_std * data.signal_norm, regime.level, model.power)
     times = {f: formulas.signal_time(1 - f, *size) for f in rows.fraction.unique()}
     return rows.assign(predicted=rows.fraction.map(times).where(rows.steps.notna()))
 
@@ -162,10 +214,10 @@ def time_exponents(regime: Regime) -> np.ndarray:
     return slopes_by_seed(rows, np.log(1 - rows.fraction), np.log(rows.steps) - rows.predicted)
 
 
-def width_rows(table: pd.DataFrame, settings: TwoLayerSettings) -> pd.DataFrame:
+def width_rows(regime: Regime) -> pd.DataFrame:
     """Runs of every width that reach EPS, at the fractions that are mild at the smallest width and so at all."""
-    rows = pd.concat(first_below(part, EPS) for _, part in table.groupby("width"))
-    mild = formulas.mild_density(table.width.min(), settings.data.dimension)
+    rows = first_below(regime.table, EPS, ["width", *RUN])
+    mild = formulas.mild_density(rows.width.min(), regime.settings.data.dimension)
     return rows[rows.reached & (1 - rows.fraction >= mild - 1e-9)]
 
 
@@ -270,3 +322,14 @@ def gains(rows: pd.DataFrame, metric: str = "test_accuracy") -> pd.DataFrame:
     """
     wide = with_dense(rows, metric)
     return wide.drop(columns=0.0).sub(wide[0.0], axis=0)
+
+
+def memorized(rows: pd.DataFrame) -> pd.Series:
+    """The larger one of max zeta and max -omega, by run."""
+    return rows[["zeta_max", "omega_max"]].max(axis=1)
+
+
+def over_bounds(regime: Regime, rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Over Theorem 3's bounds, by run: `memorized`, and max |gamma| of other classes."""
+    density = 1 - rows.fraction
+    return memorized(rows) / regime.noise_bounds(density)[1], rows.gamma_cross / regime.signal_bounds(density)[1]

@@ -80,7 +80,7 @@ def mean_interval(
     """t interval of the mean over axis 0 (seeds); values is [seeds, ...]; nan where their spread cannot be told.
 
     The same at every number of seeds, because a percentile bootstrap of three seeds covers the mean in three cases of
-    four only (tests/judge/residuals.csv).
+    four only (tests/analysis/residuals.csv).
     """
     mean = np.mean(values, axis=0)
     half = stats.t.ppf((1 + level) / 2, max(len(values) - 1, 1)) * standard_error(values, floor)

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 import worlds
 
+from winnow.analysis import selection
+from winnow.catalogue import FIGURES
 from winnow.errors import WinnowError
 from winnow.figures import mechanism
-from winnow.judge import selection
 
 
 def table() -> pd.DataFrame:
@@ -88,22 +89,22 @@ def test_the_signal_is_learned_when_the_last_class_has_it():
 
 def test_runs_without_a_signal_are_counted_where_that_is_likely():
     one = regime("overprune")
-    rows = selection.without_signal(one.ends(), one.settings)
+    rows = selection.without_signal(one, one.ends())
     assert set(rows.fraction) == {0.99, 0.995, 0.998}
     early = one.ends().assign(classes_missing=2)  # at smaller fractions they would be freaks
-    assert len(selection.without_signal(early, one.settings)) == len(rows)
-    assert selection.without_signal(early.assign(classes_missing=1), one.settings).empty
+    assert len(selection.without_signal(one, early)) == len(rows)
+    assert selection.without_signal(one, early.assign(classes_missing=1)).empty
 
 
 def test_the_width_is_judged_and_drawn_on_the_same_runs():
-    table, settings = worlds.table("width_mild", worlds.TRUE), worlds.settings("width_mild")
-    rows = selection.width_rows(table, settings)
+    one = regime("width_mild")
+    table, rows = one.table, selection.width_rows(one)
     assert set(rows.fraction) == {0.0, 0.5, 0.8}  # log d / 50 = .15, for all widths
     assert set(rows.width) == {50, 100, 400}
     table.loc[(table.width == 100) & (table.seed == 3), "train_loss"] = 1.0
-    fewer = selection.width_rows(table, settings)
+    fewer = selection.width_rows(one)
     assert len(fewer) == len(rows) - 3
-    drawn, _ = mechanism.decomposition({**drawn_tables(), "width_mild": with_settings(table, settings)})
+    drawn, _ = mechanism.decomposition(*map(drawable, FIGURES["decomposition"].experiments))
     drawn = drawn[drawn.panel == "width"]
     for (fraction, width), part in fewer.groupby(["fraction", "width"]):
         point = drawn[(drawn.series == f"gamma_least, {fraction:g} pruned") & (drawn.x == width)]
@@ -123,15 +124,11 @@ def test_coordinates_that_nobody_pruned_are_named():
         selection.pruned_coordinates(causes, "none")
 
 
-def drawn_tables() -> dict:
-    names = ("condition2", "boundary", "overprune", "start", "start-orthogonal")
-    return {name: with_settings(worlds.table(name, worlds.TRUE), worlds.settings(name)) for name in names}
-
-
-def with_settings(table, settings):
-    table = table.assign(run=[f"seed-{seed}" for seed in table.seed], status="max_steps")
-    table.attrs["settings"] = settings
-    return table
+def drawable(name: str) -> selection.Regime:
+    """An experiment as figures have it: runs have files, and say how they ended."""
+    one = regime(name)
+    rows = one.table.assign(run=[f"seed-{seed}" for seed in one.table.seed], status="max_steps")
+    return selection.Regime.of(name, rows, one.settings)
 
 
 def regime(name: str) -> selection.Regime:

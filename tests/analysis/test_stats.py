@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from winnow.judge import stats
-from winnow.judge.stats import mean_interval
+from winnow.analysis import stats
+from winnow.analysis.stats import mean_interval
 from winnow.randomness import Stream
 
 # Final values of runs of config/ci.yaml's experiments with 100 or 150 seeds (fig2a, fig2b, fig5: at the last step;
