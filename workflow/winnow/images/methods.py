@@ -14,6 +14,8 @@ class Method:
     """What figures call it."""
     keeps: str
     """What it keeps, for config/KEYS.md and editors."""
+    by_score: bool = False
+    """Whether it keeps the weights of the highest scores, so that a sanity check can do something to them."""
     weight_bytes: int = 44
     """What a training job takes for every weight: its value, gradient, momentum and copies, its score, its places in
     the lists of the core."""
@@ -33,27 +35,31 @@ METHODS = {
     "shuffled_imp": Method(
         "random, IMP's layer sizes", "weights at random, in each layer as many as `imp` keeps (sweep both)"
     ),
-    "magnitude": Method("magnitude", "the largest initial weights"),
+    "magnitude": Method("magnitude", "the largest initial weights", by_score=True),
     "snip": Method(
         "SNIP",
         "the largest |θ g| (Lee et al. 2019): g is the gradient over all batches, with batch norm's statistics of each",
+        by_score=True,
         score_bytes=13,  # those of a step
     ),
     "grasp": Method(
         "GraSP",
         "the largest θ Hg: it removes the largest -θ Hg (Wang et al. 2020), with its software's temperature of 200;"
         " batches and batch norm as for `snip`",
+        by_score=True,
         weight_bytes=74,  # double precision, as for synflow
         score_bytes=8 * 13,  # a second derivative in double precision
     ),
     "synflow": Method(
         "SynFlow",
         "what is left after 100 rounds of the largest |θ ∂R/∂θ|, without data (Tanaka et al. 2020)",
+        by_score=True,
         weight_bytes=74,
     ),
     "imp": Method(
         "IMP (after training)",
         "the largest weights after training the level before (the next smaller fraction), rewound to their initial"
         " values; needs fraction 0",
+        by_score=True,
     ),
 }

@@ -9,6 +9,7 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 
 import torch
@@ -218,7 +219,8 @@ def synflow(
         gradients = torch.autograd.grad(linear(ones).sum(), list(weights.values()))
         scores = {n: (w.detach() * g).abs() for (n, w), g in zip(weights.items(), gradients, strict=True)}
         ranks = negated(ranked(scores)) if inverted else ranked(scores)
-        masks = keep_survivors(ranks, masks, round(total * (kept / total) ** (k / SYNFLOW_ROUNDS)))
+        # Decimals: a power of floats has the last bit of a C library.
+        masks = keep_survivors(ranks, masks, round(total * (Decimal(kept) / total) ** (Decimal(k) / SYNFLOW_ROUNDS)))
         apply_masks(linear, masks)
     return masks
 

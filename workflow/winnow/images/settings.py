@@ -94,7 +94,7 @@ class ImageNetwork(Strict):
         return self
 
 
-SCORING = ("magnitude", "snip", "grasp", "synflow", "imp")  # the methods that prune by a score
+SCORING = tuple(name for name, method in METHODS.items() if method.by_score)
 
 
 class ImagePruning(Strict):
@@ -108,8 +108,9 @@ class ImagePruning(Strict):
     check: Annotated[
         Literal["none", "shuffled", "redrawn", "inverted"], Field(exclude_if=lambda check: check == "none")
     ] = "none"
-    """What is done to a method by score, to see what it owes to its mask: the mask is `shuffled` within each layer, the
-    initial weights are `redrawn` after it was made, the scores are `inverted` (the lowest are kept)."""
+    """What is done to a method by score, to see what it owes to its mask: nothing (`none`), or the mask is `shuffled`
+    within each layer, the initial weights are `redrawn` after it was made, the scores are `inverted` (the lowest are
+    kept)."""
     prune_output: bool = True
     """Whether the output layer is pruned like the others; if not, fractions are those of the other layers."""
     score_examples: PositiveInt = 1000
