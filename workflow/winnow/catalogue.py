@@ -31,7 +31,7 @@ class Asked:
     points: dict[str, tuple] = field(default_factory=dict)
     """Fractions, and values of the swept key, that figures look for in it."""
     ending: str = ""
-    """What ids of claims about several networks (`{}` in winnow/judge/practice.py) end in."""
+    """What the ids of claims about several networks end in."""
     competitive: float | None = None
     """The sparsity up to which random pruning "stays competitive" (p. 13; of ResNet-20 nothing is said)."""
 

@@ -15,7 +15,7 @@ import yaml
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from .. import paths
-from ..catalogue import FIGURES, IMAGES, THEORY, Asked, known, matching
+from ..catalogue import FIGURES, THEORY, TWO_LAYER, Asked, known, matching
 from ..errors import WinnowError
 from ..images.stages import ImagesExperiment
 from ..two_layer.settings import TwoLayerSettings
@@ -87,8 +87,8 @@ class Config(Strict):
     def _check_shown(self, figure: str, name: str, asked: Asked) -> None:
         """Raise ValueError if a figure cannot show an experiment, for want of what its runs record or of their grid."""
         one, where = self.experiments[name], f"experiments.{name}"
-        if (one.kind == IMAGES) != (asked.kind == IMAGES):
-            kind = IMAGES if asked.kind == IMAGES else "two_layer"
+        kind = TWO_LAYER if asked.kind == THEORY else asked.kind
+        if one.kind != kind:
             raise ValueError(f"{where}.kind: {one.kind}; the figure {figure} shows runs of kind {kind}")
         if asked.kind == THEORY and one.model.output_layer != "class_sums":
             said = f"{one.model.output_layer}; the figure {figure} shows the theory's network, of class_sums"
@@ -119,7 +119,7 @@ class Config(Strict):
     def _steps_that_are_a_time_are_of_one_size(self) -> Self:
         for name, asked in known(self.experiments):
             one = self.experiments[name]
-            if asked.timed and one.kind != IMAGES and (level := one.training.flat_below) is not None:
+            if asked.timed and one.kind == TWO_LAYER and (level := one.training.flat_below) is not None:
                 raise ValueError(
                     f"experiments.{name}.training.flat_below: {level:g} makes steps longer, and in claims and figures"
                     f" about {name} they are a time; allowed: null, or another name"

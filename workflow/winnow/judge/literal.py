@@ -6,33 +6,21 @@ plain steps at a sigma_0 that these can start from as well. Steps of several siz
 do not end, so neither times nor gaps are judged here.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
-from ..analysis.selection import Regime, by_seed, needed
+from ..analysis.selection import Regime, by_seed
 from ..analysis.stats import least_deviation
-from ..catalogue import known
 from ..errors import WinnowError
 from . import theorems
 from .evidence import Claim, equivalence_evidence
-from .rules import answers, or_not_run
+from .rules import answers, each_alone
 
 STEPS_MARGIN = 0.02  # of a test error: less would change no verdict
 
 
 def literal_claims(experiments: dict[str, Regime]) -> list[Claim]:
     """The claims about the experiments of this study that were run; none without any."""
-    found = []
-    for name, asked in known(experiments):
-        for rule in asked.judged:
-            if judge := RULES.get(rule):
-                found += or_not_run(judge.ids, name, partial(_judge, experiments, name, judge))
-    return found
-
-
-def _judge(experiments: dict[str, Regime], name: str, rule: Callable[[Regime], list[Claim]]) -> list[Claim]:
-    return rule(needed(experiments, name, "classes_missing"))
+    return each_alone(experiments, RULES, "classes_missing", lambda rule, one, asked: rule(one))
 
 
 @answers(*theorems.success.ids, *theorems.noise_coefficients.ids)
@@ -76,5 +64,5 @@ def _starts_flat(regime: Regime) -> bool | None:
     return True if level > starts[["noise_start_high", "signal_start_high"]].max(axis=None) else None
 
 
-RULES = {"literal": about, "literal steps": same_course}
+RULES = {"literal": (about,), "literal steps": (same_course,)}
 """The rules, as the catalogue calls them."""

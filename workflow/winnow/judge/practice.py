@@ -7,8 +7,6 @@ A run that diverged has no accuracy: it is in no mean. To the claims a pruned ne
 where the dense one did, nothing can be compared with it, and its seed is left out.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -17,13 +15,13 @@ from scipy.optimize import isotonic_regression
 
 from ..analysis import stats
 from ..analysis.distances import COMPETITIVE
-from ..analysis.selection import Regime, gains, needed, to_judge, whole, with_dense
+from ..analysis.selection import Regime, gains, to_judge, whole, with_dense
 from ..analysis.stats import slope
-from ..catalogue import EXPERIMENTS, Asked
+from ..catalogue import Asked
 from ..errors import WinnowError
 from ..randomness import Stream
 from .evidence import PAIRED, Claim, Evidence, best_evidence, mean_evidence
-from .rules import answers, or_not_run
+from .rules import answers, each_alone
 
 RANDOM, IMP, DENSE = "bernoulli", "imp", "dense"
 FITTED = 99.5  # percent of the training examples
@@ -34,18 +32,7 @@ SIMULATIONS = 400  # of curves with equal knees
 
 def practice_claims(experiments: dict[str, Regime]) -> list[Claim]:
     """The claims from practice; those that lack an experiment are not run. No theorem is behind them."""
-    found = []
-    for name, asked in EXPERIMENTS.items():
-        for rule in (rule for key in asked.judged for rule in RULES.get(key, ())):
-            if name in experiments or not asked.optional:
-                ids = [claim.format(asked.ending) for claim in rule.ids]
-                found += or_not_run(ids, name, partial(_judge, experiments, name, rule))
-    return found
-
-
-def _judge(experiments: dict[str, Regime], name: str, rule: Callable) -> list[Claim]:
-    asked, rows = EXPERIMENTS[name], to_judge(needed(experiments, name, "data").table)
-    return [replace(claim, id=claim.id.format(asked.ending)) for claim in rule(rows, name, asked)]
+    return each_alone(experiments, RULES, "data", lambda rule, one, asked: rule(to_judge(one.table), one.name, asked))
 
 
 def competitive(other: str, rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
