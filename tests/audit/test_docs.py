@@ -42,8 +42,9 @@ STUDIES = sorted((CHECKOUT / "docs/studies").iterdir())
 @pytest.mark.parametrize("said", PUBLISHED, ids=lambda path: path.parent.relative_to(CHECKOUT).as_posix())
 def test_published_copies_are_those_of_their_record(said):
     """Where nobody runs the configuration any more, too: what was published of a study stays as it was."""
-    folder = said.parent.relative_to(CHECKOUT).as_posix()
-    assert {name: sha256(copy) for name, copy in docs._copies(folder).items()} == json.loads(said.read_text())["files"]
+    published = json.loads(said.read_text())["files"]
+    assert {name: sha256(said.parent / name) for name in published} == published
+    assert docs._copies(said.parent.relative_to(CHECKOUT).as_posix()).keys() <= published.keys()
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.name)

@@ -283,7 +283,7 @@ def _gains_by(runs: Regime, key: str, symbol: str) -> tuple[pd.DataFrame, Figure
         dense = rows[rows.fraction == 0].test_accuracy.mean()
         label = f"{symbol} = {value:g}, dense {dense:.1f} %"
         line_with_interval(axes, over_density(curve), label, f"C{i}", curve_marker(i))
-        parts.append(curve.assign(series=f"{key} {value:g}", dense=dense, **{key: value}))
+        parts.append(curve.assign(series=f"{key} {value:g}", **{key: value}, dense=dense))
     data = pd.concat(parts, ignore_index=True)
     density_axis(axes, np.array(sorted(data.x.unique())))
     axes.set_ylabel("gain in test accuracy\nover dense (points)")
