@@ -245,7 +245,7 @@ def test_root_is_not_needed(folder, finished):
     assert results(folder) == results(finished)
 
 
-LONG = 20_000  # steps: long enough to be stopped in
+LONG = 200_000  # steps: seconds, long enough to be stopped in on a loaded machine
 
 
 def one_run(folder: Path, steps: int) -> None:

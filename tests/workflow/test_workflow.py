@@ -25,7 +25,8 @@ TABLES = ("metrics", "summary")
 TWO_LAYER = tuple(name for name, kind in KINDS.items() if kind == "two_layer")
 SCORED = {"scorecard", "page_scorecard"}
 IMAGES = tuple(name for name, kind in KINDS.items() if kind == "images")
-SHARING = tuple(name for name in IMAGES if "method" in CI["experiments"][name]["axes"])  # one dense run for all methods
+AXES = {name: CI["experiments"][name]["axes"] for name in IMAGES}
+SHARING = tuple(name for name in IMAGES if len(AXES[name].get("method", ())) > 1)  # one dense run for all methods
 
 
 def planned(tree: Path, *arguments: str) -> dict[str, int]:
@@ -155,8 +156,6 @@ def test_an_edited_module_reruns_its_jobs_and_what_follows(tree, edited, module,
     expected = {f"{stage}_{e}" for stage in after | (reruns - {"core"}) for e in experiments} | (reruns & {"core"})
     expected -= {f"dense_{e}" for e in set(experiments) - set(SHARING)}
     drawn = {f for f in CI["figures"] if not experiments or matching(FIGURES[f].experiments, experiments)}
-    if module == "two_layer/settings.py":  # one selection of rows serves all figures, and it knows these settings
-        drawn = set(CI["figures"])
     expected |= {"claims", "page_claims"} if reruns else set()
     assert stages(tree) == expected | drawn | (SCORED if any(FIGURES[name].published for name in drawn) else set())
 
@@ -245,7 +244,7 @@ def test_no_job_takes_more_memory_than_the_profile_for_slurm_asks_for(tree):
 
 def test_the_default_configuration_and_those_of_the_papers_scale_plan_every_figure(tmp_path):
     planned_figures = set()
-    names = ("mnist", "mnist-variants", "scaling", "literal", "paper")
+    names = ("mnist", "mnist-variants", "scaling", "literal", "paper", "cifar10", "sanity")
     for config in ("config.yaml", *(f"config/{name}.yaml" for name in names)):
         run = snakemake(ROOT, "--dry-run", "--forceall", "--directory", str(tmp_path), config=str(ROOT / config))
         assert run.returncode == 0, run.stdout
