@@ -91,6 +91,7 @@ def test_the_example_of_docs_core_md_runs_where_only_the_wheel_is(wheel, tmp_pat
     assert float(accuracy) > 0.8
     assert place.startswith(there)
     assert sum("Masked" in line for line in network) == 3
+    # A whole network is saved as an object; the file is the one that the lines above made.
     again = "import torch; print(torch.load('network.pt', weights_only=False)(torch.zeros(2, 1, 8, 8)).shape)"
     done = subprocess.run([python, "-I", "-c", again], cwd=home, capture_output=True, text=True)
     assert done.stdout == "torch.Size([2, 10])\n", done.stderr

@@ -1,6 +1,7 @@
 """Figures 3 and 4 and their companions: pruning on real images."""
 
 from collections.abc import Collection
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -177,34 +178,11 @@ def is_whole(table: pd.DataFrame, number: str) -> bool:
     return table["data"].iloc[0] == WHOLE[number]
 
 
-def fig3b(runs: Regime) -> tuple[pd.DataFrame, Figure]:
-    """Fig. 3b: VGG-16 on CIFAR-10."""
-    return _accuracies(runs, "3b")
-
-
-def fig3b_small(runs: Regime) -> tuple[pd.DataFrame, Figure]:
-    """Fig. 3b with a small network on small images."""
-    return _accuracies(runs, "3b")
-
-
-def fig3b_narrow(runs: Regime) -> tuple[pd.DataFrame, Figure]:
-    """Fig. 3b with a narrow network, trained for less long."""
-    return _accuracies(runs, "3b", ", full width")
-
-
-def fig4(runs: Regime) -> tuple[pd.DataFrame, Figure]:
-    """Fig. 4: ResNet-20 on CIFAR-10."""
-    return _accuracies(runs, "4")
-
-
-def fig4_small(runs: Regime) -> tuple[pd.DataFrame, Figure]:
-    """Fig. 4 with a small network on small images."""
-    return _accuracies(runs, "4")
-
-
-def fig4_narrow(runs: Regime) -> tuple[pd.DataFrame, Figure]:
-    """Fig. 4 with a network of the usual width, trained for less long."""
-    return _accuracies(runs, "4", ", width 128")
+# VGG-16 and ResNet-20 on CIFAR-10, small networks on small images, and narrow ones that are trained for less long.
+fig3b = fig3b_small = partial(_accuracies, number="3b")
+fig3b_narrow = partial(_accuracies, number="3b", of=", full width")
+fig4 = fig4_small = partial(_accuracies, number="4")
+fig4_narrow = partial(_accuracies, number="4", of=", width 128")
 
 
 def methods(runs: Regime) -> tuple[pd.DataFrame, Figure]:
