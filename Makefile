@@ -1,5 +1,5 @@
 # make figures   installs what is needed into .venv and rebuilds every figure
-# make test      linters and tests: make test-modules and make test-dag side by side
+# make test      linters and tests, on all cores
 # make test-slurm  the workflow on a real Slurm of two nodes on this machine (needs root)
 # make test-distro  the small run and the tests of bits on Debian 13, with this Python (needs root)
 # make growth    what planning, collecting and finding nothing to do cost at 10,000 runs
@@ -29,7 +29,7 @@ SNAKEMAKE = $(RUN) -m snakemake --cores $(call quoted,$(CORES)) --configfile $(c
 INSIDE = checkout="$$PWD" python="$$(realpath -ms $(RUN))" config="$$(realpath -ms $(call quoted,$(CONFIG)))" \
 	&& cd $(call quoted,$(DIR)) &&
 
-.PHONY: env figures test test-modules test-dag test-slurm test-distro growth audit golden report bench wheel publish clean
+.PHONY: env figures test test-slurm test-distro growth audit golden report bench wheel publish clean
 .DEFAULT_GOAL = figures
 
 env:
@@ -52,20 +52,13 @@ golden: env
 report: env
 	$(SNAKEMAKE) --report results/report.html
 
+# Tests that call make are not part of this make.
 test: env
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m snakefmt --check Snakefile workflow/rules
 	$(RUN) -m snakemake --lint
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going test-modules test-dag
-
-# Most tests use one core; those of the DAG share one run, which goes on from build/ci if that was made. Each half prints
-# when it is done; tests that call make are not part of this make.
-test-modules: env
-	env --unset=MAKEFLAGS $(RUN) -m pytest --ignore=tests/workflow
-
-test-dag: env
-	env --unset=MAKEFLAGS $(RUN) -m pytest tests/workflow
+	env --unset=MAKEFLAGS $(RUN) -m pytest --numprocesses=auto --dist=loadgroup --no-loadscope-reorder
 
 test-slurm: env
 	$(RUN) -m pip install --quiet --requirement envs/slurm.txt

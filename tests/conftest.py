@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -12,8 +13,21 @@ from winnow import core, files, inputs, paths
 from winnow.audit.records import CHECKOUT
 from winnow.core.build import build
 
+TESTS = Path(__file__).parent
+
 hypothesis.settings.register_profile("any speed", deadline=None)  # no test is timed
 hypothesis.settings.load_profile("any speed")
+
+
+def pytest_collection_modifyitems(items):
+    """On several cores the tests of a file run in one process, for they share its fixtures; those of the DAG share one
+    run of it. What takes minutes starts first.
+    """
+    long = [TESTS / "workflow", TESTS / "checkout"]
+    items.sort(key=lambda item: next((k for k, folder in enumerate(long) if folder in item.path.parents), len(long)))
+    for item in items:
+        group = long[0] if long[0] in item.path.parents else item.path
+        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(TESTS))))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest
 def need(packages: dict[str, str]) -> None:
     """Install the packages of missing programs (program: package), or skip and say why that cannot be done.
 
-    One test at a time, as apt-get has one lock and the tests run in two halves side by side.
+    One test at a time, as apt-get has one lock and tests run side by side.
     """
     with open(Path(tempfile.gettempdir(), f"winnow-apt-{os.geteuid()}.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
