@@ -25,7 +25,6 @@ AXES = {
     "start-orthogonal": {"init_std": [1e-10, 1e-4, 0.1]},
     "small_init": {"init_std": [0.1, 0.05]},
     "fig3a": {"method": ["bernoulli", "imp", "shuffled_imp"]},
-    "fig3a-dense-output": {"method": ["bernoulli", "imp", "shuffled_imp"]},
     "fig3b": {"method": ["bernoulli", "imp"]},
     "fig3b-small": {"method": ["bernoulli", "imp"]},
     "fig3b-narrow": {"method": ["bernoulli", "imp"]},

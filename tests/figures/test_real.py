@@ -4,13 +4,12 @@ import made_up
 import numpy as np
 import pytest
 from matplotlib.collections import PathCollection
-from matplotlib.colors import to_hex
 from matplotlib.legend import Legend
 
 from winnow.analysis.selection import Regime
 from winnow.catalogue import FIGURES
 from winnow.errors import WinnowError
-from winnow.figures import real, style
+from winnow.figures import real
 from winnow.paper.published import published
 
 
@@ -40,61 +39,6 @@ def test_fig3a_shows_what_the_paper_gains_over_its_dense_network():
 def cut(one: Regime, rows) -> Regime:
     """Some rows of an experiment, as a copy."""
     return replace(one, table=one.table[rows].copy())
-
-
-def variants(data: str = "mnist", **others: str) -> dict:
-    """Made-up runs at the published fractions of every experiment of fig3a-variants."""
-    fractions = tuple(published("3a", "test_accuracy", "random").x)
-    names = FIGURES["fig3a-variants"].experiments
-    return {name: made_up.images(name, others.get(name.replace("-", "_"), data), fractions) for name in names}
-
-
-def test_the_variants_of_random_pruning_have_their_distances_from_the_published_curve():
-    paper, tables = published("3a", "test_accuracy", "random"), variants()
-    dense = tables["fig3a-dense-output"].table
-    shuffled = (dense.method == "shuffled_imp") & (dense.epoch == 9)
-    values = dict(zip(paper.x, 1 - paper.y / 100, strict=True))
-    dense.loc[shuffled, "test_error"] = dense[shuffled].fraction.map(values) + 0.001 * dense[shuffled].seed
-    data, figure = real.fig3a_variants(*tables.values())
-    far = data[data.source == "winnow"].groupby("series")[["distance", "further", "margin"]].first()
-    ours, nearest = (100 - 10 * paper.x - 0.15)[1:], "random, IMP's layer sizes, dense output"
-    assert far.distance["random"] == pytest.approx(np.sqrt(((ours - paper.y[1:]) ** 2).mean()))
-    assert far.distance[nearest] == pytest.approx(0.15) and far.further[nearest] == 0  # seeds 0 to 3 lie 0 to .3 below
-    assert far.margin["random"] == pytest.approx(2 * np.sqrt(2 / 4 * np.var([0, 0.1, 0.2, 0.3], ddof=1)))
-    legend = figure.axes[0].get_legend()
-    said = [text.get_text() for text in legend.get_texts()]
-    assert f"{nearest} (n = 4): 0.15 nearest" in said and "random (n = 4): 5.91" in said
-    assert legend.get_title().get_text().endswith("over 16 fractions (points)")
-    line = next(line for line in figure.axes[1].get_lines() if line.get_color() == "C3")
-    assert line.get_ydata() == pytest.approx(np.full(17, -0.15))
-    assert line.get_xdata() == pytest.approx(1 - paper.x, rel=0.03)
-    bars = [bar for bar in figure.axes[1].collections if to_hex(bar.get_color()[0]) == style.PALETTE[3]]
-    ends = np.array([segment[:, 1] for bar in bars for segment in bar.get_segments()])
-    assert ends == pytest.approx(np.tile([-0.3, 0], (17, 1)), abs=1e-9)  # from the lowest seed to the highest
-
-
-def test_variants_that_cannot_be_told_apart_say_so():
-    tables = variants()
-    tables["fig3a-dense-output"].table.test_error += 0.0001  # a hundredth of a point further; seeds are .1 apart
-    said = [text.get_text() for text in real.fig3a_variants(*tables.values())[1].axes[0].get_legend().get_texts()]
-    assert said[0] == "random (n = 4): 5.91 nearest"
-    assert said[2] == "random, dense output (n = 4): 5.92 not told from the nearest"
-    tables = {name: cut(one, one.table.seed == 0) for name, one in tables.items()}
-    said = [text.get_text() for text in real.fig3a_variants(*tables.values())[1].axes[0].get_legend().get_texts()]
-    assert said[0] == "random (n = 1): 5.77"  # a seed alone has no margin
-
-
-@pytest.mark.parametrize("other", ["fig3a", "fig3a_dense_output"])
-def test_variants_on_other_images_have_no_distance(other):
-    data, figure = real.fig3a_variants(*variants(**{other: "digits"}).values())
-    assert "distance" not in data and set(data.source) == {"winnow"} and len(figure.axes) == 1
-
-
-def test_variants_at_other_fractions_have_no_distance():
-    tables = variants() | {"fig3a": made_up.images("fig3a", "mnist", (0.0, 0.33))}
-    data, figure = real.fig3a_variants(*tables.values())
-    assert data.distance.isna().all()
-    assert "random (n = 4)" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
 
 
 def test_fig3a_shows_the_methods_that_were_run():

@@ -103,7 +103,6 @@ EXPERIMENTS = {
     "fig5": Asked(TWO_LAYER),
     "noise": Asked(THEORY, "sigma_n"),
     "width": Asked(THEORY, "width"),
-    "fig3a-dense-output": Asked(IMAGES, "method"),
     "fig3b-small": _network(),
     "fig4-small": _network(),
 }
@@ -115,9 +114,6 @@ FIGURES = {
     "fig2b": Figure("synthetic", ("fig2b",), _TWO, "test error, high noise", published="2b"),
     "fig2c": Figure("synthetic", ("fig2c",), _TWO, "test error over training", published="2c"),
     "fig3a": Figure("real", ("fig3a",), _THREE, "random and iterative magnitude pruning on MNIST", published="3a"),
-    "fig3a-variants": Figure(
-        "real", ("fig3a", "fig3a-dense-output"), _THREE, "what random pruning may mean in figure 3a"
-    ),
     "fig3b": Figure(
         "real", ("fig3b",), _THREE, "random and iterative magnitude pruning, VGG-16 on CIFAR-10", published="3b"
     ),

@@ -8,18 +8,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..analysis.distances import COMPETITIVE, distances
-from ..analysis.selection import EXAMPLES, Regime, final, gains
+from ..analysis.selection import COMPETITIVE, EXAMPLES, Regime, final, gains
 from ..errors import WinnowError
 from ..images.methods import METHODS
-from ..images.settings import ImageSettings
 from ..paper.published import published
 from .curves import PRUNED, density_axis, line_with_interval, over_density, over_seeds, seeds
-from .style import GUIDE, PAGE_WIDTH, SMALL, curve_marker, legend_below, letter_panels, new_figure, published_line
+from .style import GUIDE, PAGE_WIDTH, SMALL, curve_marker, letter_panels, new_figure, published_line
 
-KIND = ImageSettings  # of the experiments that these figures show
 SERIES = {"bernoulli": ("random", "random", "o"), "imp": ("imp", "IMP", "s")}  # name in the data, label, marker
-RANDOM = ("bernoulli", "shuffled_imp")  # random pruning as the paper's text says, and as its code base has it
 WHOLE = {"3a": "mnist", "3b": "cifar10", "4": "cifar10"}  # the paper's data: its curves are drawn over runs on these
 
 
@@ -113,64 +109,6 @@ def _gain_axis(axes: Axes, split: str) -> None:
 def fig3a(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Fig. 3a: a fully connected network."""
     return _accuracies(runs, "3a")
-
-
-def fig3a_variants(*outputs: Regime) -> tuple[pd.DataFrame, Figure]:
-    """Fig. 3a's random pruning, read in four ways: test accuracy, and over the whole of MNIST how far it is from the
-    published one.
-
-    Intervals of two or three seeds would hide the curves: bars go from the lowest seed to the highest.
-    """
-    readings = {
-        METHODS[method].label + output: rows
-        for runs, output in zip(outputs, ("", ", dense output"), strict=True)
-        for method, rows in _of_methods(final(runs.table), RANDOM).items()
-    }
-    whole = all(is_whole(runs.table, "3a") for runs in outputs)
-    paper = published("3a", "test_accuracy", "random") if whole else None
-    curves = {name: over_seeds(rows, "test_accuracy") for name, rows in readings.items()}
-    figure, panels = new_figure(2 if whole else 1, aspect=1, squeeze=False)
-    panels = panels.flat
-    if whole:
-        far = distances(curves, paper)
-        curves = {name: curve.assign(**far.loc[name]) for name, curve in curves.items()}
-        title = f"root mean square distance from the paper\nover {far.fractions.iloc[0]} fractions (points)"
-    for k, (name, curve) in enumerate(curves.items()):
-        style = {"color": f"C{k}", "marker": curve_marker(k), "markersize": 3.5, "linewidth": 0.8}
-        label = f"{name} ({seeds(curve)})" + (_told(far.loc[name]) if whole else "")
-        panels[0].plot(1 - curve.x, curve.y, label=label, **style)
-        if whole:
-            _differences(panels[1], readings[name], paper, 1 + (k - 1.5) / 60, style)
-    parts = [curve.assign(series=name, metric="test_accuracy", source="winnow") for name, curve in curves.items()]
-    if whole:
-        published_line(panels[0], over_density(paper), f"random, paper (n = {paper.n.iloc[0]})", "0.3")
-        panels[1].axhline(0, **GUIDE)
-        panels[1].set_ylabel("accuracy minus the paper's (points)")
-        parts.append(paper.assign(series="random", metric="test_accuracy", source="paper"))
-    data = pd.concat(parts, ignore_index=True)
-    panels[0].set_ylabel("test accuracy (%)")
-    for axes in panels:
-        density_axis(axes, data.x.unique())
-    legend_below(panels[0], title=title if whole else None)
-    letter_panels(panels)
-    return data, figure
-
-
-def _told(far: pd.Series) -> str:
-    """A reading's distance, and whether it is the nearest one or cannot be told from it."""
-    if not far.fractions:
-        return ""
-    said = " nearest" if far.further == 0 else "" if far.further > far.margin else " not told from the nearest"
-    return f": {far.distance:.2f}" + (said if far.margin >= 0 else "")  # no margin without a second seed
-
-
-def _differences(axes: Axes, rows: pd.DataFrame, paper: pd.DataFrame, aside: float, style: dict) -> None:
-    """One reading minus the published curve, bars from its lowest seed to its highest; aside of the other readings."""
-    seeds_of = rows.groupby("fraction").test_accuracy
-    over = seeds_of.agg(["mean", "min", "max"]).sub(paper.set_index("x").y, axis=0).dropna()
-    x = (1 - over.index) * aside
-    axes.plot(x, over["mean"], **style)
-    axes.vlines(x, over["min"], over["max"], color=style["color"], linewidth=0.8, alpha=0.6)
 
 
 def is_whole(table: pd.DataFrame, number: str) -> bool:

@@ -14,8 +14,7 @@ import pandas as pd
 from scipy.optimize import isotonic_regression
 
 from ..analysis import stats
-from ..analysis.distances import COMPETITIVE
-from ..analysis.selection import Regime, gains, to_judge, whole, with_dense
+from ..analysis.selection import COMPETITIVE, Regime, gains, to_judge, whole, with_dense
 from ..analysis.stats import slope
 from ..catalogue import Asked
 from ..errors import WinnowError

@@ -14,9 +14,8 @@ to be better by less, or worse. All lines of the page are one family.
 from functools import partial
 from itertools import pairwise
 
-from ..analysis.distances import COMPETITIVE
 from ..analysis.sanity import CHECKS, NAMES, WIDTHS, margins, networks, widths
-from ..analysis.selection import Regime, to_judge, whole, with_dense
+from ..analysis.selection import COMPETITIVE, Regime, to_judge, whole, with_dense
 from ..errors import WinnowError
 from . import practice
 from .evidence import BY_CONSTRUCTION, INSIDE, NO_EFFECT, PAIRED, Claim, relevant_evidence
