@@ -3,6 +3,7 @@
 import importlib
 import re
 from dataclasses import replace
+from typing import get_args
 
 import made_up
 import matplotlib.pyplot as plt
@@ -14,7 +15,7 @@ from matplotlib.text import Text
 
 from winnow import columns
 from winnow.analysis.selection import Regime
-from winnow.catalogue import EXPERIMENTS, FIGURES, THEORY, known
+from winnow.catalogue import EXPERIMENTS, FIGURES, IMAGES, THEORY, known
 from winnow.errors import WinnowError
 from winnow.figures import style
 
@@ -73,6 +74,13 @@ def test_a_small_grid_is_drawn_or_refused_in_words(name):
                 assert what != "one seed", error
                 assert re.search(f"{experiment}.*(fraction|method|flat_below)", str(error))
             plt.close("all")
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_kind_that_the_configuration_checks_is_the_one_that_is_read(name):
+    module = importlib.import_module(f"winnow.figures.{FIGURES[name].module}")
+    kinds = {"images" if asked.kind == IMAGES else "two_layer" for _, asked in known(made_up.experiments(name))}
+    assert kinds == set(get_args(module.KIND.model_fields["kind"].annotation))
 
 
 def test_the_columns_of_the_numbers_are_explained(drawn):

@@ -6,21 +6,17 @@ evaluation: it is a result, and it is left out only where a function says so.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from ..config.base import Settings, read
 from ..errors import WinnowError
 from ..files import used
-from ..images.settings import ImageSettings
 from ..paper import formulas
-from ..two_layer.settings import TwoLayerSettings
 from .stats import slope
 
-Either = Annotated[TwoLayerSettings | ImageSettings, Field(discriminator="kind")]
 EPS = 0.01  # the train loss at which runs are compared, nats; a tenth of it for the claims that say so
 GOOD_ACCURACY = 0.95
 COMPETITIVE = 0.5  # points of accuracy that a competitive network may be worse (our choice)
@@ -125,9 +121,9 @@ class Regime:
         return at_step(self.table, 0)
 
 
-def load(settings: list[str], metrics: list[str]) -> list[Regime]:
+def load(kind: type[Settings], settings: list[str], metrics: list[str]) -> list[Regime]:
     """Experiments from their experiment.json and their metrics.parquet, both in one order."""
-    runs = [read(path, Either) for path in settings]
+    runs = [read(path, kind) for path in settings]
     tables = map(read_metrics, metrics)
     return [Regime.of(run.experiment, table, run.settings) for run, table in zip(runs, tables, strict=True)]
 

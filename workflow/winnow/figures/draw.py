@@ -2,15 +2,15 @@
 
 import argparse
 import importlib
-from collections.abc import Callable
+from types import ModuleType
 
 from ..analysis.selection import load
 from ..files import atomic, rounded
 from .style import save
 
 
-def _function(text: str) -> Callable:
-    """A function of a module of this folder, from `<module>.<function>`."""
+def _function(text: str) -> tuple[ModuleType, str]:
+    """A module of this folder and the name of a function in it, from `<module>.<function>`."""
     module, _, name = text.partition(".")
     try:
         found = importlib.import_module(f"{__package__}.{module}")
@@ -20,7 +20,7 @@ def _function(text: str) -> Callable:
         raise argparse.ArgumentTypeError(
             f"{text} draws no figure; allowed: a module and a function, as synthetic.fig2a"
         )
-    return getattr(found, name)
+    return found, name
 
 
 def main(arguments: list[str]) -> None:
@@ -34,7 +34,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--png", required=True)
     parser.add_argument("--data", required=True, help="the numbers drawn")
     options = parser.parse_args(arguments)
-    data, drawing = options.function(*load(options.settings, options.metrics))
+    module, name = options.function
+    data, drawing = getattr(module, name)(*load(module.KIND, options.settings, options.metrics))
     with atomic(options.data) as temporary:
         rounded(data).to_parquet(temporary, index=False)
     save(drawing, {"svg": options.svg, "pdf": options.pdf, "png": options.png})

@@ -5,9 +5,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..analysis.selection import Regime, over_bounds
+from ..two_layer.settings import TwoLayerSettings
 from .curves import density_axis, draw_curves, over_seeds
 from .style import GUIDE, letter_panels, new_figure
 
+KIND = TwoLayerSettings  # of the experiments that this figure shows
 LABELS = ("test error", r"max($\zeta$, $-\omega$) / its bound", r"max $-\gamma_{jk}$ / its bound")
 POINTS = ["y", "low", "high"]
 

@@ -24,10 +24,12 @@ from ..analysis.selection import (
 )
 from ..analysis.stats import mean_interval
 from ..paper import formulas
+from ..two_layer.settings import TwoLayerSettings
 from .curves import density_axis, draw_curves, line_with_interval, over_density, over_seeds, seeds
 from .regimes import named, some
 from .style import GUIDE, SMALL, legend_below, letter_panels, new_figure
 
+KIND = TwoLayerSettings  # of the experiments that these figures show
 STARTS = ("noise on all coordinates", "noise 0 on the signals'")
 UPPER = GUIDE | {"linestyle": "--"}
 

@@ -20,6 +20,7 @@ from ..two_layer.settings import TwoLayerSettings
 from .curves import PRUNED, over_seeds, seeds
 from .style import GUIDE, SMALL, curve_marker, legend_below, letter_panels, new_figure
 
+KIND = TwoLayerSettings  # of the experiments that these figures show
 WIDE = 0.2  # an interval of the mean accuracy that a cell's colour does not show
 DOT = {"color": "white", "markeredgecolor": "black", "markeredgewidth": 0.6, "markersize": 3, "label": "uncertain"}
 LABELS = {"sigma_n": r"noise $\sigma_n$", "width": "neurons per class, m", "init_std": r"initial weights $\sigma_0$"}

@@ -11,10 +11,12 @@ from matplotlib.figure import Figure
 from ..analysis.selection import COMPETITIVE, EXAMPLES, Regime, final, gains
 from ..errors import WinnowError
 from ..images.methods import METHODS
+from ..images.settings import ImageSettings
 from ..paper.published import published
 from .curves import PRUNED, density_axis, line_with_interval, over_density, over_seeds, seeds
 from .style import GUIDE, PAGE_WIDTH, SMALL, curve_marker, letter_panels, new_figure, published_line
 
+KIND = ImageSettings  # of the experiments that these figures show
 SERIES = {"bernoulli": ("random", "random", "o"), "imp": ("imp", "IMP", "s")}  # name in the data, label, marker
 WHOLE = {"3a": "mnist", "3b": "cifar10", "4": "cifar10"}  # the paper's data: its curves are drawn over runs on these
 

@@ -13,9 +13,11 @@ from ..analysis import race
 from ..analysis.selection import EPS, Regime, three_fractions, without_signal
 from ..errors import WinnowError
 from ..paper import formulas
+from ..two_layer.settings import TwoLayerSettings
 from .curves import at_shared_steps, density_axis, draw_curves, line_with_interval, over_density, over_seeds
 from .style import GUIDE, SMALL, curve_marker, legend_below, letter_panels, new_figure
 
+KIND = TwoLayerSettings  # of the experiments that these figures show
 METRICS = {"train_loss": "train loss (nats)", "test_loss": "test loss (nats)", "test_error": "test error"}
 TARGET = {"color": "0.35", "linewidth": 0.9, "linestyle": "--"}
 RACE_LOST = {"facecolor": "none", "edgecolor": "0.6", "hatch": "////"}  # to be told where both are

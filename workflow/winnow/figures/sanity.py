@@ -8,10 +8,12 @@ from matplotlib.figure import Figure
 from ..analysis import sanity as checks
 from ..analysis.selection import COMPETITIVE, Regime, final
 from ..errors import WinnowError
+from ..images.settings import ImageSettings
 from .curves import density_axis, line_with_interval, over_density, over_seeds, seeds
 from .real import gains_over_dense, some_pruned
 from .style import curve_marker, letter_panels, new_figure
 
+KIND = ImageSettings  # of the experiments that this figure shows
 LABELS = {"small": "small dense"}  # of checks; the others' are their names
 NEAR = 2  # points, up to which the axis of margins is linear
 

@@ -9,10 +9,12 @@ from matplotlib.axes import Axes
 from ..analysis import race
 from ..analysis.selection import GOOD_ACCURACY, Regime, gap, learning_times, width_rows
 from ..paper import formulas
+from ..two_layer.settings import TwoLayerSettings
 from .curves import draw_curves, line_with_interval, over_seeds
 from .regimes import some
 from .style import GUIDE, Figure, curve_marker, legend_below, letter_panels, new_figure
 
+KIND = TwoLayerSettings  # of the experiments that this figure shows
 LABELS = {"race-d": "constant", "4-zeta-d": r"exponent of $\zeta$", "4-time-d": "exponent of time"}  # of `numbers`
 
 

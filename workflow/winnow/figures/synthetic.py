@@ -7,9 +7,11 @@ from matplotlib.figure import Figure
 
 from ..analysis.selection import Regime, both_signs, last
 from ..paper.published import published
+from ..two_layer.settings import TwoLayerSettings
 from .curves import PRUNED, at_shared_steps, line_with_interval, over_seeds
 from .style import legend_below, name_intervals, new_figure, published_line
 
+KIND = TwoLayerSettings  # of the experiments that these figures show
 COLOURS = {"train": "C0", "test": "C1", "full": "C0", "pruned": "C1"}
 
 

@@ -9,10 +9,15 @@ import argparse
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Annotated
+
+from pydantic import Field
 
 from ..analysis.selection import EPS, Regime, load, needed
 from ..catalogue import EXPERIMENTS
 from ..files import atomic, rounded, write_json
+from ..images.settings import ImageSettings
+from ..two_layer.settings import TwoLayerSettings
 from . import mechanism, theorems
 from .evidence import INCONCLUSIVE, LIKELY, NOT_RUN, Claim, decide
 from .literal import literal_claims
@@ -20,6 +25,8 @@ from .practice import practice_claims
 from .rules import or_not_run
 from .sanity import sanity_answers, sanity_claims
 from .scaling import scaling_claims
+
+Either = Annotated[TwoLayerSettings | ImageSettings, Field(discriminator="kind")]
 
 
 def whole(experiment: Regime, key: str | None) -> list[Regime]:
@@ -222,7 +229,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--json", required=True, help="the claims for machines")
     parser.add_argument("--markdown", required=True, help="the claims as a table to read")
     options = parser.parse_args(arguments)
-    experiments = load(options.settings, options.metrics)
+    experiments = load(Either, options.settings, options.metrics)
     found = rounded(claims({one.name: one for one in experiments}))
     write_json(options.json, found)
     with atomic(options.markdown) as temporary:
