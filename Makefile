@@ -58,7 +58,7 @@ test: env
 	$(RUN) -m ruff format --check
 	$(RUN) -m snakefmt --check Snakefile workflow/rules
 	$(RUN) -m snakemake --lint
-	env --unset=MAKEFLAGS $(RUN) -m pytest --numprocesses=auto --dist=loadgroup --no-loadscope-reorder
+	env --unset=MAKEFLAGS $(RUN) -m pytest --numprocesses=auto --dist=loadscope --no-loadscope-reorder
 
 test-slurm: env
 	$(RUN) -m pip install --quiet --requirement envs/slurm.txt

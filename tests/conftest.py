@@ -1,33 +1,43 @@
-"""What all tests share: the compiled core, built once, and a processor left as it was found."""
+"""What all tests share: processes, the compiled core, built once in each, and a processor left as it was found."""
 
 import subprocess
 import sys
-from pathlib import Path
 
 import hypothesis
 import pytest
 import torch
 from debian import need
+from xdist.scheduler import LoadScopeScheduling
 
 from winnow import core, files, inputs, paths
 from winnow.audit.records import CHECKOUT
 from winnow.core.build import build
 
-TESTS = Path(__file__).parent
-
 hypothesis.settings.register_profile("any speed", deadline=None)  # no test is timed
 hypothesis.settings.load_profile("any speed")
 
 
-def pytest_collection_modifyitems(items):
-    """On several cores the tests of a file run in one process, for they share its fixtures; those of the DAG share one
-    run of it. What takes minutes starts first.
+LONG = ("tests/workflow/", "tests/checkout/")  # minutes a file
+
+
+class Together(LoadScopeScheduling):
+    """On several cores the tests of a file run in one process, for they share its fixtures; so do all tests of the DAG,
+    which share one run of it.
     """
-    long = [TESTS / "workflow", TESTS / "checkout"]
-    items.sort(key=lambda item: next((k for k, folder in enumerate(long) if folder in item.path.parents), len(long)))
-    for item in items:
-        group = long[0] if long[0] in item.path.parents else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(TESTS))))
+
+    def _split_scope(self, nodeid):
+        file = nodeid.split("::")[0]
+        return LONG[0] if file.startswith(LONG[0]) else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """What hands out tests to processes."""
+    return Together(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    """What takes minutes starts first."""
+    items.sort(key=lambda item: next((k for k, folder in enumerate(LONG) if item.nodeid.startswith(folder)), len(LONG)))
 
 
 @pytest.fixture(scope="session")
