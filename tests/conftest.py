@@ -1,5 +1,6 @@
-"""What all tests share: processes, the compiled core, built once in each, and a processor left as it was found."""
+"""What all tests share: processes, the compiled core, built once, and a processor left as it was found."""
 
+import fcntl
 import subprocess
 import sys
 
@@ -41,11 +42,16 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def library(tmp_path_factory):
+def library(tmp_path_factory, worker_id):
     """The core as its rule makes it, in a results/ folder with its records."""
-    folder = tmp_path_factory.mktemp("core")
-    command = [sys.executable, CHECKOUT / "workflow", "core", "--out", paths.CORE]
-    subprocess.run(command, cwd=folder, check=True)
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "core"  # the processes of a run share what lies above
+    folder.mkdir(exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / paths.CORE).is_file():
+            command = [sys.executable, CHECKOUT / "workflow", "core", "--out", paths.CORE]
+            subprocess.run(command, cwd=folder, check=True)
     core.load(folder / paths.CORE)
     return folder / paths.CORE
 
