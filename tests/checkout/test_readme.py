@@ -78,7 +78,7 @@ def test_an_own_question_is_answered_as_the_readme_says(tmp_path, library):
     for name in KEPT:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
-    shutil.copytree(library.parents[1], tmp_path / "build/wide/results")  # compiling it again would take most of the time
+    shutil.copytree(library.parents[1], tmp_path / "build/wide/results")  # compiling takes longer than all else
     (tmp_path / "build/wide.yaml").write_text(config)
     snakemake = ["-m", "snakemake", "--cores", "1", "--configfile", "build/wide.yaml", "--directory", "build/wide"]
     for arguments in (snakemake, ["-c", plot]):
