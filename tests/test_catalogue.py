@@ -1,12 +1,12 @@
 """What the catalogue names is there: a misspelt rule would judge nothing, and say nothing of it."""
 
 from winnow.catalogue import EXPERIMENTS, FIGURES, known
-from winnow.judge import claims, literal, practice, sanity, scaling
+from winnow.judge import claims, practice, sanity, scaling
 from winnow.paper.published import STATED
 
 
 def test_every_rule_that_an_experiment_names_is_one_and_each_judges_something():
-    rules = [*claims.RULES, *literal.RULES, *practice.RULES, *sanity.RULES, *scaling.RULES]
+    rules = [*claims.RULES, *practice.RULES, *sanity.RULES, *scaling.RULES]
     assert sorted(rules) == sorted({rule for asked in EXPERIMENTS.values() for rule in asked.judged})
     assert set(claims.COUNTED) <= set(claims.RULES)
 

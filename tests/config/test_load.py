@@ -407,8 +407,6 @@ def test_claims_are_judged_from_what_is_configured():
         ("boundary", "width", "init_std"),
         ("scaling-race-300", "init_std", "none"),
         ("scaling-widths", "init_std", "width"),
-        ("literal", "flat_below", "none"),
-        ("literal-steps", "init_std", "flat_below"),
         ("noisy", "width", "sigma"),
         ("fig5", "width", "none"),
         ("noise", "width", "sigma_n"),
@@ -437,7 +435,7 @@ def drawn(file: str) -> list[tuple[str, str, dict]]:
     ]
 
 
-@pytest.mark.parametrize("file", ["config.yaml", "config/scaling.yaml", "config/literal.yaml"])
+@pytest.mark.parametrize("file", ["config.yaml", "config/scaling.yaml"])
 def test_a_figure_whose_experiment_does_not_sweep_what_it_compares_is_refused(file):
     """Its runs would all be made before the figure failed."""
     compared = [(*one, axis) for one in drawn(file) for axis in one[2]["experiments"][one[1]].get("axes", {})]
@@ -509,7 +507,7 @@ def test_steps_that_are_a_time_are_of_one_size(name):
     tree["experiments"][name] = THEORY | {"training": {"loss": "cross_entropy", "flat_below": 0.25}}
     with pytest.raises(WinnowError, match=rf"experiments\.{name}\.training\.flat_below: 0\.25 .*; allowed: null, or"):
         load(tree)
-    for other in ("causes", "literal", "mine"):  # where steps are not counted
+    for other in ("causes", "mine"):  # where steps are not counted
         load({"experiments": {other: tree["experiments"][name]}, "figures": []})
 
 

@@ -36,7 +36,6 @@ AXES = {
     "vgg-widths": {"width": [8, 16]},
     "sanity-lenet": {"method": ["snip", "imp"], "check": ["none", "shuffled", "inverted"]},
     "scaling-widths": {"width": [50, 100, 200]},
-    "literal-steps": {"flat_below": [1e-9, 0.25]},
 }
 SMALL = ("sanity-small-lenet-36", "sanity-small-lenet-90")
 OF_A_PATTERN = {

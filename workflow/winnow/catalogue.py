@@ -78,11 +78,6 @@ EXPERIMENTS = {
     "scaling-race-*": Asked(THEORY, None, ("race",), optional=True, timed=True),
     "scaling-over-*": Asked(THEORY, None, ("scaled over",), optional=True, timed=True),
     "scaling-widths": Asked(THEORY, "width", ("scaled width",), optional=True),
-    # From initial weights as small as Condition 2 asks, and what holds their steps to plain ones.
-    "literal": Asked(THEORY, None, ("literal",), optional=True),
-    "literal-orthogonal": Asked(THEORY, None, ("literal",), optional=True),
-    "literal-noisy": Asked(THEORY, None, ("literal",), optional=True),
-    "literal-steps": Asked(THEORY, "flat_below", ("literal steps",), optional=True),
     # On images: `methods` is a network small enough for the seeds that decide; data of optional ones are not here; a
     # knee needs fractions enough for a curve, and a train accuracy that drops in the paper.
     "fig3a": _network("competitive", "knee", competitive=0.79),
@@ -158,12 +153,6 @@ FIGURES = {
     ),
     "scaling": Figure(
         "scaling", ("scaling-race-*", "scaling-over-*", "scaling-widths"), _THEORY, "what changes as d grows"
-    ),
-    "literal": Figure(
-        "literal",
-        ("literal", "literal-orthogonal", "literal-noisy", "literal-steps"),
-        _THEORY,
-        "from initial weights as small as Condition 2 asks",
     ),
 }
 

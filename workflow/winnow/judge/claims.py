@@ -1,8 +1,8 @@
 """The step `claims`: every claim of the paper as one number, with an interval, a test and a verdict.
 
-The rules stand in `theorems.py`, `mechanism.py`, `scaling.py`, `literal.py`, `practice.py` and `sanity.py`, each with
-its reason; the words in `evidence.py`. One family of tests is the table of one configuration: what other configurations
-judge is another question, of other runs. (Runs that two of them share are judged in one: `claims: false` in the other.)
+The rules stand in `theorems.py`, `mechanism.py`, `scaling.py`, `practice.py` and `sanity.py`, each with its reason; the
+words in `evidence.py`. One family of tests is the table of one configuration: what other configurations judge is
+another question, of other runs. (Runs that two of them share are judged in one: `claims: false` in the other.)
 """
 
 import argparse
@@ -20,7 +20,6 @@ from ..images.settings import ImageSettings
 from ..two_layer.settings import TwoLayerSettings
 from . import mechanism, theorems
 from .evidence import INCONCLUSIVE, LIKELY, NOT_RUN, Claim, decide
-from .literal import literal_claims
 from .practice import practice_claims
 from .rules import or_not_run
 from .sanity import sanity_answers, sanity_claims
@@ -82,8 +81,8 @@ HEADLINES = {
 
 def claims(experiments: dict[str, Regime]) -> dict:
     """All claims, decided, and the table of missing classes; a claim that lacks an experiment is `not run`."""
-    studies = [*scaling_claims(experiments), *literal_claims(experiments)]
-    found = [*theory_claims(experiments), *studies, *practice_claims(experiments), *sanity_claims(experiments)]
+    studies = [*scaling_claims(experiments), *practice_claims(experiments), *sanity_claims(experiments)]
+    found = [*theory_claims(experiments), *studies]
     found.sort(key=lambda claim: claim.found is None)
     counts = [row for rule in COUNTED for row in _judge(experiments, rule, Regime.at_each, (missing_classes,))]
     return {"claims": decide(found), "missing_classes": counts}

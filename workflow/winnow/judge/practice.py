@@ -7,6 +7,8 @@ A run that diverged has no accuracy: it is in no mean. To the claims a pruned ne
 where the dense one did, nothing can be compared with it, and its seed is left out.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -14,13 +16,13 @@ import pandas as pd
 from scipy.optimize import isotonic_regression
 
 from ..analysis import stats
-from ..analysis.selection import COMPETITIVE, Regime, gains, to_judge, whole, with_dense
+from ..analysis.selection import COMPETITIVE, Regime, gains, needed, to_judge, whole, with_dense
 from ..analysis.stats import slope
-from ..catalogue import Asked
+from ..catalogue import EXPERIMENTS, Asked
 from ..errors import WinnowError
 from ..randomness import Stream
 from .evidence import PAIRED, Claim, Evidence, best_evidence, mean_evidence
-from .rules import answers, each_alone
+from .rules import answers, or_not_run
 
 RANDOM, IMP, DENSE = "bernoulli", "imp", "dense"
 FITTED = 99.5  # percent of the training examples
@@ -30,8 +32,22 @@ SIMULATIONS = 400  # of curves with equal knees
 
 
 def practice_claims(experiments: dict[str, Regime]) -> list[Claim]:
-    """The claims from practice; those that lack an experiment are not run. No theorem is behind them."""
-    return each_alone(experiments, RULES, "data", lambda rule, one, asked: rule(to_judge(one.table), one.name, asked))
+    """The claims from practice; those that lack an experiment are not run. No theorem is behind them.
+
+    `{}` in the id of a claim is the ending that the catalogue gives its experiment.
+    """
+
+    def judge(rule: Callable, name: str, asked: Asked) -> list[Claim]:
+        found = rule(to_judge(needed(experiments, name, "data").table), name, asked)
+        return [replace(claim, id=claim.id.format(asked.ending)) for claim in found]
+
+    found = []
+    for name, asked in EXPERIMENTS.items():
+        for rule in (rule for key in asked.judged for rule in RULES.get(key, ())):
+            if name in experiments or not asked.optional:
+                ids = [claim.format(asked.ending) for claim in rule.ids]
+                found += or_not_run(ids, name, partial(judge, rule, name, asked))
+    return found
 
 
 def competitive(other: str, rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
