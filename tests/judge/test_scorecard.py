@@ -204,9 +204,9 @@ def test_a_narrow_figure_has_a_row_only_where_it_was_drawn(tmp_path):
 
 
 def read_settings(figure: str) -> dict:
-    """The settings of a figure's experiment in config.yaml or config/paper.yaml, as experiment.json holds them."""
+    """The settings of a figure's experiment in a configuration, as experiment.json holds them."""
     name = FIGURES[figure].experiments[0]
-    for file in ("config.yaml", "config/paper.yaml", "config/cifar10.yaml"):
+    for file in ("config.yaml", "config/paper.yaml", "config/cifar10-resnet.yaml"):
         found = load(yaml.safe_load((CHECKOUT / file).read_text())).experiments
         if name in found:
             return {

@@ -244,7 +244,7 @@ def test_no_job_takes_more_memory_than_the_profile_for_slurm_asks_for(tree):
 
 def test_the_default_configuration_and_those_of_the_papers_scale_plan_every_figure(tmp_path):
     planned_figures = set()
-    names = ("mnist", "mnist-variants", "scaling", "cifar10", "sanity", "paper")
+    names = ("mnist", "mnist-variants", "scaling", "cifar10", "cifar10-resnet", "cifar10-widths", "sanity", "paper")
     for config in ("config.yaml", *(f"config/{name}.yaml" for name in names)):
         run = snakemake(ROOT, "--dry-run", "--forceall", "--directory", str(tmp_path), config=str(ROOT / config))
         assert run.returncode == 0, run.stdout
