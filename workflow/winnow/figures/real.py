@@ -66,8 +66,11 @@ def _accuracies(runs: Regime, number: str, of: str = "") -> tuple[pd.DataFrame, 
         level.set_ylim(top=min(level.get_ylim()[1], 101))  # no accuracy is above 100
         _gain_axis(gain, split)
         density_axis(gain, table.fraction.unique())
-    for axes in grid.flat:
-        axes.legend(loc="best")
+    if of:  # its labels are too long for a panel
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    else:
+        for axes in grid.flat:
+            axes.legend(loc="best")
     letter_panels(grid.flat)
     return pd.concat(parts, ignore_index=True), figure
 
