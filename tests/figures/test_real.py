@@ -84,7 +84,7 @@ def test_figures_of_cifar10_show_the_paper_only_over_the_whole_of_it(name, point
     paper = data[(data.source == "paper") & (data.series == "random") & (data.metric == "test_accuracy")]
     assert len(paper) == points
     assert dense is None or paper.y.iloc[0] == pytest.approx(dense)
-    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts() if "paper" in text.get_text()]
+    labels = [label for label in figure.axes[0].get_legend_handles_labels()[1] if "paper" in label]
     assert len(labels) == 2
     assert all(("width" in label) == name.endswith("-narrow") for label in labels)  # says whose curves these are
 
