@@ -26,7 +26,6 @@ AXES = {
     "small_init": {"init_std": [0.1, 0.05]},
     "fig3a": {"method": ["bernoulli", "imp", "shuffled_imp"]},
     "fig3b": {"method": ["bernoulli", "imp"]},
-    "fig3b-small": {"method": ["bernoulli", "imp"]},
     "fig3b-narrow": {"method": ["bernoulli", "imp"]},
     "fig4": {"method": ["bernoulli", "imp"]},
     "fig4-small": {"method": ["bernoulli", "imp"]},

@@ -98,7 +98,6 @@ EXPERIMENTS = {
     "fig5": Asked(TWO_LAYER),
     "noise": Asked(THEORY, "sigma_n"),
     "width": Asked(THEORY, "width"),
-    "fig3b-small": _network(),
     "fig4-small": _network(),
 }
 
@@ -112,7 +111,6 @@ FIGURES = {
     "fig3b": Figure(
         "real", ("fig3b",), _THREE, "random and iterative magnitude pruning, VGG-16 on CIFAR-10", published="3b"
     ),
-    "fig3b-small": Figure("real", ("fig3b-small",), _THREE, "the same for a narrow VGG-11 on digits"),
     "fig3b-narrow": Figure(
         "real", ("fig3b-narrow",), _THREE, "the same for a narrow VGG-16 on CIFAR-10", published="3b", narrow=True
     ),

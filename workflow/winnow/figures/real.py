@@ -119,7 +119,7 @@ def is_whole(table: pd.DataFrame, number: str) -> bool:
 
 
 # VGG-16 and ResNet-20 on CIFAR-10, small networks on small images, and narrow ones that are trained for less long.
-fig3b = fig3b_small = partial(_accuracies, number="3b")
+fig3b = partial(_accuracies, number="3b")
 fig3b_narrow = partial(_accuracies, number="3b", of=", full width")
 fig4 = fig4_small = partial(_accuracies, number="4")
 fig4_narrow = partial(_accuracies, number="4", of=", width 128")
