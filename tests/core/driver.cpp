@@ -73,7 +73,7 @@ struct Sparse {
   }
 
   Weights weights() {
-    return {neurons, 1, starts.data(), rows.data(), values.data(), gradient.data(), order.data(), Fetch::none, false};
+    return {neurons, 1, starts.data(), rows.data(), values.data(), gradient.data(), order.data(), Fetch::none};
   }
   Mask mask() const { return {neurons, d, starts.data(), bits.data()}; }
 };

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from problems import compressed, problem
 
 from winnow import core
@@ -13,8 +14,6 @@ from winnow import core
 
 def digest(n, steps, power=2, classes=3):
     """A hash of everything a run returns; n decides whether columns stay in registers (< 208) or are streamed."""
-    import torch
-
     mask, w, output, inputs, patches, labels = problem(11, 10, 150, classes, n, density=0.4, power=power, std=0.3)
     network, examples = compressed(mask, w, output, power), core.Examples(inputs, patches, labels)
     coefficients = torch.zeros(10, inputs.shape[1])
@@ -95,6 +94,31 @@ def test_what_is_tuned_to_the_caches_changes_no_bit(choose, monkeypatch, density
                 logits = core.evaluate(network, examples, loss="cross_entropy")[2]
                 found.add(tuple(t.numpy().tobytes() for t in (trace.losses, network.weights, z, logits)))
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("train_output", [False, True])
+@pytest.mark.parametrize(
+    ("neurons", "d", "density", "columns"),
+    [
+        (7, 133, 1.0, 205),  # three pairs of dense neurons and one alone, and a last tile that is no whole group
+        (7, 132, 1.0, 300),  # more columns than registers hold
+        (30, 12_000, 0.01, 205),  # gathered rows in tiles of few weights
+        (600, 6_000, 0.001, 205),  # gathered rows, from the first neuron to the last and back
+    ],
+)
+def test_a_slow_third_level_changes_no_bit(choose, monkeypatch, neurons, d, density, columns, train_output):
+    mask, w, output, inputs, patches, labels = problem(5, neurons, d, 3, columns - 3, density, 2, scale=3.0, std=0.3)
+    run = dict(steps=64, learning_rate=0.3, loss="cross_entropy", reduction="mean", train_output=train_output)
+    found = []
+    for isa, second_level in (("v4", 1 << 20), ("v4", 2 << 20), ("v3", 2 << 20)):
+        if choose(isa, 0):
+            monkeypatch.delenv("WINNOW_TILE")
+            monkeypatch.setenv("WINNOW_L2", str(second_level))
+            network, coefficients = compressed(mask, w, output, 2), torch.zeros(neurons, inputs.shape[1])
+            trace = core.descend(network, core.Examples(inputs, patches, labels), coefficients=coefficients, **run)
+            parts = (trace.losses, network.weights, network.output, coefficients)
+            found.append(tuple(part.numpy().tobytes() for part in parts))
+    assert trace.losses[-1] != trace.losses[0] and len(set(found)) == 1
 
 
 def test_an_unknown_instruction_set_is_refused(monkeypatch):

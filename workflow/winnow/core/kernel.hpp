@@ -16,11 +16,11 @@ constexpr int64_t kAhead = 8;
 
 enum class Loss : int64_t { cross_entropy = 0, logistic = 1 };
 
-// Where the input rows of coming weights are fetched to.
+// Which lines of the input rows of coming weights are fetched into the first-level cache.
 enum class Fetch : int64_t {
-  none,    // they are in a near cache
-  first,   // the first level, every second line: the processor fetches lines in pairs
-  second,  // the second level, every line: more lines can be on their way to it
+  none,   // they are in a near cache
+  pairs,  // every second one: the processor fetches lines in pairs
+  every,
 };
 
 // The kept weights, sorted by coordinate tile, then neuron, then coordinate.
@@ -33,7 +33,12 @@ struct Weights {
   float* gradient;           // [nnz] or null, where a pass writes no gradients
   const int32_t* order;      // [nnz] where values and gradient of a weight lie, for `backward`; null elsewhere
   Fetch fetch;
-  bool grouped;              // whether to work on groups of weights, as a slow third-level cache wants it
+};
+
+// What a step needs to know where the third-level cache is slow (slow_cache.inc).
+struct SlowCache {
+  bool turns;                // from the last neuron to the first in every second step
+  int64_t d, tile_rows;      // input rows, of all tiles and of one
 };
 
 // Which entries of a dense [rows, columns] matrix are kept.
@@ -99,12 +104,13 @@ struct Descent {
   double stop_below;         // negative: never
   bool train_output;
   float* z;                  // [neurons, chunks * 16] preactivations
-  float* slope;              // [neurons or 1, chunks * 16] -rate * d loss / d z; one row suffices without tiles
+  float* slope;              // [neurons or 2, chunks * 16] -rate * d loss / d z; two rows suffice without tiles
   float* sums;               // [classes, chunks * 16] sum over neurons of output * activation
   float* pull;               // [classes, chunks * 16] -rate * d loss / d sums
   float* coefficients;       // [neurons, chunks * 16] or null: sum over steps of slope
   double* losses;            // [steps + 1]
   double* errors;            // [steps + 1]
+  SlowCache slow_cache;
 };
 
 enum Status : int64_t { running = 0, below = 1, diverged = 2 };
@@ -227,7 +233,7 @@ extern const Kernels plain;
 extern const LayerKernels plain_layers;
 extern const ConvolutionKernels plain_convolutions;
 #if defined(__x86_64__)
-extern const Kernels v3, v4;
+extern const Kernels v3, v4, v4_slow_cache;
 extern const LayerKernels v3_layers, v4_layers;
 extern const ConvolutionKernels v3_convolutions, v4_convolutions;
 #endif

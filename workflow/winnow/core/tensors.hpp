@@ -34,6 +34,21 @@ constexpr int64_t kNear = 768 << 10;   // bytes of input rows that a second-leve
 
 // ---- The processor ------------------------------------------------------------------------------------------------
 
+// Bytes of the second-level cache. A large one stands in front of a slow third level (Intel since Sapphire Rapids: 2 MB
+// and 30 GB/s behind it). Speed depends on this, no bit does; WINNOW_L2 overrides it.
+int64_t second_level() {
+  if (const char* wish = std::getenv("WINNOW_L2")) return std::atoll(wish);
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  static const int64_t bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  return bytes;
+#else
+  return 0;
+#endif
+}
+bool slow_third_level() { return second_level() >= int64_t(2) << 20; }
+// Whether input rows of so many bytes are too many for it, with what else a step reads.
+bool far(double bytes) { return bytes > double(second_level()) * 3 / 4; }
+
 struct Isa {
   const Kernels& kernels;
   const LayerKernels& layers;
@@ -49,7 +64,8 @@ Isa isa_in_use() {
   const bool has_v4 = has_v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl");
-  if (has_v4 && (name.empty() || name == "v4")) return {v4, v4_layers, v4_convolutions};
+  if (has_v4 && (name.empty() || name == "v4"))
+    return {slow_third_level() ? v4_slow_cache : v4, v4_layers, v4_convolutions};
   if (has_v3 && (name.empty() || name == "v3")) return {v3, v3_layers, v3_convolutions};
 #endif
   STD_TORCH_CHECK(name.empty() || name == "plain", "winnow: WINNOW_ISA=", name,
@@ -58,20 +74,6 @@ Isa isa_in_use() {
 }
 const Kernels& kernels() { return isa_in_use().kernels; }
 const LayerKernels& layer_kernels() { return isa_in_use().layers; }
-
-// Bytes of the second-level cache. A large one stands in front of a slow third level (Intel since Sapphire Rapids: 2 MB
-// and 30 GB/s behind it), where a prototype was tuned; an AMD processor (1 MB) loses 5 to 14 % by the same. Speed depends
-// on this, no bit does; WINNOW_L2 overrides it.
-int64_t second_level() {
-  if (const char* wish = std::getenv("WINNOW_L2")) return std::atoll(wish);
-#ifdef _SC_LEVEL2_CACHE_SIZE
-  static const int64_t bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
-  return bytes;
-#else
-  return 0;
-#endif
-}
-bool slow_third_level() { return second_level() >= int64_t(2) << 20; }
 
 // Subnormal numbers slow late training down up to 30 times: they are zero inside an operator.
 class FlushSubnormals {
@@ -95,15 +97,17 @@ struct Free {
 template <class T>
 using Buffer = std::unique_ptr<T[], Free>;
 
-// Room for `count` values, aligned for a chunk; much of it on huge pages, which the scattered reads of a pass need.
+// Room for `count` values, aligned for a chunk; much of it on huge pages, which the scattered reads of a pass need, and
+// less where they come from a slow third level.
 template <class T>
 Buffer<T> room(int64_t count) {
   const size_t huge = size_t(1) << 21, wanted = std::max<size_t>(size_t(count) * sizeof(T), 1);
-  const size_t alignment = wanted >= huge ? huge : 64, bytes = (wanted + alignment - 1) / alignment * alignment;
+  const bool large = wanted >= (slow_third_level() ? huge / 8 : huge);
+  const size_t alignment = large ? huge : 64, bytes = (wanted + alignment - 1) / alignment * alignment;
   void* p = std::aligned_alloc(alignment, bytes);
   STD_TORCH_CHECK(p != nullptr, "winnow: no memory for ", bytes, " bytes");
 #ifdef MADV_HUGEPAGE
-  if (wanted >= huge) madvise(p, bytes, MADV_HUGEPAGE);
+  if (large) madvise(p, bytes, MADV_HUGEPAGE);
 #endif
   return Buffer<T>(static_cast<T*>(p));
 }

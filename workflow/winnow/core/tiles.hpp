@@ -9,18 +9,18 @@ namespace {
 // where they are; of more a copy is walked, which `write_back` returns.
 class TiledWeights {
  public:
-  // d input rows, `stride` chunks apart
+  // d input rows, `stride` chunks apart, which `renumbered` coordinates may name instead of the tensor's own
   TiledWeights(const Tensor& pointers, const Tensor& coordinates, const Tensor& values, int64_t d, int64_t stride,
-               Coordinates which, int64_t tile_rows = 0)
+               Coordinates which, int64_t tile_rows = 0, const int32_t* renumbered = nullptr)
       : neurons_(check_rows(pointers, coordinates, values, d, which)), count_(coordinates.numel()),
         starts_(pointer<const int64_t>(pointers)), user_(pointer<float>(values)),
         rows_(room<uint32_t>(count_ + kAhead)) {
     STD_TORCH_CHECK(d * stride < int64_t(1) << 32, "winnow: the inputs are too large (", d, " coordinates)");
-    const int32_t* columns = pointer<const int32_t>(coordinates);
+    const int32_t* const columns = renumbered ? renumbered : pointer<const int32_t>(coordinates);
     std::fill_n(rows_.get() + count_, kAhead, 0);
     if (tile_rows > 0 && tile_rows < d && count_ > 0) tiles_ = (d + tile_rows - 1) / tile_rows;
     const int64_t bytes = (tiles_ > 1 ? tile_rows : d) * stride * kLanes * int64_t(sizeof(float));
-    if (bytes > kNear) fetch_ = slow_third_level() && bytes > second_level() * 3 / 4 ? Fetch::second : Fetch::first;
+    if (bytes > kNear) fetch_ = Fetch::pairs;
     if (tiles_ == 1) {
       for (int64_t j = 0; j < count_; ++j) rows_[j] = uint32_t(columns[j] * stride);
       return;
@@ -41,9 +41,8 @@ class TiledWeights {
   }
 
   Weights weights() const {
-    const bool grouped = slow_third_level();
-    if (tiles_ == 1) return {neurons_, 1, starts_, rows_.get(), user_, nullptr, nullptr, fetch_, grouped};
-    return {neurons_, tiles_, tile_starts_.get(), rows_.get(), values_.get(), nullptr, nullptr, fetch_, grouped};
+    if (tiles_ == 1) return {neurons_, 1, starts_, rows_.get(), user_, nullptr, nullptr, fetch_};
+    return {neurons_, tiles_, tile_starts_.get(), rows_.get(), values_.get(), nullptr, nullptr, fetch_};
   }
 
   void write_back() const {

@@ -88,12 +88,21 @@ struct Group {
     if (v == 3) b = fold(b, c.v);
   }
   void add_sums(float* w) const { _mm_storeu_ps(w, _mm_add_ps(four_sums(a, b), _mm_loadu_ps(w))); }
+  // Of the first `count` weights only, where there are fewer
+  void add_sums(float* w, int64_t count) const {
+    const __mmask8 kept = __mmask8(count < kGroup ? (1 << count) - 1 : 15);
+    _mm_mask_storeu_ps(w, kept, _mm_add_ps(four_sums(a, b), _mm_maskz_loadu_ps(kept, w)));
+  }
 };
 
 #if defined(WINNOW_LAYERS)
 #include "layer.inc"
 #elif defined(WINNOW_CONVOLUTIONS)
 #include "conv.inc"
+#elif defined(WINNOW_SLOW_CACHE)
+namespace slow_cache {
+#include "kernels.inc"
+}
 #else
 #include "kernels.inc"
 #endif
@@ -105,6 +114,8 @@ namespace winnow {
 extern const LayerKernels v4_layers = isa_v4::kernels();
 #elif defined(WINNOW_CONVOLUTIONS)
 extern const ConvolutionKernels v4_convolutions = isa_v4::kernels();
+#elif defined(WINNOW_SLOW_CACHE)
+extern const Kernels v4_slow_cache = isa_v4::slow_cache::kernels("v4");
 #else
 extern const Kernels v4 = isa_v4::kernels("v4");
 #endif
