@@ -18,17 +18,17 @@ HERE = Path(__file__).parent
 # GCC contracts a * b + c differently on different instruction sets: that is off, and fused operations are written out.
 FLAGS = ["-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno"]
 FLAGS += ["-fno-trapping-math"]
-# The operators choose among the instruction sets at run time; v3 and v4 are empty on other machines.
 # Where a loop of a step begins would else depend on the code before it: 2 % of a step at density .001.
 ALIGNED = ["-falign-functions=64", "-falign-loops=64"]
+# The operators choose among the instruction sets at run time; v3 and v4 are empty on other machines.
 ISAS = {"plain": [], "v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4"]}
 
 
 def units(isas: dict[str, list[str]]) -> dict[str, list[str]]:
-    """What the compiler is told for each object of the kernels: three an instruction set, all from its one source, and a
-    fourth of v4.
+    """What the compiler is told for each object of the kernels: three an instruction set, all from its one source.
 
-    They are apart because the compiler inlines less of each in a larger unit.
+    AVX-512 has a fourth, its steps for a slow third-level cache. They are apart because the compiler inlines less of
+    each in a larger unit.
     """
     parts = {"": ALIGNED, "_layers": ["-DWINNOW_LAYERS"], "_convolutions": ["-DWINNOW_CONVOLUTIONS"]}
     found = {isa + part: [f"{isa}.cpp", *march, *more] for isa, march in isas.items() for part, more in parts.items()}
