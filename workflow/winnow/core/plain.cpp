@@ -83,7 +83,7 @@ inline float sum(Chunk a) {
 constexpr int kGroup = 1;  // weights of a neuron worked on together: there are no registers for more
 struct Group {
   void put(int, Chunk) {}
-  void add_sums(float*, int64_t = kGroup) const {}
+  void add_sums(float*) const {}
 };
 
 #if defined(WINNOW_LAYERS)
