@@ -410,7 +410,7 @@ def test_claims_are_judged_from_what_is_configured():
         ("noisy", "width", "sigma"),
         ("fig5", "width", "none"),
         ("noise", "width", "sigma_n"),
-        ("fig4-small", "width", "method"),
+        ("fig4", "width", "method"),
     ],
 )
 def test_a_swept_key_that_figures_and_claims_do_not_know_is_refused(name, axis, allowed):
@@ -480,7 +480,7 @@ def test_a_figure_whose_experiment_lacks_a_point_that_it_looks_for_is_refused():
             with pytest.raises(WinnowError, match=f"^config: {says}$"):
                 load(without(copy.deepcopy(tree), name, key, value))
     assert seen == set(LOOKED_AT)
-    for name in ("fig3a", "fig3b", "fig4", "fig4-small", "methods"):  # with imp they need it anyway
+    for name in ("fig3a", "fig3b", "fig4", "fig4-narrow", "methods"):  # with imp they need it anyway
         tree = changed(f"experiments.{name}", {"kind": "images", "fractions": [0.9], "seeds": 1}) | {"figures": [name]}
         with pytest.raises(WinnowError, match=rf"{name}\.fractions: 0\.9; the figure {name} needs 0 among them$"):
             load(tree)

@@ -28,7 +28,6 @@ AXES = {
     "fig3b": {"method": ["bernoulli", "imp"]},
     "fig3b-narrow": {"method": ["bernoulli", "imp"]},
     "fig4": {"method": ["bernoulli", "imp"]},
-    "fig4-small": {"method": ["bernoulli", "imp"]},
     "fig4-narrow": {"method": ["bernoulli", "imp"]},
     "methods": {"method": ["erk", "snip"]},
     "noisy": {"sigma": [0.0, 0.5]},

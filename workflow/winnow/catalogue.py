@@ -98,7 +98,6 @@ EXPERIMENTS = {
     "fig5": Asked(TWO_LAYER),
     "noise": Asked(THEORY, "sigma_n"),
     "width": Asked(THEORY, "width"),
-    "fig4-small": _network(),
 }
 
 _TWO, _THREE, _FOUR, _FIVE = "Figure 2", "Figure 3", "Figure 4", "Figure 5"
@@ -117,12 +116,11 @@ FIGURES = {
     "fig4": Figure(
         "real", ("fig4",), _FOUR, "random and iterative magnitude pruning, ResNet-20 on CIFAR-10", published="4"
     ),
-    "fig4-small": Figure("real", ("fig4-small",), _FOUR, "the same for a narrow ResNet-8 on digits"),
     "fig4-narrow": Figure(
         "real",
         ("fig4-narrow",),
         _FOUR,
-        "the same for ResNet-20 of the usual width on CIFAR-10",
+        "the same for a narrow ResNet-20 on CIFAR-10",
         published="4",
         narrow=True,
     ),

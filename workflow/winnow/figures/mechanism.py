@@ -102,8 +102,8 @@ def decomposition(
     signals' coordinates and without, max gamma against m, and the two times."""
     figure, grid = new_figure(2, 3, aspect=0.8)
     parts = [_coefficients(axes, one) for axes, one in zip(grid[0], (mild, rescued(boundary)), strict=True)]
+    grid[1, 1].sharey(grid[1, 0])  # before either is drawn: the axis is to hold what both show
     parts += [_starts(*panel) for panel in zip(grid[1], starts, STARTS, strict=True)]
-    grid[1, 1].sharey(grid[1, 0])
     parts.append(_width(grid[2, 0], widths))
     parts.append(_times(grid[2, 1], mild, over))
     letter_panels(grid.flat)
@@ -238,8 +238,8 @@ def _name_fewer(axes: Axes, data: pd.DataFrame) -> None:
     """Write n at the foot of the panel, below all curves, where points rest on less than half of the seeds."""
     fewer = data[data.n < data.n.max() / 2]
     low, high = axes.get_ylim()
-    axes.set_ylim(low - 0.25 * (high - low) * bool(len(fewer)), high)
-    foot = {"transform": axes.get_xaxis_transform(), "ha": "center", "rotation": 90, "fontsize": SMALL}
+    axes.set_ylim(low - 0.35 * (high - low) * bool(len(fewer)), high)
+    foot = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "bottom", "rotation": 90, "fontsize": SMALL}
     for point in fewer.itertuples():
         axes.text(point.x, 0.02, f"n = {point.n}", **foot)
 

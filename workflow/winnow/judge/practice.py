@@ -25,6 +25,7 @@ from .evidence import PAIRED, Claim, Evidence, best_evidence, mean_evidence
 from .rules import answers, or_not_run
 
 RANDOM, IMP, DENSE = "bernoulli", "imp", "dense"
+AFTER_TRAINING = (IMP, "shuffled_imp")  # as `images.pruning` has them, which needs torch
 FITTED = 99.5  # percent of the training examples
 DROPS = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0)  # points below the dense network
 MEASURED = 3  # standard errors of a mean drop: smaller drops are not told from none
@@ -228,10 +229,10 @@ def knee(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
 def boost(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
     """Pruning at initialization sometimes boosts test performance (abstract): the best method and fraction.
 
-    Judged as the best of all (Bonferroni over methods and fractions, for the interval too). `imp` is left out: it
-    prunes after training.
+    Judged as the best of all (Bonferroni over methods and fractions, for the interval too), but for those that train
+    before they prune.
     """
-    wide = whole(pd.concat({m: gains(part) for m, part in rows.groupby("method") if m != IMP}, axis=1))
+    wide = whole(pd.concat({m: gains(part) for m, part in rows.groupby("method") if m not in AFTER_TRAINING}, axis=1))
     method, fraction = wide.mean().idxmax()
     return _boost(rows, wide, f"{method} at fraction {fraction:g}", "some method at some fraction", name)
 
