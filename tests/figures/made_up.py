@@ -129,6 +129,8 @@ def theory(name: str) -> Regime:
     for point in _grid(name, (0.0,) if name == "small_init" else FRACTIONS):
         density = 1 - point["fraction"]
         measured = {column: 0.1 * density for column in Tracker.names}
+        if name == "start-orthogonal":  # what is memorized goes with sigma_0
+            measured |= {column: measured[column] * point["init_std"] for column in ("zeta_max", "omega_max")}
         measured["classes_missing"] = 2.0 if density < 0.6 else 0.0
         measured["test_error"] = phase_error(settings, point, density) + 0.001 * point["seed"]
         lists = {"signal_strength": [0.1, 0.2 * density], "noise_strength": [-0.1, 0.3 * density]}

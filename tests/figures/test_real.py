@@ -26,7 +26,7 @@ def test_fig3a_shows_accuracies_in_percent_and_the_paper_only_over_the_whole_of_
 
 
 def test_fig3a_shows_what_the_paper_gains_over_its_dense_network():
-    data, figure = real.fig3a(made_up.images("fig3a", "mnist"))
+    data, _ = real.fig3a(made_up.images("fig3a", "mnist"))
     levels = published("3a", "test_accuracy", "random")
     gained = data[(data.source == "paper") & (data.series == "random") & (data.metric == "test_gain")]
     assert gained.y.to_numpy() == pytest.approx(levels.y[1:] - levels.y[0])

@@ -99,6 +99,6 @@ def fig2c(runs: Regime) -> tuple[pd.DataFrame, Figure]:
         parts += [ours.assign(series=key, source="winnow"), paper.assign(series=key, source="paper")]
         line_with_interval(axes, ours, name, COLOURS[key], marker=None)
         published_line(axes, paper, f"{name}, paper (n = {paper.n.iloc[0]})", COLOURS[key])
-    axes.set(xlabel="gradient step", ylabel="test error", xscale="symlog", xlim=(0, None), ylim=(0.15, 0.55))
+    axes.set(xlabel="gradient step", ylabel="test error", xscale="symlog", xlim=(0, None))
     axes.legend()
     return pd.concat(parts, ignore_index=True), figure
