@@ -7,7 +7,9 @@ import sys
 import numpy as np
 import pytest
 
+from winnow import files
 from winnow.audit import rederive
+from winnow.audit.recorder import Recorder
 from winnow.audit.records import CHECKOUT
 from winnow.audit.trace import trace
 from winnow.images.settings import FILES
@@ -42,3 +44,25 @@ def test_data_are_derived_again_from_images_in_a_relative_folder(tmp_path, monke
     kept = sorted(f"{place}/{name}" for name in os.listdir(images))
     images.rename(tmp_path / "away")
     assert trace(DATA)["broken"] == kept
+
+
+@pytest.mark.parametrize(
+    ("status", "stderr", "code", "says"),
+    [
+        (1, "warning: x\nerror: y\n", 1, "error: y"),
+        (3, "", 1, "exit status 3"),
+        (-9, "", 6, "killed by signal 9"),
+        (-9, "warning: x\n", 6, "killed by signal 9"),
+    ],
+)
+def test_a_step_that_fails_says_why_and_of_one_that_was_killed_nothing_can_be_said(
+    tmp_path, monkeypatch, status, stderr, code, says
+):
+    monkeypatch.chdir(tmp_path)
+    recorder = Recorder("step", ["--out", DATA])
+    files.write_arrays(DATA, x=np.ones(1))
+    recorder.finish()
+    run = subprocess.CompletedProcess([], status, "", stderr)
+    monkeypatch.setattr(rederive, "run_again", lambda record, folder: run)
+    (found,), _ = rederive.rederive([DATA])
+    assert (found.code, found.what) == (code, f"cannot be derived again: {says}")

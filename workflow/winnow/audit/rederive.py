@@ -45,9 +45,7 @@ def _rederive(path: str, records: Records) -> list[Finding]:
         folder = Path(scratch, *["below"] * above)  # what lies beside the working directory gets its links in scratch
         folder.mkdir(parents=True, exist_ok=True)
         run = run_again(record, folder)
-        if run.returncode:
-            return [Finding(1, path, f"cannot be derived again: {run.stderr.strip().splitlines()[-1]}")]
-        return compare(record, folder)
+        return [failure(path, run)] if run.returncode else compare(record, folder)
 
 
 def run_again(record: dict, folder: Path) -> subprocess.CompletedProcess:
@@ -60,6 +58,14 @@ def run_again(record: dict, folder: Path) -> subprocess.CompletedProcess:
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     said_to = dict(capture_output=True, encoding="utf-8", errors="replace")
     return subprocess.run(command, cwd=folder, env=os.environ | threads, **said_to)
+
+
+def failure(path: str, run: subprocess.CompletedProcess) -> Finding:
+    """What a step says that cannot derive a result again; where it was killed, nothing can be said."""
+    if run.returncode < 0:
+        return Finding(6, path, f"cannot be derived again: killed by signal {-run.returncode}")
+    said = run.stderr.strip().splitlines() or [f"exit status {run.returncode}"]
+    return Finding(1, path, f"cannot be derived again: {said[-1]}")
 
 
 def compare(record: dict, folder: Path) -> list[Finding]:
