@@ -90,3 +90,11 @@ def test_a_wrong_file_is_named_and_nothing_is_written(folder, damage, says):
     with pytest.raises(WinnowError, match=rf"fraction-0/seed-0\.parquet.*{says}"):
         run()
     assert not list(folder.glob("*.parquet")) + list(folder.glob(".*.tmp"))
+
+
+def test_broken_settings_are_named_and_nothing_is_written(folder):
+    settings = folder / "experiment.json"
+    settings.write_text(settings.read_text()[:-20])
+    with pytest.raises(WinnowError, match=r"^experiment\.json: cannot be read as JSON .*delete it and run again$"):
+        run()
+    assert not list(folder.glob("*.parquet"))

@@ -6,7 +6,6 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +13,8 @@ import pyarrow.parquet as pq
 from . import paths
 from .config.base import canonical
 from .errors import WinnowError
-from .files import atomic, used
+from .files import atomic
+from .reading import read_json, read_table
 
 FILES_AT_ONCE = 1000  # bounds the memory, whatever the number of runs
 
@@ -37,10 +37,7 @@ def runs(experiment: str, grid: dict) -> Iterator[tuple[str, dict]]:
 
 def read_run(path: str, expected: dict) -> pa.Table:
     """Read one run, with its file as a further column `run`. Raises WinnowError when it is broken or another run's."""
-    try:
-        table = pq.read_table(used(path), partitioning=None)
-    except (OSError, pa.ArrowException) as error:
-        raise WinnowError(f"{path}: cannot be read as a run ({error}); delete it and run again") from None
+    table = read_table(path)
     for column, value in expected.items():
         if column not in table.column_names or set(table[column].to_pylist()) - {value}:
             raise WinnowError(f"{path}: column {column} is not {value} throughout: this is another run's file")
@@ -67,7 +64,7 @@ def with_settings(table: pa.Table, settings: dict[str, object]) -> pa.Table:
 
 def fixed_settings(path: str) -> dict[str, object]:
     """The settings in an experiment.json, which were checked when written, of all sections: their keys are unique."""
-    settings = json.loads(Path(used(path)).read_text(encoding="utf-8"))["settings"]
+    settings = read_json(path)["settings"]
     return {key: value for section in settings.values() if isinstance(section, dict) for key, value in section.items()}
 
 
