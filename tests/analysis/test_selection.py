@@ -40,6 +40,14 @@ def test_a_float32_column_is_judged_in_double_precision(tmp_path):
     assert np.log(read.variance_noise[0]) == np.log(float(np.float32(0.1))) != np.log(np.float32(0.1))
 
 
+def test_a_truncated_table_is_named(tmp_path):
+    path = tmp_path / "metrics.parquet"
+    table().to_parquet(path)
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(WinnowError, match=r"metrics\.parquet: cannot be read as a table .*; delete it and run again$"):
+        selection.read_metrics(path)
+
+
 def test_the_gap_weighs_classes_alike_and_may_be_negative():
     rows = pd.DataFrame({"train_loss": [9.0, 9], "test_loss": [0.0, 0]})
     rows = rows.assign(train_loss_balanced=[0.1, 0.2], test_loss_balanced=[0.3, 0.1])

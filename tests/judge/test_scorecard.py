@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import yaml
 from winnow.audit.records import CHECKOUT
 from winnow.catalogue import FIGURES
 from winnow.config.load import load
+from winnow.errors import WinnowError
 from winnow.judge import scorecard
 
 
@@ -175,6 +177,18 @@ def test_every_published_figure_has_a_row(tmp_path):
     lines = [line for line in (tmp_path / "s.md").read_text().splitlines() if line.startswith("|")]
     heads = [i for i, line in enumerate(lines) if line.startswith("|---")]
     assert [{line.count("|") for line in part} for part in (lines[: heads[1] - 1], lines[heads[1] - 1 :])] == [{8}, {8}]
+
+
+@pytest.mark.parametrize("broken", ["a.parquet", "e.json"])
+def test_a_truncated_file_is_named_and_nothing_is_written(tmp_path, monkeypatch, broken):
+    monkeypatch.chdir(tmp_path)
+    numbers([0.1, 0.2], [0.1, 0.2]).to_parquet("a.parquet")
+    Path("e.json").write_text(json.dumps({"settings": read_settings("fig2a")}))
+    Path(broken).write_bytes(Path(broken).read_bytes()[:100])
+    arguments = ["--figures", "fig2a", "--data", "a.parquet", "--settings", "e.json"]
+    with pytest.raises(WinnowError, match=rf"^{broken}: cannot be read as .*; delete it and run again$"):
+        scorecard.main([*arguments, "--json", "s.json", "--markdown", "s.md"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "e.json"]
 
 
 def test_of_a_narrower_network_the_gains_are_compared_and_of_any_other_the_levels():

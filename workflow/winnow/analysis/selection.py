@@ -13,8 +13,8 @@ import pandas as pd
 
 from ..config.base import Settings, read
 from ..errors import WinnowError
-from ..files import used
 from ..paper import formulas
+from ..reading import read_table
 from .stats import slope
 
 EPS = 0.01  # the train loss at which runs are compared, nats; a tenth of it for the claims that say so
@@ -28,7 +28,7 @@ GUESSING = 10.0  # per cent of ten classes
 def read_metrics(path: str | Path) -> pd.DataFrame:
     """A table of runs to judge or draw, with every number float64: of a float32 column, means and logarithms would be
     float32 too, and their last digits those that `rounded` keeps."""
-    table = pd.read_parquet(used(path))
+    table = read_table(path).to_pandas()
     return table.astype(dict.fromkeys(table.select_dtypes("float32"), float))
 
 

@@ -17,7 +17,6 @@ their seeds, and by chance they move together.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +25,9 @@ from scipy.stats import spearmanr
 
 from ..analysis.stats import polynomial
 from ..catalogue import FIGURES
-from ..files import atomic, rounded, used, write_json
+from ..files import atomic, rounded, write_json
 from ..paper.published import STATED
+from ..reading import read_json, read_table
 
 AGREES = 1.96
 RESOLUTION = 0.0005  # of a value read off the paper; accuracies in per cent have 100 times that
@@ -265,9 +265,8 @@ def main(arguments: list[str]) -> None:
         figure, scored, differs = name.removeprefix("fig"), None, []
         if name in drawn:
             data, settings = drawn[name]
-            scored = score(figure, compared(pd.read_parquet(used(data)), asked.narrow))
-            told = json.loads(Path(used(settings)).read_text(encoding="utf-8"))["settings"]
-            differs = differences(asked.published, told)
+            scored = score(figure, compared(read_table(data).to_pandas(), asked.narrow))
+            differs = differences(asked.published, read_json(settings)["settings"])
         points += scored or []
         figures.append(summarize(figure, scored) | {"differs": differs})
     write_json(options.json, rounded({"points": points, "figures": figures}))
