@@ -44,8 +44,6 @@ def test_the_gap_weighs_classes_alike_and_may_be_negative():
     rows = pd.DataFrame({"train_loss": [9.0, 9], "test_loss": [0.0, 0]})
     rows = rows.assign(train_loss_balanced=[0.1, 0.2], test_loss_balanced=[0.3, 0.1])
     assert selection.gap(rows).tolist() == pytest.approx([0.2, -0.1])
-    with pytest.raises(WinnowError, match=r"training\.milestones: 0\.01 and 0\.001 must be among them"):
-        selection.gap(rows.assign(train_loss_balanced=[0.1, math.nan]))
     diverged = rows.assign(train_loss=[9.0, math.nan], train_loss_balanced=[0.1, math.nan])
     assert np.isnan(selection.gap(diverged).iloc[1])
 
@@ -77,6 +75,16 @@ def test_theorem_3_s_range_is_the_same_for_every_question():
     mild = {0.0, 0.5, 0.8, 0.9}
     assert set(one.mild_ends().fraction) == set(selection.learning_times(one).fraction) == mild
     assert len(one.starts()) == len(one.ends()) == worlds.SEEDS_OF["condition2"] * len(worlds.FRACTIONS)
+
+
+def test_over_pruned_is_beyond_the_mild_range():
+    """The largest fraction was taken for over-pruned wherever it lay."""
+    one = regime("condition2")
+    assert selection.three_fractions(one) == {"dense": 0.0, "mild": 0.8, "over": 0.998}
+    for largest, lacks in ((0.8, "density < 0.076"), (0.0, "density >= 0.076")):
+        cut = selection.Regime("x", one.table[one.table.fraction <= largest], one.settings)
+        with pytest.raises(WinnowError, match=rf"^x: fractions .*; needs a pruned one of {lacks}"):
+            selection.three_fractions(cut)
 
 
 def test_the_signal_is_learned_when_the_last_class_has_it():

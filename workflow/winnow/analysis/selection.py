@@ -139,12 +139,15 @@ def needed(experiments: dict[str, Regime], name: str, *columns: str | None) -> R
 
 
 def three_fractions(found: Regime) -> dict[str, float]:
-    """Dense, the middle one of the mild fractions, and the largest fraction."""
+    """Dense, the middle one of the mild fractions, and the largest fraction. Raises WinnowError where there is no mild
+    one, and where the largest is one."""
     fractions = np.sort(found.table.fraction.unique())
     mild = np.sort(found.table.fraction[found.is_mild(found.table) & (found.table.fraction > 0)].unique())
-    if not len(mild):
-        shown = ", ".join(f"{f:g}" for f in fractions)
-        raise WinnowError(f"{found.name}: fractions {shown}; needs a pruned one of density >= {found.mild_density:.4g}")
+    if not len(mild) or mild[-1] == fractions[-1]:
+        shown, lacks = ", ".join(f"{f:g}" for f in fractions), "<" if len(mild) else ">="
+        raise WinnowError(
+            f"{found.name}: fractions {shown}; needs a pruned one of density {lacks} {found.mild_density:.4g}"
+        )
     return {"dense": 0.0, "mild": mild[len(mild) // 2], "over": fractions[-1]}
 
 
@@ -181,13 +184,9 @@ def at_step(table: pd.DataFrame, step: int) -> pd.DataFrame:
 def gap(rows: pd.DataFrame) -> pd.Series:
     """Test minus train loss, nats, every class weighing the same in both: about 0 where nothing is memorized.
 
-    Unweighted, chance differences of the classes' shares would be most of it. Raises WinnowError where a run was not
-    stopped to be compared: the balanced train loss is measured at eps, at milestones and at the last step only.
+    Unweighted, chance differences of the classes' shares would be most of it. The balanced train loss is measured at
+    eps, at milestones and at the last step only, which is where runs are compared.
     """
-    if (rows.train_loss_balanced.isna() & rows.train_loss.notna()).any():
-        raise WinnowError(
-            f"training.milestones: {EPS:g} and {EPS / 10:g} must be among them or be eps, to judge the gap"
-        )
     return rows.test_loss_balanced - rows.train_loss_balanced
 
 
