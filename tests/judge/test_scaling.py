@@ -136,6 +136,13 @@ def test_widths_that_are_not_swept_are_told():
     assert claim.statement == "needs `width` in the runs of `scaling-widths`" and claim.found is None
 
 
+def test_a_race_without_noise_is_told():
+    one = made_up("scaling-race-1200")
+    silent = one.settings.at({"sigma_n": "0"})
+    (claim,) = claims(replace(one, settings=silent))
+    assert claim.statement == "data.sigma_n: 0; a race of signal and noise needs more" and claim.found is None
+
+
 def test_a_single_seed_is_not_judged():
     one = made_up("scaling-race-1200")
     found = claims(replace(one, table=one.table[one.table.seed == 0]))

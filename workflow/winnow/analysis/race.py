@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.optimize import least_squares
 from scipy.special import expit
 
+from ..errors import WinnowError
 from ..files import rounded
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
@@ -29,8 +30,10 @@ CELL = ["experiment", "swept", "value", "fraction"]  # runs that differ in their
 
 
 def predictors(settings: TwoLayerSettings, density: float) -> tuple[float, float]:
-    """The predicted log advantage of the signal, and A, at a density."""
+    """The predicted log advantage of the signal, and A, at a density. Raises WinnowError where there is no noise."""
     data, model = settings.data, settings.model
+    if not data.sigma_n:
+        raise WinnowError("data.sigma_n: 0; a race of signal and noise needs more")
     size = (data.classes, model.width, data.n_train, data.dimension, data.signal_norm, data.sigma_n)
     lost = formulas.dead_class_probability(density, model.width)
     return (
