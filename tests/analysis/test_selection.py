@@ -32,6 +32,28 @@ def test_first_below_is_the_first_evaluation_there_or_the_last_of_all():
     assert selection.at_step(table(), 1).train_loss.tolist() == [0.1, 0.1, 0.1, 1.1]
 
 
+def test_of_a_run_that_diverged_only_the_draw_is_known():
+    """Its last evaluation is no end, and may lack the draw, or may be finite: means were made of it."""
+    one = table().assign(status="max_steps", classes_dead=1.0, test_error=0.5)
+    one.loc[one.seed == 1, "status"] = "diverged"
+    one.loc[(one.seed == 1) & (one.step == 3), "classes_dead"] = math.nan
+    rows = selection.first_below(one, 0.01).set_index(["fraction", "seed"])
+    lost = rows.loc[0.5, 1]
+    assert (lost.reached, lost.status, lost.classes_dead) == (False, "diverged", 1)
+    assert lost[["train_loss", "test_loss", "test_error", "gamma_max"]].isna().all()
+    others = rows.drop(index=(0.5, 1))
+    assert (others.reached & (others.status == "converged") & (others.test_error == 0.5)).all()
+
+
+def test_a_run_that_diverged_has_learned_nothing():
+    one = regime("condition2")
+    lost = one.table.seed == 3
+    runs = selection.Regime("x", one.table.assign(status=one.table.status.mask(lost, "diverged")), one.settings)
+    times = selection.learning_times(runs)
+    assert times[times.seed == 3].steps.isna().all() and times[times.seed != 3].steps.notna().all()
+    assert len(selection.time_exponents(runs)) == worlds.SEEDS_OF["condition2"] - 1
+
+
 def test_a_float32_column_is_judged_in_double_precision(tmp_path):
     singles = pd.DataFrame({"variance_noise": np.full(3, 0.1, np.float32), "seed": [0, 1, 2]})
     singles.to_parquet(tmp_path / "metrics.parquet")
@@ -133,9 +155,9 @@ def test_coordinates_that_nobody_pruned_are_named():
 
 
 def drawable(name: str) -> selection.Regime:
-    """An experiment as figures have it: runs have files, and say how they ended."""
+    """An experiment as figures have it: runs have files."""
     one = regime(name)
-    rows = one.table.assign(run=[f"seed-{seed}" for seed in one.table.seed], status="max_steps")
+    rows = one.table.assign(run=[f"seed-{seed}" for seed in one.table.seed])
     return selection.Regime.of(name, rows, one.settings)
 
 

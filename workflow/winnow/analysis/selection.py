@@ -22,6 +22,7 @@ GOOD_ACCURACY = 0.95
 COMPETITIVE = 0.5  # points of accuracy that a competitive network may be worse (our choice)
 RUN = ["fraction", "seed"]
 EXAMPLES = ["train_examples", "test_examples"]
+DRAWN = ["classes_missing", "classes_dead"]  # which mask and initial weights decide
 GUESSING = 10.0  # per cent of ten classes
 
 
@@ -169,11 +170,15 @@ def both_signs(runs: Regime) -> pd.Series:
 
 def first_below(table: pd.DataFrame, eps: float, run: list[str] = RUN) -> pd.DataFrame:
     """One row a run: its first evaluation with train loss <= eps (`reached`: it converged, whatever came later), or its
-    last one if there is none."""
+    last one if there is none. Of a run that diverged instead nothing is known (NaN) but what was drawn."""
     reached = table[table.train_loss <= eps].groupby(run, as_index=False).head(1)
     reached = reached.assign(reached=True, status="converged")
     rows = pd.concat([reached, last(table, run).assign(reached=False)]).drop_duplicates(run)
-    return rows.sort_values(run, ignore_index=True)
+    rows, drawn = rows.sort_values(run, ignore_index=True), table.columns.intersection(DRAWN)
+    measured = rows.select_dtypes("float").columns.difference([*run, *EXAMPLES])
+    rows[measured] = rows[measured].mask(rows.status == "diverged")
+    rows[drawn] = table.groupby(run)[drawn].first().to_numpy()
+    return rows
 
 
 def at_step(table: pd.DataFrame, step: int) -> pd.DataFrame:
@@ -199,10 +204,11 @@ def without_signal(regime: Regime, rows: pd.DataFrame) -> pd.DataFrame:
 
 def learning_times(regime: Regime) -> pd.DataFrame:
     """One row a run of Theorem 3's range; `steps`: when every class has max gamma >= m^(-1/q), and `predicted`, the log
-    of that time up to a constant (both nan where one never has)."""
+    of that time up to a constant (both nan where one never has, and where the run diverged)."""
     data, model, starts = regime.settings.data, regime.settings.model, regime.starts()
-    steps = first_step_above(regime.table, "gamma_least", regime.level).reset_index()
-    rows = starts[regime.is_mild(starts)].merge(steps, on=RUN)
+    ended = regime.table[regime.table.status != "diverged"]
+    steps = first_step_above(ended, "gamma_least", regime.level).reset_index()
+    rows = starts[regime.is_mild(starts)].merge(steps, on=RUN, how="left")
     size = (model.width, data.classes, model.init_std * data.signal_norm, regime.level, model.power)
     times = {f: formulas.signal_time(1 - f, *size) for f in rows.fraction.unique()}
     return rows.assign(predicted=rows.fraction.map(times).where(rows.steps.notna()))

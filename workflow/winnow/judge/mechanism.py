@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from ..analysis.selection import RUN, Regime, as_densities, by_seed, last, pruned_coordinates, three_fractions
+from ..analysis.selection import RUN, Regime, as_densities, last, pruned_coordinates, three_fractions
 from ..analysis.stats import least_deviation
 from ..errors import WinnowError
 from ..paper import formulas
@@ -111,7 +111,8 @@ def _over(rows: pd.DataFrame, causes: Regime) -> pd.DataFrame:
 
 
 def _error(rows: pd.DataFrame) -> pd.Series:
-    return by_seed(rows, "test_error")
+    """The mean over fractions by seed, of the seeds of which no run diverged."""
+    return rows.pivot(index="seed", columns="fraction", values="test_error").mean(axis=1, skipna=False).dropna()
 
 
 @answers("figure-1-mean", "figure-1-spread", "figure-1-over")
@@ -120,12 +121,13 @@ def neurons(regime: Regime) -> list[Claim]:
     lowers it.
 
     Of all neurons of a run where it ends, <w_kr, mu e_k> of their own class; over the dense networks' mean and standard
-    deviation, because the sketch has no scale. Both parts of such a ratio scatter over seeds (`ratio`). Raises
-    WinnowError where dense networks have no mean strength above 0 to compare with.
+    deviation, because the sketch has no scale. Both parts of such a ratio scatter over seeds (`ratio`); runs that
+    diverged are in none. Raises WinnowError where dense networks have no mean strength above 0 to compare with.
     """
     rows = last(regime.table)
-    strengths = rows.assign(mean=rows.signal_strength.map(np.mean), sd=rows.signal_strength.map(np.std))
-    wide = strengths.pivot(index="seed", columns="fraction", values=["mean", "sd"])
+    strengths = rows.signal_strength.where(rows.status != "diverged")
+    rows = rows.assign(mean=strengths.map(np.mean), sd=strengths.map(np.std))
+    wide = rows.pivot(index="seed", columns="fraction", values=["mean", "sd"])
     dense, mild, over = three_fractions(regime).values()
     if not wide["mean"][dense].mean() > 0:
         raise WinnowError(f"{regime.name}: needs dense networks whose mean signal strength is above 0")
@@ -239,7 +241,7 @@ def noise_event(regime: Regime) -> Claim:
     rows = regime.mild_ends()
     bounds = pd.Series(regime.event_bounds(1 - rows.fraction), rows.index)
     judged = bounds.between(*BOUND_RANGE)
-    missed = rows.event_missed[judged]
+    missed = rows.event_missed[judged].dropna()
     floors = missed.groupby(rows.fraction).agg(least_deviation, regime.settings.data.n_test)
     return claim(
         regime,
