@@ -165,6 +165,18 @@ def test_runs_that_diverged_count_against_the_claims_and_are_in_no_mean():
     assert mechanism.target(lost)[0].found == mechanism.target(fewer)[0].found  # not the mean of its other fractions
 
 
+def test_a_control_is_held_against_the_same_fractions():
+    """Each was a mean over whatever mild fractions its own experiment has."""
+    causes, dense, small = map(regime, ("causes", "dense_signal", "small_init"))
+    for rule, one, cut in (
+        (mechanism.dense_signal, dense, dense.table.fraction != 0.5),
+        (mechanism.small_init, small, small.table.init_std != small.table.init_std.unique()[1]),
+    ):
+        assert rule(one, causes)[0].found.n == SEEDS
+        with pytest.raises(WinnowError, match=r"the same mild fractions as in `causes`: .*0\.5, 0\.8, 0\.9"):
+            rule(replace(one, table=one.table[cut]), causes)
+
+
 def test_neurons_that_diverged_have_no_strength():
     one = regime("condition2")
     lost = diverged(one, [3])

@@ -31,6 +31,7 @@ from .theorems import THEOREM_3, claim
 KEPT = 0.25  # of the dense mean: the sketch draws the two bells at one place
 VARIANCE_FACTOR = 2.0  # times the largest initial variance: training adds no more than was there
 BOUND_RANGE = (0.001, 0.5)  # where Lemma 8's bound can be told from 0 and from 1 with some thousand examples
+SAME = 1e-4  # fractions that differ by less are one: initial weights that stand for it have six digits
 LEMMA = ("m >= log d",)  # d large enough for the concentration that the lemmas use
 
 
@@ -66,9 +67,9 @@ def target(causes: Regime) -> list[Claim]:
 @answers("4-dense-signal")
 def dense_signal(dense: Regime, causes: Regime) -> Claim:
     """Claim 4: what the signal looks like. Two experiments with random streams of their own are two samples."""
-    gains = []
-    for rows in (pruned_coordinates(causes, "all"), dense.ends()):
-        gains.append((_error(rows[rows.fraction == 0]) - _error(_mild(rows, causes))).dropna())
+    both, gains = (pruned_coordinates(causes, "all"), dense.ends()), []
+    for rows, mild in zip(both, _mild_ones(both, causes), strict=True):
+        gains.append((_error(rows[rows.fraction == 0]) - _error(mild)).dropna())
     return claim(
         dense,
         THEOREM_3,
@@ -84,7 +85,7 @@ def dense_signal(dense: Regime, causes: Regime) -> Claim:
 def small_init(small: Regime, causes: Regime) -> Claim:
     """Claim 4: how large the initial weights are; two samples as well."""
     both = as_densities(small, causes), pruned_coordinates(causes, "all")
-    errors = [_error(_mild(rows, causes)) for rows in both]
+    errors = [_error(rows) for rows in _mild_ones(both, causes)]
     return claim(
         small,
         THEOREM_3,
@@ -100,6 +101,16 @@ def _floors(samples: list[pd.Series], *regimes: Regime) -> tuple[float, float]:
     """The least deviations of two samples of test errors, or of differences of some, each of a regime."""
     one, other = (least_deviation(s, r.settings.data.n_test) for s, r in zip(samples, regimes, strict=True))
     return one, other
+
+
+def _mild_ones(both: tuple[pd.DataFrame, pd.DataFrame], causes: Regime) -> list[pd.DataFrame]:
+    """The mildly pruned runs of two samples. Raises WinnowError where these are not of the same fractions."""
+    mild = [_mild(rows, causes) for rows in both]
+    one, other = (np.sort(rows.fraction.unique()) for rows in mild)
+    if len(one) != len(other) or not np.allclose(one, other, rtol=0, atol=SAME):
+        shown = " against ".join(", ".join(f"{f:g}" for f in fractions) or "none" for fractions in (one, other))
+        raise WinnowError(f"needs the same mild fractions as in `{causes.name}`: {shown}")
+    return mild
 
 
 def _mild(rows: pd.DataFrame, causes: Regime) -> pd.DataFrame:
