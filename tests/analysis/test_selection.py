@@ -147,6 +147,18 @@ def test_a_dense_network_with_small_weights_stands_beside_the_pruned_one_of_its_
     assert sorted(set(rows.fraction)) == pytest.approx(worlds.FRACTIONS, abs=1e-4)
 
 
+def test_values_that_differ_in_their_last_digits_are_two_regimes():
+    one = regime("boundary")
+    for values in ((0.10000001, 0.10000002), (1e-10, 0.1)):
+        table = one.table.assign(init_std=one.table.init_std.map(dict(zip((0.02, 0.1), values, strict=True))))
+        parts = selection.Regime("boundary", table, one.settings).at_each("init_std")
+        assert [part.settings.model.init_std for part in parts] == [*values]
+        assert len({part.name for part in parts}) == 2
+    wide = one.table.assign(width=2e6)
+    (part,) = selection.Regime("x", wide, one.settings).at_each("width")
+    assert (part.name, part.settings.model.width) == ("x, width 2000000", 2_000_000)
+
+
 def test_coordinates_that_nobody_pruned_are_named():
     causes = regime("causes")
     assert set(selection.pruned_coordinates(causes, "signal").target) == {"signal"}

@@ -35,6 +35,16 @@ def test_cells_show_their_uncertainty():
     assert np.isclose(bars, (point.low - point.chance) / (point.kept - point.chance)).any()
 
 
+def test_values_of_a_map_are_those_of_the_runs():
+    """As text of six digits two of them were one, and a width of two million was no whole number."""
+    tables = made_up.experiments("phase")
+    tables["width"].table["width"] = tables["width"].table.width.replace(200, 2_000_001.0)
+    tables["noise"].table["sigma_n"] = tables["noise"].table.sigma_n.replace(0.1, 0.20000001)
+    data, _ = phase.phase(*tables.values())
+    assert data[data.swept == "width"].series.unique().tolist() == ["width = 50", "width = 2000001"]
+    assert data.groupby(["swept", "value"]).ngroups == data.series.nunique()
+
+
 def test_the_predicted_boundary_is_where_the_race_is_even():
     found = made_up.theory_settings("condition2")
     density = phase._boundary(found.at({"sigma_n": "0.1"}), 0.0)

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from ..config.base import Settings, read
+from ..config.base import Settings, canonical, read
 from ..errors import WinnowError
 from ..files import used
 from ..paper import formulas
@@ -58,11 +58,8 @@ class Regime:
             return [self]
         if key not in self.table:
             raise WinnowError(f"needs `{key}` in the runs of `{self.name}`")
-        spelled = (lambda value: f"{value:g}") if self.settings.axis_is_number(key) else str
-        return [
-            Regime(f"{self.name}, {key} {spelled(value)}", part, self.settings.at({key: spelled(value)}))
-            for value, part in self.table.groupby(key)
-        ]
+        parts = {canonical(value): part for value, part in self.table.groupby(key)}
+        return [Regime(f"{self.name}, {key} {at}", part, self.settings.at({key: at})) for at, part in parts.items()]
 
     @property
     def mild_density(self) -> float:
