@@ -35,7 +35,7 @@ AXES = {
     "sanity-lenet": {"method": ["snip", "imp"], "check": ["none", "shuffled", "inverted"]},
     "scaling-widths": {"width": [50, 100, 200]},
 }
-SMALL = ("sanity-small-lenet-36", "sanity-small-lenet-90")
+SMALL = {"sanity-small-lenet-36": [768, 768], "sanity-small-lenet-90": [189, 189]}  # hidden neurons
 OF_A_PATTERN = {
     "scaling-race-*": ("scaling-race-512", "scaling-race-2048"),
     "scaling-over-*": ("scaling-over-512", "scaling-over-2048"),
@@ -96,7 +96,7 @@ def images(name: str, data: str = "mnist-5k", fractions: tuple[float, ...] = (0.
         measured["connected_share"] = 1 - point["fraction"] ** 4 - point["seed"] / 1000
         errors = {0: ends + 0.5, 9: ends}
         points.append((point, [measured | {"epoch": epoch, "test_error": e} for epoch, e in errors.items()]))
-    return _experiment(name, points, ImageSettings(kind="images"))
+    return _experiment(name, points, ImageSettings(kind="images", model={"hidden": SMALL.get(name, [1024, 1024])}))
 
 
 def theory_settings(name: str) -> TwoLayerSettings:

@@ -282,6 +282,12 @@ def test_a_claim_says_what_its_experiment_lacks():
     told = not_run({"fig4": table[table.fraction > 0]})
     assert "0 must be one of them" in told["practice-random-dense-resnet"]
     assert not_run({"noisy": table})["practice-noise"] == "needs `sigma` in the runs of `noisy`"
+    widths = by_width({8: -1}).drop(columns="width")
+    assert not_run({"vgg-widths": widths})["practice-width"] == "needs `width` in the runs of `vgg-widths`"
+    imp = pd.concat([table.assign(method=method) for method in practice.AFTER_TRAINING])
+    told = not_run({"methods": imp})
+    assert told["practice-boost"] == "needs runs of another method than imp and shuffled_imp"
+    assert told["practice-random-dense-lenet"] == "needs runs of method bernoulli"
     two_layer = table.drop(columns="data")
     assert not_run({"fig3a": two_layer})["practice-random"] == "needs `data` in the runs of `fig3a`"
 

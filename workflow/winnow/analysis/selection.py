@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from ..config.base import Settings, read
+from ..config.base import Settings, canonical, read
 from ..errors import WinnowError
 from ..paper import formulas
 from ..reading import read_table
@@ -22,6 +22,7 @@ GOOD_ACCURACY = 0.95
 COMPETITIVE = 0.5  # points of accuracy that a competitive network may be worse (our choice)
 RUN = ["fraction", "seed"]
 EXAMPLES = ["train_examples", "test_examples"]
+DRAWN = ["classes_missing", "classes_dead"]  # which mask and initial weights decide
 GUESSING = 10.0  # per cent of ten classes
 
 
@@ -57,11 +58,8 @@ class Regime:
             return [self]
         if key not in self.table:
             raise WinnowError(f"needs `{key}` in the runs of `{self.name}`")
-        spelled = (lambda value: f"{value:g}") if self.settings.axis_is_number(key) else str
-        return [
-            Regime(f"{self.name}, {key} {spelled(value)}", part, self.settings.at({key: spelled(value)}))
-            for value, part in self.table.groupby(key)
-        ]
+        parts = {canonical(value): part for value, part in self.table.groupby(key)}
+        return [Regime(f"{self.name}, {key} {at}", part, self.settings.at({key: at})) for at, part in parts.items()]
 
     @property
     def mild_density(self) -> float:
@@ -139,12 +137,15 @@ def needed(experiments: dict[str, Regime], name: str, *columns: str | None) -> R
 
 
 def three_fractions(found: Regime) -> dict[str, float]:
-    """Dense, the middle one of the mild fractions, and the largest fraction."""
+    """Dense, the middle one of the mild fractions, and the largest fraction. Raises WinnowError where there is no mild
+    one, and where the largest is one."""
     fractions = np.sort(found.table.fraction.unique())
     mild = np.sort(found.table.fraction[found.is_mild(found.table) & (found.table.fraction > 0)].unique())
-    if not len(mild):
-        shown = ", ".join(f"{f:g}" for f in fractions)
-        raise WinnowError(f"{found.name}: fractions {shown}; needs a pruned one of density >= {found.mild_density:.4g}")
+    if not len(mild) or mild[-1] == fractions[-1]:
+        shown, lacks = ", ".join(f"{f:g}" for f in fractions), "<" if len(mild) else ">="
+        raise WinnowError(
+            f"{found.name}: fractions {shown}; needs a pruned one of density {lacks} {found.mild_density:.4g}"
+        )
     return {"dense": 0.0, "mild": mild[len(mild) // 2], "over": fractions[-1]}
 
 
@@ -166,11 +167,15 @@ def both_signs(runs: Regime) -> pd.Series:
 
 def first_below(table: pd.DataFrame, eps: float, run: list[str] = RUN) -> pd.DataFrame:
     """One row a run: its first evaluation with train loss <= eps (`reached`: it converged, whatever came later), or its
-    last one if there is none."""
+    last one if there is none. Of a run that diverged instead nothing is known (NaN) but what was drawn."""
     reached = table[table.train_loss <= eps].groupby(run, as_index=False).head(1)
     reached = reached.assign(reached=True, status="converged")
     rows = pd.concat([reached, last(table, run).assign(reached=False)]).drop_duplicates(run)
-    return rows.sort_values(run, ignore_index=True)
+    rows, drawn = rows.sort_values(run, ignore_index=True), table.columns.intersection(DRAWN)
+    measured = rows.select_dtypes("float").columns.difference([*run, *EXAMPLES])
+    rows[measured] = rows[measured].mask(rows.status == "diverged")
+    rows[drawn] = table.groupby(run)[drawn].first().to_numpy()
+    return rows
 
 
 def at_step(table: pd.DataFrame, step: int) -> pd.DataFrame:
@@ -181,13 +186,9 @@ def at_step(table: pd.DataFrame, step: int) -> pd.DataFrame:
 def gap(rows: pd.DataFrame) -> pd.Series:
     """Test minus train loss, nats, every class weighing the same in both: about 0 where nothing is memorized.
 
-    Unweighted, chance differences of the classes' shares would be most of it. Raises WinnowError where a run was not
-    stopped to be compared: the balanced train loss is measured at eps, at milestones and at the last step only.
+    Unweighted, chance differences of the classes' shares would be most of it. The balanced train loss is measured at
+    eps, at milestones and at the last step only, which is where runs are compared.
     """
-    if (rows.train_loss_balanced.isna() & rows.train_loss.notna()).any():
-        raise WinnowError(
-            f"training.milestones: {EPS:g} and {EPS / 10:g} must be among them or be eps, to judge the gap"
-        )
     return rows.test_loss_balanced - rows.train_loss_balanced
 
 
@@ -200,10 +201,11 @@ def without_signal(regime: Regime, rows: pd.DataFrame) -> pd.DataFrame:
 
 def learning_times(regime: Regime) -> pd.DataFrame:
     """One row a run of Theorem 3's range; `steps`: when every class has max gamma >= m^(-1/q), and `predicted`, the log
-    of that time up to a constant (both nan where one never has)."""
+    of that time up to a constant (both nan where one never has, and where the run diverged)."""
     data, model, starts = regime.settings.data, regime.settings.model, regime.starts()
-    steps = first_step_above(regime.table, "gamma_least", regime.level).reset_index()
-    rows = starts[regime.is_mild(starts)].merge(steps, on=RUN)
+    ended = regime.table[regime.table.status != "diverged"]
+    steps = first_step_above(ended, "gamma_least", regime.level).reset_index()
+    rows = starts[regime.is_mild(starts)].merge(steps, on=RUN, how="left")
     size = (model.width, data.classes, model.init_std * data.signal_norm, regime.level, model.power)
     times = {f: formulas.signal_time(1 - f, *size) for f in rows.fraction.unique()}
     return rows.assign(predicted=rows.fraction.map(times).where(rows.steps.notna()))

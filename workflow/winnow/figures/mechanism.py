@@ -23,6 +23,7 @@ from ..analysis.selection import (
     without_signal,
 )
 from ..analysis.stats import mean_interval
+from ..errors import WinnowError
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from .curves import density_axis, draw_curves, line_with_interval, over_density, over_seeds, seeds
@@ -64,17 +65,21 @@ def features(boundary: Regime) -> tuple[pd.DataFrame, Figure]:
 
 
 def _histograms(axes: Axes, chosen: dict[str, pd.DataFrame], column: str) -> pd.DataFrame:
-    """Draw the share of neurons by strength, all seeds together, and the means over the seeds in an inset."""
-    pools = {name: np.concatenate(rows[column].to_numpy()).astype(float) for name, rows in chosen.items()}
+    """Draw the share of neurons by strength, all seeds that did not diverge together, and the means over these in an
+    inset. Raises WinnowError where all diverged."""
+    ended = {name: rows[rows.status != "diverged"] for name, rows in chosen.items()}
+    pools = {name: np.concatenate([*rows[column], []]).astype(float) for name, rows in ended.items()}
     everything = np.concatenate(list(pools.values()))
+    if not len(everything):
+        raise WinnowError(f"fractions {', '.join(chosen)}: all runs diverged")
     edges = np.linspace(everything.min(), everything.max(), 61)
     means, parts = [], []
     for number, (name, values) in enumerate(pools.items()):
         mean = over_seeds(chosen[name].assign(mean=chosen[name][column].map(np.mean)), "mean")
-        shares = np.histogram(values, edges)[0] / len(values)
-        text = f"{name} ({seeds(mean)}):\nmean {mean.y[0]:.4f}, s.d. {values.std():.3f}"
+        shares, sd = np.histogram(values, edges)[0] / max(len(values), 1), np.std(values) if len(values) else np.nan
+        text = f"{name} ({seeds(mean)}):\nmean {mean.y[0]:.4f}, s.d. {sd:.3f}"
         axes.stairs(shares, edges, color=f"C{number}", linewidth=1.2, label=text)
-        bins = pd.DataFrame({"left": edges[:-1], "share": shares, "neurons_sd": values.std(), "neurons": len(values)})
+        bins = pd.DataFrame({"left": edges[:-1], "share": shares, "neurons_sd": sd, "neurons": len(values)})
         means.append(mean)
         parts.append(mean.assign(series=name, strength=column).merge(bins, how="cross"))
     _inset_of_means(axes, pd.concat(means))

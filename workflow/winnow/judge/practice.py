@@ -39,7 +39,7 @@ def practice_claims(experiments: dict[str, Regime]) -> list[Claim]:
     """
 
     def judge(rule: Callable, name: str, asked: Asked) -> list[Claim]:
-        found = rule(to_judge(needed(experiments, name, "data").table), name, asked)
+        found = rule(to_judge(needed(experiments, name, "data", asked.swept).table), name, asked)
         return [replace(claim, id=claim.id.format(asked.ending)) for claim in found]
 
     found = []
@@ -57,7 +57,7 @@ def competitive(other: str, rows: pd.DataFrame, name: str, asked: Asked) -> Clai
     With `imp`, which the paper's figure shows, or with the dense network. "Up to" has two halves, so that the claim can
     fail on either side: no fraction up to it is more than COMPETITIVE points worse, and some later one is.
     """
-    named, random = asked.competitive, rows[rows.method == RANDOM]
+    named, random = asked.competitive, pruned_by(RANDOM, rows)
     wide = whole(over_imp(rows) if other == IMP else gains(random))
     later = wide.loc[:, wide.columns > named + 0.001]
     found = competitive_evidence(wide, later, _floor(wide, rows))
@@ -74,14 +74,16 @@ def competitive(other: str, rows: pd.DataFrame, name: str, asked: Asked) -> Clai
     )
 
 
-def over_imp(rows: pd.DataFrame) -> pd.DataFrame:
-    """Random minus `imp` test accuracy of the same seed and fraction, points, as [seed, fraction > 0].
+def pruned_by(method: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """The runs of a method. Raises WinnowError where there are none."""
+    if method not in set(rows.method):
+        raise WinnowError(f"needs runs of method {method}")
+    return rows[rows.method == method]
 
-    Raises WinnowError where there are no runs of `imp`.
-    """
-    if IMP not in set(rows.method):
-        raise WinnowError(f"needs runs of method {IMP}")
-    random, imp = (with_dense(rows[rows.method == method], "test_accuracy") for method in (RANDOM, IMP))
+
+def over_imp(rows: pd.DataFrame) -> pd.DataFrame:
+    """Random minus `imp` test accuracy of the same seed and fraction, points, as [seed, fraction > 0]."""
+    random, imp = (with_dense(pruned_by(method, rows), "test_accuracy") for method in (RANDOM, IMP))
     return (random - imp).drop(columns=0.0).dropna(axis=1, how="all")
 
 
@@ -205,7 +207,7 @@ def knee(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
     Raises WinnowError where runs stop at a train loss, because their training accuracy is what that loss makes it; and
     where the dense network has not fitted (FITTED), because its training accuracy is what the epochs make it.
     """
-    random = rows[rows.method == RANDOM]
+    random = pruned_by(RANDOM, rows)
     if (random.status == "converged").any():
         raise WinnowError(f"needs runs of a fixed number of epochs: training.eps of `{name}` must be null")
     train, test = (whole(with_dense(random, f"{split}_accuracy")) for split in ("train", "test"))
@@ -230,9 +232,12 @@ def boost(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
     """Pruning at initialization sometimes boosts test performance (abstract): the best method and fraction.
 
     Judged as the best of all (Bonferroni over methods and fractions, for the interval too), but for those that train
-    before they prune.
+    before they prune. Raises WinnowError where there are no others.
     """
-    wide = whole(pd.concat({m: gains(part) for m, part in rows.groupby("method") if m not in AFTER_TRAINING}, axis=1))
+    found = {method: gains(part) for method, part in rows.groupby("method") if method not in AFTER_TRAINING}
+    if not found:
+        raise WinnowError(f"needs runs of another method than {' and '.join(AFTER_TRAINING)}")
+    wide = whole(pd.concat(found, axis=1))
     method, fraction = wide.mean().idxmax()
     return _boost(rows, wide, f"{method} at fraction {fraction:g}", "some method at some fraction", name)
 
@@ -256,8 +261,6 @@ def noise(rows: pd.DataFrame, name: str, asked: Asked) -> list[Claim]:
     Pruning removes noise (section 3), so it should. What is measured is an interaction: noise lowers the dense
     network's accuracy too, and so leaves more to gain by anything.
     """
-    if "sigma" not in rows:
-        raise WinnowError(f"needs `sigma` in the runs of `{name}`")
     parts = {sigma: whole(gains(part)) for sigma, part in rows.groupby("sigma")}
     noisy = {sigma: wide for sigma, wide in parts.items() if sigma > 0}
     if not noisy:

@@ -43,10 +43,9 @@ def sanity_claims(experiments: dict[str, Regime]) -> list[Claim]:
 
 
 def _of_network(experiments: dict[str, Regime], network: str) -> list[Claim]:
-    name = f"sanity-{network}"
+    name, compared, found = f"sanity-{network}", margins(experiments, network), []
     images = experiments[name].table["data"].iloc[0]
-    found = []
-    for (method, check), rows in margins(experiments, network).groupby(["method", "check"], sort=False):
+    for (method, check), rows in compared.groupby(["method", "check"], sort=False):
         found.append(
             Claim(
                 f"sanity-{check}",

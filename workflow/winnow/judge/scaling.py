@@ -7,6 +7,7 @@ density, `scaling-widths` as much noise as leaves the dense network without test
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -49,7 +50,8 @@ def race_claims(regime: Regime) -> list[Claim]:
     claims = [*theorems.success(inside), *theorems.noise_coefficients(inside), *theorems.time_to_learn(inside)]
     where = f"where the predicted log advantage is above {race.MARGIN:g}"
     claims = [replace(claim, statement=f"{where}, {claim.statement}") for claim in claims]
-    return [*claims, *theorems.generalization_gap(regime), *theorems.best_improvement(regime), *even_race(regime)]
+    even = or_not_run(even_race.ids, regime.name, partial(even_race, regime))
+    return [*claims, *theorems.generalization_gap(regime), *theorems.best_improvement(regime), *even]
 
 
 @answers("race")
@@ -98,7 +100,12 @@ def trend_claims(races: list[Regime]) -> list[Claim]:
     by_width: dict[int, list[Regime]] = {}
     for regime in sorted(races, key=lambda regime: regime.settings.data.dimension):
         by_width.setdefault(regime.settings.model.width, []).append(regime)
-    return [claim for regimes in by_width.values() if len(regimes) > 1 for claim in _nearer(regimes[0], regimes[-1])]
+    found = []
+    for width, regimes in by_width.items():
+        if len(regimes) > 1:
+            ends = partial(_nearer, regimes[0], regimes[-1])
+            found += or_not_run(_nearer.ids, f"scaling-race, m = {width}", ends)
+    return found
 
 
 @answers(*NUMBERS)
