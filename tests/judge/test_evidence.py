@@ -14,7 +14,7 @@ RNG = np.random.default_rng(0)
 
 
 def claim(found: Evidence | None, broken=()) -> Claim:
-    return Claim("x", "here", "says", "number", "test", "figure", found, broken)
+    return Claim("x", "here", "says", "number", "test", found, broken)
 
 
 def p(p_for: float, p_against: float) -> Evidence:
@@ -86,14 +86,14 @@ def test_three_answers_cost_three_tests():
 
 
 def test_what_holds_by_construction_is_no_test():
-    forced = Claim("x", "here", "says", "number", "test", "figure", p(1e-9, 1.0), forced=True)
+    forced = Claim("x", "here", "says", "number", "test", p(1e-9, 1.0), forced=True)
     rows = evidence.decide([forced, claim(p(0.02, 0.98))])
     assert [row["verdict"] for row in rows] == ["by construction", "supported"]
     assert math.isnan(rows[0]["p_adjusted"]) and rows[1]["p_adjusted"] == pytest.approx(0.04)
 
 
 def test_what_was_not_measured_does_not_hold_by_construction():
-    forced = Claim("x", "here", "says", "number", "test", "figure", Evidence(), forced=True)
+    forced = Claim("x", "here", "says", "number", "test", Evidence(), forced=True)
     assert verdicts([forced]) == ["not judged"]
 
 

@@ -56,7 +56,6 @@ class Claim:
     statement: str
     statistic: str
     test: str
-    figure: str | None
     found: Evidence | None
     """None where the experiment was not run."""
     broken: tuple[str, ...] = ()
@@ -92,11 +91,10 @@ class Claim:
 
     def row(self, p: float) -> dict:
         """The claim as a row of claims.json, given its adjusted p-value."""
-        said = ("id", "regime", "statement", "statistic", "test", "figure")
+        said = ("id", "regime", "statement", "statistic", "test")
         row = {key: getattr(self, key) for key in said} | asdict(self.found or Evidence())
         row |= {"p_value": self.p_value, "p_adjusted": p, "verdict": self.verdict(p)}
-        row |= {"broken": list(self.broken), "condition2_violations": list(self.violations)}
-        return row | {"data": self.figure and f"results/figures/{self.figure}.data.parquet"}
+        return row | {"broken": list(self.broken), "condition2_violations": list(self.violations)}
 
 
 def decide(claims: list[Claim]) -> list[dict]:
