@@ -156,14 +156,14 @@ def neurons(regime: Regime) -> list[Claim]:
         row(
             "sd",
             mild,
-            lambda values: below_evidence(values, 0.0),
+            below_evidence,
             statement="and narrows its spread over neurons",
             test=PAIRED,
         ),
         row(
             "mean",
             over,
-            lambda values: below_evidence(values, 0.0),
+            below_evidence,
             statement="over-pruning lowers the neurons' mean signal strength (Figure 1)",
             test=PAIRED,
         ),

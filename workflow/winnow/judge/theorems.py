@@ -61,8 +61,8 @@ THEOREM_3 = (*SIZES, "mu >= sigma_n sqrt(d) log d", "first signal logits <= 1", 
 THEOREM_9 = (*SIZES, "first noise logits <= 1", "density <= 1/(K m log d)", "density d > n + K")
 
 
-def broken(regime: Regime, needs: tuple[str, ...], rows: pd.DataFrame | None = None) -> tuple[str, ...]:
-    """The hypotheses among `needs` that a regime does not meet, at the densities of some runs (default: dense)."""
+def broken(regime: Regime, needs: tuple[str, ...], rows: pd.DataFrame | None) -> tuple[str, ...]:
+    """The hypotheses among `needs` that a regime does not meet, at the densities of some runs (None: dense)."""
     densities = np.ones(1) if rows is None or rows.empty else 1 - rows.fraction.unique()
     holds = hypotheses(regime.settings, densities)
     return tuple(item for item in needs if not holds[item])
