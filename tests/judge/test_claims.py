@@ -65,7 +65,7 @@ def test_every_row_is_complete(world):
         "id regime condition2_violations broken statement statistic estimate low high n test p_value p_adjusted verdict"
     )
     for row in judged(found):
-        assert {*keys.split(), "p_for", "p_against", "p_none", "figure", "data"} == set(row)
+        assert {*keys.split(), "p_for", "p_against", "p_none"} == set(row)
         assert row["low"] <= row["estimate"] <= row["high"]
         some = name == UNDECIDABLE and row["regime"] == "overprune" and row["id"] != "3-train"
         seeds = SEEDS_OF.get(row["regime"].split(",")[0], SEEDS)

@@ -263,20 +263,20 @@ def _crossing(steps: np.ndarray, values: np.ndarray, level: float) -> float:
     return float(np.exp((1 - share) * np.log1p(steps[i - 1]) + share * np.log1p(steps[i])) - 1)
 
 
-def slopes_by_seed(rows: pd.DataFrame, x: np.ndarray, y: np.ndarray, least: int = 3) -> np.ndarray:
-    """One least-squares slope of y on x a seed, over its finite points; seeds with fewer than `least` are left out."""
+def slopes_by_seed(rows: pd.DataFrame, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """One least-squares slope of y on x a seed, over its finite points; seeds with fewer than three are left out."""
     slopes = []
     for _, seed in pd.DataFrame({"seed": rows.seed, "x": x, "y": y}).groupby("seed"):
         points = seed[np.isfinite(seed.y)]
-        if points.x.nunique() >= least:
+        if points.x.nunique() >= 3:
             slopes.append(slope(points.x, points.y))
     return np.array(slopes)
 
 
-def exponents(rows: pd.DataFrame, column: str, of: str = "density", least: int = 3) -> np.ndarray:
+def exponents(rows: pd.DataFrame, column: str, of: str = "density") -> np.ndarray:
     """The exponent of a positive column in density (or in another column), one a seed."""
     x = 1 - rows.fraction if of == "density" else rows[of]
-    return slopes_by_seed(rows, np.log(x), np.log(rows[column].where(rows[column] > 0)), least)
+    return slopes_by_seed(rows, np.log(x), np.log(rows[column].where(rows[column] > 0)))
 
 
 def by_seed(rows: pd.DataFrame, column: str) -> pd.Series:

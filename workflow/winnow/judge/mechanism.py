@@ -50,7 +50,6 @@ def target(causes: Regime) -> list[Claim]:
             " better than pruning only the signal coordinates",
             statistic="test error, signal only minus noise only, mean over mild fractions",
             test=PAIRED,
-            figure="causes",
         ),
         claim(
             causes,
@@ -59,7 +58,6 @@ def target(causes: Regime) -> list[Claim]:
             statement="over-pruning harms by what it removes of the signal",
             statistic="test error, signal only minus noise only, mean over sparser fractions",
             test=PAIRED,
-            figure="causes",
         ),
     ]
 
@@ -77,7 +75,6 @@ def dense_signal(dense: Regime, causes: Regime) -> Claim:
         statement="a dense signal of the same length gains less from mild pruning (p. 6)",
         statistic="gain in test error over dense, coordinate signal minus dense signal",
         test=WELCH,
-        figure="causes",
     )
 
 
@@ -93,7 +90,6 @@ def small_init(small: Regime, causes: Regime) -> Claim:
         statement="mild pruning is more than a smaller initialization",
         statistic="test error, dense with sigma_0 sqrt(density) minus pruned, mean over mild fractions",
         test=WELCH,
-        figure="causes",
     )
 
 
@@ -147,7 +143,7 @@ def neurons(regime: Regime) -> list[Claim]:
         what = {"mean": "mean", "sd": "standard deviation"}[key]
         statistic = f"{what} of signal strengths at fraction {at:g}, relative to dense, minus 1"
         found = judge(ratio(wide[key][at], wide[key][dense]) - 1)
-        return claim(regime, THEOREM_3, found, statistic=statistic, figure="features", **words)
+        return claim(regime, THEOREM_3, found, statistic=statistic, **words)
 
     return [
         row(
@@ -160,14 +156,14 @@ def neurons(regime: Regime) -> list[Claim]:
         row(
             "sd",
             mild,
-            lambda values: below_evidence(values, 0.0),
+            below_evidence,
             statement="and narrows its spread over neurons",
             test=PAIRED,
         ),
         row(
             "mean",
             over,
-            lambda values: below_evidence(values, 0.0),
+            below_evidence,
             statement="over-pruning lowers the neurons' mean signal strength (Figure 1)",
             test=PAIRED,
         ),
@@ -196,8 +192,7 @@ def initial_correlations(regime: Regime) -> list[Claim]:
     signal = (start.signal_start_low >= low) & (start.signal_start_high <= high)
     classes, width, dimension, _ = regime.size
     asked = density * width >= math.log(classes * dimension)
-    words = {"statistic": "share of runs, worst fraction", "test": f"{EVERY_SHARE}, against {LIKELY:g}"}
-    words |= {"figure": "lemmas", "forced": True}
+    words = {"statistic": "share of runs, worst fraction", "test": f"{EVERY_SHARE}, against {LIKELY:g}", "forced": True}
     return [
         claim(
             regime,
@@ -239,7 +234,6 @@ def noise_variance(regime: Regime) -> Claim:
         f" scale sigma_0^2 sigma_n^2 density d: the largest is at most {VARIANCE_FACTOR:g} times the largest before",
         statistic="mean log of the largest neuron's variance over that before training, worst fraction",
         test=f"{EVERY_MEAN}, against log {VARIANCE_FACTOR:g}",
-        figure="lemmas",
     )
 
 
@@ -263,5 +257,4 @@ def noise_event(regime: Regime) -> Claim:
         " (the noise on a signal's own coordinate counts, which meets a weight that has learned)",
         statistic="share of test examples minus the bound, worst fraction",
         test=f"{EVERY_MEAN}, against 0",
-        figure="bound",
     )

@@ -69,7 +69,6 @@ def competitive(other: str, rows: pd.DataFrame, name: str, asked: Asked) -> Clai
         f" {named:g}, and not at some later one ({worst}){_diverged(random)}",
         statistic=f"random minus {other} test accuracy, points, worst fraction up to {named:g}",
         test=f"{PAIRED} at every fraction, against -{COMPETITIVE:g}",
-        figure=name,
         found=found,
     )
 
@@ -222,7 +221,6 @@ def knee(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
         statement=f"with growing sparsity, training accuracy drops later than test accuracy{_diverged(random)}",
         statistic=f"{statistic}, smallest difference",
         test="t-tests of jackknife values, Bonferroni over drops",
-        figure=name,
         found=found,
     )
 
@@ -242,14 +240,13 @@ def boost(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
     return _boost(rows, wide, f"{method} at fraction {fraction:g}", "some method at some fraction", name)
 
 
-def _boost(rows: pd.DataFrame, wide: pd.DataFrame, best: str, what: str, figure: str) -> Claim:
+def _boost(rows: pd.DataFrame, wide: pd.DataFrame, best: str, what: str, name: str) -> Claim:
     return Claim(
         "",
-        _regime(rows, figure),
+        _regime(rows, name),
         statement=f"{what}, pruning at initialization, tests better than the dense network{_diverged(rows)}",
         statistic=f"largest mean gain, points ({best})",
         test=f"{PAIRED}, Bonferroni over {wide.shape[1]} columns",
-        figure=figure,
         found=best_evidence(wide.to_numpy(), _floor(wide, rows).to_numpy()),
     )
 
@@ -277,7 +274,6 @@ def noise(rows: pd.DataFrame, name: str, asked: Asked) -> list[Claim]:
             f" also leaves more to gain{_diverged(rows)}",
             statistic="slope of the gain over dense, mean over fractions, on the noise's standard deviation, points",
             test=PAIRED,
-            figure=name,
             found=mean_evidence(_slopes(parts)),
         ),
     ]
@@ -307,7 +303,6 @@ def width(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
         statement=f"random pruning costs less accuracy the wider the network is{_diverged(rows)}",
         statistic="slope of the gain over dense, mean over fractions, on log2 of the width, points a doubling",
         test=PAIRED,
-        figure=name,
         found=mean_evidence(_slopes(parts)),
     )
 

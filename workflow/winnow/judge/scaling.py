@@ -39,7 +39,7 @@ def scaling_claims(experiments: dict[str, Regime]) -> list[Claim]:
     def judge() -> list[Claim]:
         races, over, widths = map(judged, RULES)
         found = [*map(race_claims, races), trend_claims(races), *map(over_claims, over), *map(theorems.width, widths)]
-        return [replace(claim, figure="scaling") for claims in found for claim in claims]
+        return [claim for claims in found for claim in claims]
 
     return or_not_run(["scaling"], "scaling", judge)
 
@@ -66,7 +66,6 @@ def even_race(regime: Regime) -> Claim:
         f" fitted slope {np.mean(slopes):.2g})",
         statistic="constant of the race fitted to accuracies, jackknife over seeds",
         test=f"TOST over seeds, 0 +- {race.MARGIN:g}",
-        figure="scaling",
     )
 
 
@@ -90,7 +89,6 @@ def lost_signal(own: Regime) -> Claim:
         statement="at Theorem 9's density no class keeps a signal neuron, with high probability at every fraction",
         statistic="share of runs, worst fraction",
         test=f"{EVERY_SHARE}, against {LIKELY:g}",
-        figure="scaling",
         forced=True,
     )
 
@@ -120,7 +118,6 @@ def _nearer(small: Regime, large: Regime) -> list[Claim]:
             statement=f"the {what} is nearer to 0 at the largest d",
             statistic="mean at the smallest d minus that at the largest, on the former's side of 0",
             test="Welch's t-tests of two samples, on both sides of 0",
-            figure="scaling",
         )
         found.append(replace(row, regime=f"scaling-race, m = {width}, d = {data[0]:,} and {data[1]:,}"))
     return found
