@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from .errors import WinnowError
-from .inputs import check_unchanged, used
+from .inputs import check_unchanged, sha256, used
 
-WRITTEN = []  # the results that this process has written: audit/recorder.py records them
+WRITTEN: dict[str, str] = {}
+"""The results that this process has written, and their sha256 as it wrote them: audit/recorder.py records them."""
 HOST = re.sub(r"[^\w-]", "-", platform.node())
 DIGITS = 9  # significant, of numbers that libraries compute
 UNFINISHED = re.compile(r"\..+\.(tmp|checkpoint)")  # the names that files have until they are complete
@@ -32,7 +33,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
     with complete(path) as temporary:
         yield temporary
         check_unchanged()
-    WRITTEN.append(os.fspath(path))
+        digest = sha256(temporary)
+    WRITTEN[os.fspath(path)] = digest
 
 
 @contextlib.contextmanager
