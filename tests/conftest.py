@@ -78,4 +78,4 @@ def subnormals():
 def nothing_read(monkeypatch):
     """Each test is a process of its own: what others read may have changed, and is no input of its results."""
     monkeypatch.setattr(inputs, "READ", {})
-    monkeypatch.setattr(files, "WRITTEN", [])
+    monkeypatch.setattr(files, "WRITTEN", {})

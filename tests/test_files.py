@@ -1,5 +1,6 @@
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import given
 
 from winnow import files
 from winnow.errors import WinnowError
-from winnow.files import atomic, read_arrays, write_arrays, write_json, write_table
+from winnow.files import atomic, read_arrays, read_json, read_table, write_arrays, write_json, write_table
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
@@ -35,13 +36,25 @@ def test_equal_arrays_are_equal_files(tmp_path):
     assert all(np.array_equal(back[key], arrays[key]) and back[key].dtype == arrays[key].dtype for key in arrays)
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:-100], lambda b: b"", lambda b: b[:80] + b"\0\1\2\3" + b[84:]])
-def test_a_damaged_file_is_named(tmp_path, damage):
-    path = tmp_path / "x.npz"
-    write_arrays(path, a=np.arange(1000))
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(WinnowError, match=str(path)):
-        read_arrays(path)
+@pytest.mark.parametrize("damage", [None, lambda b: b[:-100], lambda b: b"", lambda b: b[:80] + b"\0\1\2\3" + b[84:]])
+@pytest.mark.parametrize(
+    ("read", "write", "kind"),
+    [
+        (read_arrays, lambda path: write_arrays(path, a=np.arange(1000)), "arrays"),
+        (read_table, lambda path: write_table(path, {"a": np.arange(1000)}), "a table"),
+        (read_json, lambda path: write_json(path, {"a": 1000 * [0]}), "JSON"),
+    ],
+    ids=["arrays", "table", "JSON"],
+)
+def test_a_missing_or_damaged_file_is_named(tmp_path, read, write, kind, damage):
+    path = tmp_path / "x"
+    write(path)
+    assert len(read(path)["a"]) == 1000
+    path.write_bytes(damage(path.read_bytes())) if damage else path.unlink()
+    with pytest.raises(
+        WinnowError, match=f"^{re.escape(str(path))}: cannot be read as {kind} .*; delete it and run again$"
+    ):
+        read(path)
 
 
 def test_objects_are_never_unpickled(tmp_path):

@@ -9,7 +9,7 @@ from winnow.paths import PACKAGE
 LAYERS = (
     ("errors", "steps", "catalogue", "terminal"),
     ("inputs", "randomness", "paths", "report"),
-    ("files", "reading"),
+    ("files",),
     ("core", "paper", "page"),
     ("config",),
     ("jobs",),

@@ -11,7 +11,9 @@ import pytest
 
 from winnow import files
 from winnow.audit.recorder import Recorder, wildcards
-from winnow.audit.records import CHECKOUT, located, record_path
+from winnow.audit.records import CHECKOUT, Records, located, record_path
+from winnow.audit.results import tampered
+from winnow.inputs import sha256
 
 SOURCES = sorted((CHECKOUT / "workflow/winnow").rglob("*.py"))
 READS = r"pq\.read_table\(|read_parquet\(|read_csv\(|np\.load\(|safe_open\(|load_file\(|load_library\("
@@ -60,6 +62,26 @@ def test_a_step_is_recorded_by_the_files_that_it_read_and_wrote(step):
     run = json.loads((step / "results/provenance/a/x.json.run.json").read_text())
     assert {"start", "wall_s", "cpu_s", "peak_memory_mb", "host", "cpu", "threads", "versions", "commit"} <= set(run)
     assert not [name for name in map(str, step.rglob("*")) if name.endswith(".tmp")]
+
+
+@pytest.mark.parametrize("replace", [lambda path: path.write_bytes(b"foreign"), Path.unlink])
+def test_a_step_is_credited_with_what_it_read_and_wrote_whatever_lies_there_when_it_ends(step, replace):
+    given, made = Path("results/a/in.parquet"), [Path("results/a/x.json"), Path("results/a/y.parquet")]
+    files.write_table(given, {"x": [1]})
+    files.WRITTEN.clear()
+    recorder = Recorder("step", [])
+    files.used(given)
+    files.write_json(made[0], 1)
+    files.write_table(made[1], {"x": [2]})
+    hashes = {str(path): sha256(path) for path in (given, *made)}
+    for path in (given, *made):
+        replace(path)
+    recorder.finish()
+    record = json.loads(Path(record_path(str(made[0]))).read_text())
+    assert record["inputs"] | record["outputs"] == {path: {"sha256": digest} for path, digest in hashes.items()}
+    assert [f.what for f in tampered(str(made[0]), "of other bytes", Records())] == [
+        "is not the file that `step` wrote"
+    ]
 
 
 def test_the_record_is_the_same_every_time(step):

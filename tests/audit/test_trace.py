@@ -24,7 +24,7 @@ def draw(folder: Path, monkeypatch, named: str) -> None:
     Path(PICTURE).write_text("")
     for paths, read in (([run], []), ([PICTURE, DRAWN], [run])):
         monkeypatch.setattr(inputs, "READ", {})
-        monkeypatch.setattr(files, "WRITTEN", paths)
+        monkeypatch.setattr(files, "WRITTEN", {path: inputs.sha256(path) for path in paths})
         for name in read:
             inputs.used(name)
         Recorder("s", []).finish()

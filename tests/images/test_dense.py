@@ -34,7 +34,7 @@ def test_a_copy_is_the_file_that_training_by_that_method_would_have_written(tmp_
     ("make", "message"),
     [
         (lambda path: write_run(path, "imp", fraction=0.5), "imp.parquet: is no run of a dense network"),
-        (lambda path: path.write_bytes(b"PAR1"), "imp.parquet: cannot be read as a run .* delete it and run again"),
+        (lambda path: path.write_bytes(b"PAR1"), "imp.parquet: cannot be read as a table .* delete it and run again"),
     ],
 )
 def test_what_is_no_dense_run_is_refused_and_nothing_written(tmp_path, make, message):

@@ -98,7 +98,8 @@ def test_weights_are_rebuilt_from_the_coefficients(run):
 
 def test_what_is_measured_before_and_after(run):
     tracker, before, pattern, train, test = run
-    assert set(before) == set(tracker.names)
+    types = {name: type(value) for name, value in before.items()}
+    assert types == {name: type(value) for name, value in tracker.unmeasured.items()}
     assert before["gamma_max"] == before["zeta_max"] == before["variance_learned"] == 0
     after = tracker.measure(core.evaluate(tracker.network, test, loss="cross_entropy")[3], compared=True)
     assert after["gamma_max"] > 0

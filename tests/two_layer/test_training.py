@@ -1,4 +1,5 @@
 import math
+import shutil
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winnow import core, randomness
+from winnow.collect import collect
 from winnow.config.base import RunSettings, read
 from winnow.core import reference
 from winnow.errors import WinnowError
@@ -269,6 +271,23 @@ def test_theory_runs_carry_the_decomposition_and_a_warning(jobs, capsys):
     assert table.zeta_max.is_monotonic_increasing
     assert (table.decomposition_unique == 0).all()
     assert "Definition 14 is not the only decomposition (seeds 0)" in capsys.readouterr().err
+
+
+def test_diverged_and_converged_runs_of_the_theory_are_one_table(jobs, tmp_path, monkeypatch):
+    """One diverges between two evaluations, one has not a finite step."""
+    monkeypatch.chdir(tmp_path)
+    sick = {"training": THEORY["training"] | {"learning_rate": 1e6}}, {"model": THEORY["model"] | {"init_std": 1e30}}
+    for seed, changes in enumerate(({}, *sick)):
+        (made,) = jobs([seed], name=str(seed), **THEORY | changes)
+        path = Path(f"results/demo/runs/fraction-0.5/seed-{seed}.parquet")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(made, path)
+    statuses = collect("demo", {"fraction": ["0.5"], "seed": ["0", "1", "2"]}, {}, "m.parquet", "s.parquet")
+    assert statuses == {"converged": 1, "diverged": 2}
+    last = pq.read_table("s.parquet").to_pandas()
+    assert last.variance_max.isna().tolist() == [False, True, True]
+    assert last.train_loss.isna().tolist() == [False, False, True]
+    assert 0 < last.step[1] < last.step[0]
 
 
 def test_the_examples_of_a_seed_are_gone_before_the_next_ones_are_drawn(jobs, monkeypatch):

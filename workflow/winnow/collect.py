@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 from . import paths
 from .config.base import canonical
 from .errors import WinnowError
-from .files import atomic
-from .reading import read_json, read_table
+from .files import atomic, read_json, read_table
 
 FILES_AT_ONCE = 1000  # bounds the memory, whatever the number of runs
 

@@ -9,13 +9,18 @@ import platform
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .errors import WinnowError
-from .inputs import check_unchanged, used
+from .inputs import check_unchanged, sha256, used
 
-WRITTEN = []  # the results that this process has written: audit/recorder.py records them
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+WRITTEN: dict[str, str] = {}
+"""The results that this process has written, and their sha256 as it wrote them: audit/recorder.py records them."""
 HOST = re.sub(r"[^\w-]", "-", platform.node())
 DIGITS = 9  # significant, of numbers that libraries compute
 UNFINISHED = re.compile(r"\..+\.(tmp|checkpoint)")  # the names that files have until they are complete
@@ -32,7 +37,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
     with complete(path) as temporary:
         yield temporary
         check_unchanged()
-    WRITTEN.append(os.fspath(path))
+        digest = sha256(temporary)
+    WRITTEN[os.fspath(path)] = digest
 
 
 @contextlib.contextmanager
@@ -125,11 +131,36 @@ def write_arrays(path: str | Path, **arrays: np.ndarray) -> None:
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """Read an npz file without pickle. Raises WinnowError naming a missing or broken file."""
+    with _named(path, "arrays"), np.load(used(path), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def read_table(path: str | Path) -> "pa.Table":
+    """Read a parquet file. Raises WinnowError naming a missing or broken one."""
+    import pyarrow.parquet as pq
+
+    with _named(path, "a table"):
+        return pq.read_table(used(path), partitioning=None)
+
+
+def read_json(path: str | Path) -> object:
+    """Read a JSON file. Raises WinnowError naming a missing or broken file."""
+    with _named(path, "JSON"):
+        return json.loads(Path(used(path)).read_text(encoding="utf-8"))
+
+
+def read_markdown(path: str | Path) -> str:
+    """Read a page of Markdown. Raises WinnowError naming a missing or broken file."""
+    with _named(path, "text"):
+        return Path(used(path)).read_text(encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _named(path: str | Path, kind: str) -> Iterator[None]:
     try:
-        with np.load(used(path), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except Exception as error:  # numpy and zipfile raise many kinds for a broken file
-        raise WinnowError(f"{path}: cannot be read as arrays ({error}); delete it and run again") from None
+        yield
+    except Exception as error:  # every library raises kinds of its own for a broken file
+        raise WinnowError(f"{path}: cannot be read as {kind} ({error}); delete it and run again") from None
 
 
 def write_table(path: str | Path, columns: dict[str, object]) -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 
 from .errors import WinnowError
-from .files import atomic
-from .reading import read_markdown
+from .files import atomic, read_markdown
 
 STYLE = (
     "body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;background:#fff;color:#222}"

@@ -13,8 +13,8 @@ import pandas as pd
 
 from ..config.base import Settings, canonical, read
 from ..errors import WinnowError
+from ..files import read_table
 from ..paper import formulas
-from ..reading import read_table
 from .stats import slope
 
 EPS = 0.01  # the train loss at which runs are compared, nats; a tenth of it for the claims that say so

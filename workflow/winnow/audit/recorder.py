@@ -36,11 +36,13 @@ class Recorder:
         given.note_modules()
 
     def finish(self) -> None:
-        """Write the record pair of every result that the step wrote; the hashes are those of what it was given."""
+        """Write the record pair of every result that the step wrote; the hashes are those of what it was given and of
+        what it wrote, whatever lies there now."""
         wall = time.perf_counter() - self.clock
         from ..files import WRITTEN, complete
 
-        outputs = sorted({path for path in map(place, WRITTEN) if path and path.startswith(f"{RESULTS}/")})
+        written = {place(path): digest for path, digest in WRITTEN.items()}
+        outputs = {path: digest for path, digest in written.items() if path and path.startswith(f"{RESULTS}/")}
         if not outputs:
             return
         hashes = {name: digest for path, (_, digest) in given.READ.items() if (name := place(path))}
@@ -49,11 +51,11 @@ class Recorder:
         record = {
             "step": self.step,
             "command": self.arguments,
-            "parameters": self._parameters(set(outputs) | set(inputs)),
+            "parameters": self._parameters({*outputs, *inputs}),
             "wildcards": {path: wildcards(path) for path in outputs if wildcards(path)},
             "streams": sorted(set(randomness.DRAWN)) if randomness else [],
             "inputs": {path: _input_hashes(path, hashes[path]) for path in inputs},
-            "outputs": {path: _hashes(path) for path in outputs},
+            "outputs": {path: _hashes(path, digest) for path, digest in outputs.items()},
             "code": {p.removeprefix("code:"): hashes[p] for p in hashes if p.startswith("code:")},
             "requirements": self.requirements,
             "device": _device(),
@@ -110,16 +112,17 @@ def commit() -> str | None:
         return None
 
 
-def _hashes(path: str | Path) -> dict[str, str]:
-    table = content(path)
-    return {"sha256": sha256(path)} | ({"content": table} if table else {})
+def _hashes(path: str | Path, digest: str) -> dict[str, str]:
+    """The hashes of a file, given its sha256; of a table also that of its contents, unless it is another one by now."""
+    table = str(path).endswith(".parquet") and Path(path).is_file() and sha256(path) == digest
+    return {"sha256": digest} | ({"content": content(path)} if table else {})
 
 
 def _input_hashes(path: str, digest: str) -> dict[str, str]:
     """The hashes of an input; its content hash is taken from its producer's record if that speaks of these bytes."""
     producer = read(path)[0] if path.startswith(f"{RESULTS}/") else None
     known = producer["outputs"].get(path, {}) if producer else {}
-    return known if known.get("sha256") == digest else _hashes(located(path))
+    return known if known.get("sha256") == digest else _hashes(located(path), digest)
 
 
 def _device() -> str:

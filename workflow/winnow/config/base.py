@@ -4,7 +4,6 @@ Settings are the only way into a run. A run reads them from `results/<experiment
 and no seeds, so that adding a seed reruns nothing that exists.
 """
 
-import json
 import types
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Annotated, ClassVar, Generic, Self, TypeVar, Union, get_args,
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ..errors import WinnowError
-from ..files import used
+from ..files import read_json
 from .messages import validated
 
 
@@ -134,8 +133,4 @@ def read(path: str | Path, kind: type[Kind]) -> RunSettings[Kind]:
 
     Raises WinnowError naming the file and the key.
     """
-    try:
-        tree = json.loads(Path(used(path)).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WinnowError(f"{path}: cannot be read as settings: {error}") from None
-    return validated(RunSettings[kind], tree, str(path))
+    return validated(RunSettings[kind], read_json(path), str(path))

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import WinnowError
-from ..files import atomic, used
+from ..files import atomic, read_table
 
 
 def copies(run: str, methods: list[str], paths: list[str]) -> None:
@@ -14,10 +14,7 @@ def copies(run: str, methods: list[str], paths: list[str]) -> None:
 
     Raises WinnowError where it is broken or something was pruned.
     """
-    try:
-        table = pq.read_table(used(run), partitioning=None)
-    except (OSError, pa.ArrowException) as error:
-        raise WinnowError(f"{run}: cannot be read as a run ({error}); delete it and run again") from None
+    table = read_table(run)
     if set(table["fraction"].to_pylist()) != {0.0}:
         raise WinnowError(f"{run}: is no run of a dense network; only at fraction 0 are all methods the same")
     at = table.column_names.index("method")

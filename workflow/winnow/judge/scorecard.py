@@ -25,9 +25,8 @@ from scipy.stats import spearmanr
 
 from ..analysis.stats import polynomial
 from ..catalogue import FIGURES
-from ..files import atomic, rounded, write_json
+from ..files import atomic, read_json, read_table, rounded, write_json
 from ..paper.published import STATED
-from ..reading import read_json, read_table
 
 AGREES = 1.96
 RESOLUTION = 0.0005  # of a value read off the paper; accuracies in per cent have 100 times that

@@ -7,6 +7,7 @@ construction and not by a fit. Each moves in one direction only (own-class gamma
 value at a step is also the largest so far.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ import torch
 from .. import core
 from ..core import Examples, Network
 from .settings import TwoLayerSettings
+
+VARIANCES = ("variance_initial", "variance_learned", "variance_max", "variance_noise", "variance_noise_max")  # float32
 
 
 @dataclass(frozen=True)
@@ -167,11 +170,13 @@ class Tracker:
     names = (
         *("gamma_max", "gamma_least", "gamma_cross", "zeta_max", "omega_max"),
         *("train_loss_balanced", "test_loss_balanced"),
-        *("variance_initial", "variance_learned", "variance_max", "variance_noise", "variance_noise_max"),
+        *VARIANCES,
         *("event_missed", "loss_on_event", "loss_off_event"),
         *("empty_neurons", "decomposition_unique", "signal_neurons", "classes_missing", "classes_dead"),
         *("noise_start_low", "noise_start_high", "signal_start_low", "signal_start_high"),
     )
+    unmeasured = dict.fromkeys(names, math.nan) | dict.fromkeys(VARIANCES, np.float32(math.nan))
+    """What stands for `measure` where nothing was measured, of its types: a column has the same one in every run."""
 
     def __init__(self, network: Network, train: Examples, test: Examples, settings: TwoLayerSettings):
         self.network, self.train, self.test, self.settings = network, train, test, settings

@@ -91,8 +91,8 @@ def run(settings: TwoLayerSettings, mask: Pattern, network: Network, train: Exam
 
 def _columns(rows: list[dict], tracker: Tracker | None) -> dict[str, list]:
     """Evaluations as columns; what the neurons end with is in the last row."""
-    names = ("step", *jobs.METRICS, *(tracker.names if tracker else ()))
-    columns = {name: [row.get(name, math.nan) for row in rows] for name in names}
+    unmeasured = dict.fromkeys(("step", *jobs.METRICS), math.nan) | (tracker.unmeasured if tracker else {})
+    columns = {name: [row.get(name, nothing) for row in rows] for name, nothing in unmeasured.items()}
     if tracker:
         columns |= {name: [[]] * (len(rows) - 1) + [values] for name, values in tracker.strengths().items()}
     return columns
