@@ -32,6 +32,9 @@ THEORY = {
 }
 
 
+BAD = SMALL["experiments"]["toy"] | {"data": {"n_trian": 5}}
+
+
 def changed(path: str, value: object) -> dict:
     """SMALL with the value at a dotted path replaced."""
     tree = copy.deepcopy(SMALL)
@@ -75,6 +78,9 @@ def test_the_configurations_of_the_project_are_valid(path):
         ("experiments.toy.axes", {"sigma_n": [1, 1.0]}, r"1 is listed twice"),
         ("experiments", {"../x": SMALL["experiments"]["toy"]}, r"experiments.* = \"\.\./x\": .*match pattern"),
         ("experiments", {"a b; rm": SMALL["experiments"]["toy"]}, r"match pattern"),
+        ("experiments", {"images": BAD}, r"experiments\.images\.data\.n_trian = 5: unknown key; allowed: .*n_train"),
+        ("experiments", {"list": BAD}, r"experiments\.list\.data\.n_trian = 5: unknown key; allowed: .*n_train"),
+        ("experiments", {"data": BAD}, r"experiments\.data\.data\.n_trian = 5: unknown key; allowed: .*n_train"),
         ("experiments.figures", SMALL["experiments"]["toy"], r"figures is a folder of results/ already"),
         ("experiments", {}, r"experiments = \{\}: .* at least 1 item"),
         ("experiments", None, r"experiments = null"),

@@ -1,5 +1,6 @@
 """Mistakes in settings as one line each: file, key, value, what is allowed."""
 
+import itertools
 import json
 from typing import get_args
 
@@ -9,6 +10,7 @@ from ..errors import WinnowError
 
 KINDS = ("two_layer", "images")
 TAGS = ("count", "list", "number", "switch", "word", *KINDS)  # marks of the members of a union, no part of a key
+NAMED = ("experiments", "axes")  # behind these stands a name, which may be any of these words
 
 
 def validated(model: type[BaseModel], tree: object, where: str):
@@ -22,8 +24,8 @@ def validated(model: type[BaseModel], tree: object, where: str):
 
 def _complaint(model: type[BaseModel], where: str, problem: dict) -> str:
     key = ""
-    for part in problem["loc"]:
-        if part not in TAGS:
+    for before, part in itertools.pairwise(("", *problem["loc"])):
+        if part not in TAGS or before in NAMED:
             key += f"[{part}]" if isinstance(part, int) else f".{part}"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
@@ -36,8 +38,10 @@ def _complaint(model: type[BaseModel], where: str, problem: dict) -> str:
 
 def _allowed_keys(annotation, path: tuple) -> list[str]:
     """The keys of the model that a path of keys leads to."""
-    for part in path:
+    for before, part in itertools.pairwise(("", *path)):
         models = _models(annotation)
+        if before in NAMED:
+            continue
         if part in KINDS:
             annotation = next(model for model in models if _kind(model) == part)
         elif models and part in models[0].model_fields:
