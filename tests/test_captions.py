@@ -44,7 +44,6 @@ def test_every_caption_can_be_filled(file, figure):
         ("fig5a", "fig5", {"model": {"width": 3}}, "one in 4, whose 3 outputs"),
         ("fig3a", "fig3a", {"model": {"hidden": [7, 5]}}, "7-5 (hidden neurons) on mnist-5k"),
         ("methods", "methods", {"training": {"eps": None, "epochs": 9}}, "Training stops after 9 epochs."),
-        ("fig4-small", "fig4-small", {"model": {"depth": 14, "width": 6}}, "ResNet-14 (6 channels"),
     ],
 )
 def test_a_caption_says_what_was_run(figure, experiment, changes, says):

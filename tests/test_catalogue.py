@@ -1,5 +1,6 @@
 """What the catalogue names is there: a misspelt rule would judge nothing, and say nothing of it."""
 
+from winnow.analysis.selection import EPS
 from winnow.catalogue import EXPERIMENTS, FIGURES, known
 from winnow.judge import claims, practice, sanity, scaling
 from winnow.paper.published import STATED
@@ -9,6 +10,14 @@ def test_every_rule_that_an_experiment_names_is_one_and_each_judges_something():
     rules = [*claims.RULES, *practice.RULES, *sanity.RULES, *scaling.RULES]
     assert sorted(rules) == sorted({rule for asked in EXPERIMENTS.values() for rule in asked.judged})
     assert set(claims.COUNTED) <= set(claims.RULES)
+
+
+def test_the_train_losses_at_which_runs_are_compared_are_those_of_the_rules():
+    """The catalogue cannot import them: figures would be drawn again with every title."""
+    losses = {rule: asked.losses for asked in EXPERIMENTS.values() for rule in asked.judged}
+    both = {rule for rule, compared in losses.items() if compared == (EPS, EPS / 10)}
+    assert {"mild", "rescued", "race"} <= both  # the rules with `2-eps/10`
+    assert set(losses.values()) == {(EPS, EPS / 10), (EPS,), (), None}
 
 
 def test_every_experiment_that_is_named_by_another_or_by_a_figure_is_there():

@@ -1,5 +1,4 @@
 import json
-import re
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,10 +12,16 @@ from winnow.two_layer.settings import TwoLayerSettings
 GRID = {"sigma_n": ["0.5", "1"], "fraction": ["0", "0.9"], "seed": ["0", "4"]}
 
 
-def write_run(path: str, fraction: float, seed: int, sigma_n: float, status: str = "max_steps") -> None:
+def write_run(path: str, fraction: float, seed: int, sigma_n: float, status: str = "max_steps", **other: str) -> None:
     n = 3
-    columns = {"experiment": "a", "method": "bernoulli", "fraction": fraction, "seed": seed, "sigma_n": sigma_n}
-    columns = {key: [value] * n for key, value in columns.items()}
+    constants = {
+        "experiment": "a",
+        "method": "bernoulli",
+        "fraction": fraction,
+        "seed": seed,
+        "sigma_n": sigma_n,
+    } | other
+    columns = {key: [value] * n for key, value in constants.items()}
     write_table(path, columns | {"step": [0, 1, 2], "train_loss": [0.7, 0.5, 0.1 * seed], "status": [status] * n})
 
 
@@ -25,9 +30,8 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = TwoLayerSettings(kind="two_layer", model={"width": 6}, training={"milestones": [0.5]})
     write_json("experiment.json", RunSettings(experiment="a", root_seed=1, settings=settings).model_dump(mode="json"))
-    for path, expected in collect.runs("a", GRID):
-        sigma_n = float(re.search(r"sigma_n-([\d.]+)", path)[1])
-        write_run(path, **expected, sigma_n=sigma_n)
+    for path, point in collect.runs("a", GRID):
+        write_run(path, float(point["fraction"]), int(point["seed"]), float(point["sigma_n"]))
     return tmp_path
 
 
@@ -80,13 +84,46 @@ def test_diverged_runs_are_counted_not_dropped(folder, capsys):
     [
         (lambda path: path.unlink(), "cannot be read"),
         (lambda path: path.write_bytes(path.read_bytes()[:200]), "cannot be read"),
-        (lambda path: write_run(str(path), 0.9, 0, 0.5), "column fraction is not 0.0"),
-        (lambda path: write_run(str(path), 0.0, 4, 0.5), "column seed is not 0"),
+        (lambda path: pq.write_table(pq.read_table(path)[:0], path), "holds no evaluation"),
+        (lambda path: write_run(str(path), 0.9, 0, 0.5), "column fraction is not 0 throughout"),
+        (lambda path: write_run(str(path), 0.0, 4, 0.5), "column seed is not 0 throughout"),
+        (lambda path: write_run(str(path), 0.0, 0, 1.0), "column sigma_n is not 0.5 throughout"),
+        (lambda path: write_run(str(path), 0.0, 0, 0.5, experiment="b"), "column experiment is not a throughout"),
+        (
+            lambda path: pq.write_table(pq.read_table(path).drop_columns("step"), path),
+            "columns are not those of results/a/",
+        ),
     ],
-    ids=["missing", "truncated", "another fraction", "another seed"],
+    ids=[
+        "missing",
+        "truncated",
+        "no rows",
+        "another fraction",
+        "another seed",
+        "another sigma_n",
+        "another experiment",
+        "other columns",
+    ],
 )
 def test_a_wrong_file_is_named_and_nothing_is_written(folder, damage, says):
     damage(folder / "results/a/runs/sigma_n-0.5/fraction-0/seed-0.parquet")
     with pytest.raises(WinnowError, match=rf"fraction-0/seed-0\.parquet.*{says}"):
         run()
     assert not list(folder.glob("*.parquet")) + list(folder.glob(".*.tmp"))
+
+
+def test_broken_settings_are_named_and_nothing_is_written(folder):
+    settings = folder / "experiment.json"
+    settings.write_text(settings.read_text()[:-20])
+    with pytest.raises(WinnowError, match=r"^experiment\.json: cannot be read as JSON .*delete it and run again$"):
+        run()
+    assert not list(folder.glob("*.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "spelled"),
+    [("sigma_n", 1.0, "1"), ("init_std", 1e-05, "0.00001"), ("noise_orthogonal", "true", "true"), ("width", 6.0, "6")],
+)
+def test_a_swept_value_is_that_of_the_path_however_a_table_holds_it(tmp_path, key, value, spelled):
+    write_table(tmp_path / "x.parquet", {key: [value]})
+    assert collect.read_run(str(tmp_path / "x.parquet"), {key: spelled}).num_rows == 1

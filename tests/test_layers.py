@@ -9,7 +9,7 @@ from winnow.paths import PACKAGE
 LAYERS = (
     ("errors", "steps", "catalogue", "terminal"),
     ("inputs", "randomness", "paths", "report"),
-    ("files",),
+    ("files", "reading"),
     ("core", "paper", "page"),
     ("config",),
     ("jobs",),

@@ -60,4 +60,4 @@ def test_training_and_the_snakefile_stay_light():
 def test_patterns():
     assert paths.run("a", ["sigma_n"]) == "results/a/runs/sigma_n-{sigma_n}/fraction-{fraction}/seed-{seed}.parquet"
     assert paths.data("a", []) == "results/a/data/seed-{seed}.npz"
-    assert paths.data("a", ["dimension"], 3) == "results/a/data/dimension-{dimension}/seed-3.npz"
+    assert paths.data("a", ["dimension"]) == "results/a/data/dimension-{dimension}/seed-{seed}.npz"

@@ -16,6 +16,7 @@ def test_condition_2_names_what_is_broken():
         "training": {"loss": "cross_entropy", "learning_rate": 0.5, "eps": 1e-4},
     }
     assert condition2_violations(TwoLayerSettings(**tree)) == []
+    assert condition2_violations(TwoLayerSettings(**tree).at({"sigma_n": "0"})) == []  # no noise is weaker than any
     longer = TwoLayerSettings(**tree | {"training": tree["training"] | {"flat_below": 0.2}})
     assert condition2_violations(longer) == ["eta <= mu^-2"]
     tree["data"] |= {"sigma_n": 1, "n_train": 1000}

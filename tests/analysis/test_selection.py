@@ -32,6 +32,28 @@ def test_first_below_is_the_first_evaluation_there_or_the_last_of_all():
     assert selection.at_step(table(), 1).train_loss.tolist() == [0.1, 0.1, 0.1, 1.1]
 
 
+def test_of_a_run_that_diverged_only_the_draw_is_known():
+    """Its last evaluation is no end, and may lack the draw, or may be finite: means were made of it."""
+    one = table().assign(status="max_steps", classes_dead=1.0, test_error=0.5)
+    one.loc[one.seed == 1, "status"] = "diverged"
+    one.loc[(one.seed == 1) & (one.step == 3), "classes_dead"] = math.nan
+    rows = selection.first_below(one, 0.01).set_index(["fraction", "seed"])
+    lost = rows.loc[0.5, 1]
+    assert (lost.reached, lost.status, lost.classes_dead) == (False, "diverged", 1)
+    assert lost[["train_loss", "test_loss", "test_error", "gamma_max"]].isna().all()
+    others = rows.drop(index=(0.5, 1))
+    assert (others.reached & (others.status == "converged") & (others.test_error == 0.5)).all()
+
+
+def test_a_run_that_diverged_has_learned_nothing():
+    one = regime("condition2")
+    lost = one.table.seed == 3
+    runs = selection.Regime("x", one.table.assign(status=one.table.status.mask(lost, "diverged")), one.settings)
+    times = selection.learning_times(runs)
+    assert times[times.seed == 3].steps.isna().all() and times[times.seed != 3].steps.notna().all()
+    assert len(selection.time_exponents(runs)) == worlds.SEEDS_OF["condition2"] - 1
+
+
 def test_a_float32_column_is_judged_in_double_precision(tmp_path):
     singles = pd.DataFrame({"variance_noise": np.full(3, 0.1, np.float32), "seed": [0, 1, 2]})
     singles.to_parquet(tmp_path / "metrics.parquet")
@@ -40,12 +62,18 @@ def test_a_float32_column_is_judged_in_double_precision(tmp_path):
     assert np.log(read.variance_noise[0]) == np.log(float(np.float32(0.1))) != np.log(np.float32(0.1))
 
 
+def test_a_truncated_table_is_named(tmp_path):
+    path = tmp_path / "metrics.parquet"
+    table().to_parquet(path)
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(WinnowError, match=r"metrics\.parquet: cannot be read as a table .*; delete it and run again$"):
+        selection.read_metrics(path)
+
+
 def test_the_gap_weighs_classes_alike_and_may_be_negative():
     rows = pd.DataFrame({"train_loss": [9.0, 9], "test_loss": [0.0, 0]})
     rows = rows.assign(train_loss_balanced=[0.1, 0.2], test_loss_balanced=[0.3, 0.1])
     assert selection.gap(rows).tolist() == pytest.approx([0.2, -0.1])
-    with pytest.raises(WinnowError, match=r"training\.milestones: 0\.01 and 0\.001 must be among them"):
-        selection.gap(rows.assign(train_loss_balanced=[0.1, math.nan]))
     diverged = rows.assign(train_loss=[9.0, math.nan], train_loss_balanced=[0.1, math.nan])
     assert np.isnan(selection.gap(diverged).iloc[1])
 
@@ -77,6 +105,16 @@ def test_theorem_3_s_range_is_the_same_for_every_question():
     mild = {0.0, 0.5, 0.8, 0.9}
     assert set(one.mild_ends().fraction) == set(selection.learning_times(one).fraction) == mild
     assert len(one.starts()) == len(one.ends()) == worlds.SEEDS_OF["condition2"] * len(worlds.FRACTIONS)
+
+
+def test_over_pruned_is_beyond_the_mild_range():
+    """The largest fraction was taken for over-pruned wherever it lay."""
+    one = regime("condition2")
+    assert selection.three_fractions(one) == {"dense": 0.0, "mild": 0.8, "over": 0.998}
+    for largest, lacks in ((0.8, "density < 0.076"), (0.0, "density >= 0.076")):
+        cut = selection.Regime("x", one.table[one.table.fraction <= largest], one.settings)
+        with pytest.raises(WinnowError, match=rf"^x: fractions .*; needs a pruned one of {lacks}"):
+            selection.three_fractions(cut)
 
 
 def test_the_signal_is_learned_when_the_last_class_has_it():
@@ -117,6 +155,18 @@ def test_a_dense_network_with_small_weights_stands_beside_the_pruned_one_of_its_
     assert sorted(set(rows.fraction)) == pytest.approx(worlds.FRACTIONS, abs=1e-4)
 
 
+def test_values_that_differ_in_their_last_digits_are_two_regimes():
+    one = regime("boundary")
+    for values in ((0.10000001, 0.10000002), (1e-10, 0.1)):
+        table = one.table.assign(init_std=one.table.init_std.map(dict(zip((0.02, 0.1), values, strict=True))))
+        parts = selection.Regime("boundary", table, one.settings).at_each("init_std")
+        assert [part.settings.model.init_std for part in parts] == [*values]
+        assert len({part.name for part in parts}) == 2
+    wide = one.table.assign(width=2e6)
+    (part,) = selection.Regime("x", wide, one.settings).at_each("width")
+    assert (part.name, part.settings.model.width) == ("x, width 2000000", 2_000_000)
+
+
 def test_coordinates_that_nobody_pruned_are_named():
     causes = regime("causes")
     assert set(selection.pruned_coordinates(causes, "signal").target) == {"signal"}
@@ -125,9 +175,9 @@ def test_coordinates_that_nobody_pruned_are_named():
 
 
 def drawable(name: str) -> selection.Regime:
-    """An experiment as figures have it: runs have files, and say how they ended."""
+    """An experiment as figures have it: runs have files."""
     one = regime(name)
-    rows = one.table.assign(run=[f"seed-{seed}" for seed in one.table.seed], status="max_steps")
+    rows = one.table.assign(run=[f"seed-{seed}" for seed in one.table.seed])
     return selection.Regime.of(name, rows, one.settings)
 
 

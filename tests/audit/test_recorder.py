@@ -27,7 +27,6 @@ def test_wildcards_are_named():
     path = "results/a/runs/sigma_n-0.5/noise_orthogonal-true/fraction-0/seed-12.parquet"
     assert wildcards(path) == {"sigma_n": "0.5", "noise_orthogonal": "true", "fraction": "0", "seed": "12"}
     assert wildcards("results/figures/fig2a.svg") == {}
-    assert wildcards("results/figures/fig4-small.svg") == {}
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from winnow import files
-from winnow.audit.records import content, parameters
+from winnow.audit.records import CHECKOUT, content, parameters, place
 
 COLUMNS = {"seed": [0, 1, 2], "error": [0.5, float("nan"), 0.25], "method": ["a", "bé", ""], "on": [True, False, True]}
 
@@ -47,6 +47,21 @@ def test_empty_tables_and_other_files(tmp_path):
     path = tmp_path / "x.parquet"
     assert written(path, {"a": pa.array([], pa.int64())}) != written(path, {"a": pa.array([], pa.string())})
     assert content(tmp_path / "x.npz") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "spelled"),
+    [
+        ("results/a/../a/x.json", "results/a/x.json"),
+        (CHECKOUT / "workflow/winnow/files.py", "code:workflow/winnow/files.py"),
+        ("data/mnist/labels.gz", "data/mnist/labels.gz"),
+        ("../labels.gz", "../labels.gz"),
+        ("/elsewhere/labels.gz", "/elsewhere/labels.gz"),
+    ],
+)
+def test_what_a_user_keeps_in_the_checkout_is_no_code(monkeypatch, path, spelled):
+    monkeypatch.chdir(CHECKOUT)
+    assert place(path) == spelled
 
 
 def test_parameters_are_named():

@@ -1,6 +1,7 @@
 """Which results there are and what their records say: nothing is overlooked, nothing damaged is believed."""
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import shutil
@@ -8,11 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import markdown_it
 import numpy
 import pytest
 
 from winnow import files
-from winnow.audit.recorder import Recorder
+from winnow.audit.recorder import MODULES, Recorder
 from winnow.audit.records import CHECKOUT, Records, lock, record_path
 from winnow.audit.results import devices, made_with, results, seen
 
@@ -117,26 +119,34 @@ def test_a_gpu_is_told_from_the_processor(folder):
     assert devices(results(), Records()) == ["NVIDIA H100", "cpu"]
 
 
-def test_results_of_other_packages_than_the_locks_are_told_by_their_run_records(folder):
-    """A real step, with a numpy on PYTHONPATH that says it is another version; nothing of it is left afterwards."""
-    real, other = Path(numpy.__file__).parent, folder.parent / "packages/numpy"
+@pytest.mark.parametrize(
+    ("package", "module", "file"), [("numpy", numpy, "version.py"), ("markdown-it-py", markdown_it, "__init__.py")]
+)
+def test_results_of_other_packages_than_the_locks_are_told_by_their_run_records(folder, package, module, file):
+    """A real step, with a package on PYTHONPATH that says it is another version; nothing of it is left afterwards."""
+    real, other = Path(module.__file__).parent, folder.parent / f"packages/{module.__name__}"
     other.mkdir(parents=True)
     for entry in real.iterdir():
         (other / entry.name).symlink_to(entry)
-    (other.parent / "numpy.libs").symlink_to(real.parent / "numpy.libs")
-    text = (real / "version.py").read_text()
-    (other / "version.py").unlink()
-    (other / "version.py").write_text(text.replace(numpy.__version__, "2.3.5"))
+    (other.parent / "numpy.libs").symlink_to(Path(numpy.__file__).parents[1] / "numpy.libs")
+    text = (real / file).read_text()
+    (other / file).unlink()
+    (other / file).write_text(text.replace(module.__version__, "0.0.1"))
     command = [sys.executable, CHECKOUT / "workflow"]
-    settings = '{"experiment": "a", "settings": {}}'
+    (folder / "a.md").write_text("# A\n")
     environment = os.environ | {"PYTHONPATH": str(other.parent)}
-    arguments = ["settings", "--json", settings, "--out", "results/a/experiment.json"]
-    subprocess.run([*command, *arguments], env=environment, check=True)
-    for audit in (["rederive", "results/a/experiment.json"], ["sample", "1"]):
+    subprocess.run([*command, "page", "a.md", "--out", "results/a.html"], env=environment, check=True)
+    for audit in (["rederive", "results/a.html"], ["sample", "1"]):
         run = subprocess.run([*command, "audit", *audit, "--json"], capture_output=True, text=True)
         assert run.returncode == 5, run.stdout + run.stderr
-        told = f"was made with numpy 2.3.5 (the lock has {lock()['numpy']})"
+        told = f"was made with {package} 0.0.1 (the lock has {lock()[package]})"
         assert [f["what"] for f in json.loads(run.stdout)["findings"]] == [told]
+
+
+def test_every_package_of_the_lock_is_asked_by_the_name_it_is_imported_as():
+    imported = importlib.metadata.packages_distributions()
+    for name in lock():
+        assert name in map(str.lower, imported[MODULES.get(name, name)]), name
 
 
 def test_deriving_a_page_again_says_that_it_repeats_no_run(folder):

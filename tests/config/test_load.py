@@ -26,7 +26,7 @@ THEORY = {
     "kind": "two_layer",
     "data": {"distribution": "classes"},
     "model": {"output_layer": "class_sums", "power": 3},
-    "training": {"loss": "cross_entropy"},
+    "training": {"loss": "cross_entropy", "milestones": [0.01, 0.001]},
     "fractions": [0, 0.5],
     "seeds": 3,
 }
@@ -393,7 +393,7 @@ def test_streams_are_those_of_an_experiment_with_its_own():
 
 def test_claims_are_judged_from_what_is_configured():
     assert load(SMALL).judged == []
-    tree = changed("experiments.width_mild", {**SMALL["experiments"]["toy"], "axes": {"width": [10, 20]}})
+    tree = changed("experiments.width_mild", THEORY | {"axes": {"width": [10, 20]}})
     tree["experiments"]["fig3a"] = {"kind": "images", "fractions": [0], "seeds": 1}
     assert load(tree).judged == ["width_mild", "fig3a"]
     assert load(tree | {"claims": False}).judged == []  # another configuration judges these runs
@@ -410,7 +410,7 @@ def test_claims_are_judged_from_what_is_configured():
         ("noisy", "width", "sigma"),
         ("fig5", "width", "none"),
         ("noise", "width", "sigma_n"),
-        ("fig4-small", "width", "method"),
+        ("fig4", "width", "method"),
     ],
 )
 def test_a_swept_key_that_figures_and_claims_do_not_know_is_refused(name, axis, allowed):
@@ -480,7 +480,7 @@ def test_a_figure_whose_experiment_lacks_a_point_that_it_looks_for_is_refused():
             with pytest.raises(WinnowError, match=f"^config: {says}$"):
                 load(without(copy.deepcopy(tree), name, key, value))
     assert seen == set(LOOKED_AT)
-    for name in ("fig3a", "fig3b", "fig4", "fig4-small", "methods"):  # with imp they need it anyway
+    for name in ("fig3a", "fig3b", "fig4", "fig4-narrow", "methods"):  # with imp they need it anyway
         tree = changed(f"experiments.{name}", {"kind": "images", "fractions": [0.9], "seeds": 1}) | {"figures": [name]}
         with pytest.raises(WinnowError, match=rf"{name}\.fractions: 0\.9; the figure {name} needs 0 among them$"):
             load(tree)
@@ -488,31 +488,80 @@ def test_a_figure_whose_experiment_lacks_a_point_that_it_looks_for_is_refused():
 
 def test_a_figure_shows_experiments_of_its_kind_and_the_theorys_network():
     tree = changed("experiments.fig3a", SMALL["experiments"]["toy"] | {"axes": {}}) | {"figures": ["fig3a"]}
-    with pytest.raises(WinnowError, match=r"fig3a\.kind: two_layer; the figure fig3a shows runs of kind images$"):
+    with pytest.raises(WinnowError, match=r"fig3a\.kind: two_layer; the figure fig3a needs runs of kind images$"):
         load(tree)
     boundary = THEORY | {"axes": {"init_std": [0.1]}}
     tree = {"experiments": {"boundary": boundary}, "figures": ["lemmas"]}
     load(tree)
     tree["experiments"]["boundary"] = boundary | {"model": {}}
     with pytest.raises(
-        WinnowError, match=r"boundary\.model\.output_layer: fixed; the figure lemmas shows the theory's"
+        WinnowError, match=r"boundary\.model\.output_layer: fixed; the figure lemmas needs the theory's"
     ):
         load(tree)
+
+
+@pytest.mark.parametrize(
+    ("name", "experiment", "says"),
+    [
+        (
+            "sanity-lenet",
+            SMALL["experiments"]["toy"] | {"axes": {}},
+            "kind: two_layer; a claim needs runs of kind images",
+        ),
+        ("overprune", {"kind": "images", "fractions": [0], "seeds": 1}, "kind: images; .* of kind two_layer"),
+        ("event", THEORY | {"model": {}}, "model.output_layer: fixed; a claim needs the theory's network"),
+        ("condition2", THEORY | {"fractions": [0.5, 0.998]}, "fractions: 0.5, 0.998; a claim needs 0 among them"),
+        ("methods", {"kind": "images", "fractions": [0.9], "seeds": 1}, "fractions: 0.9; a claim needs 0 among them"),
+        ("causes", THEORY | {"axes": {"target": ["all"]}}, "axes.target: all; a claim needs noise, signal among them"),
+    ],
+)
+def test_an_experiment_that_is_judged_has_what_its_claims_look_for(name, experiment, says):
+    """Of another kind, or without a point that a rule takes, it ended the page of claims in a traceback."""
+    tree = changed(f"experiments.{name}", experiment)
+    with pytest.raises(WinnowError, match=rf"^config: experiments\.{name}\.{says}"):
+        load(tree)
+    load(tree | {"claims": False})
+
+
+@pytest.mark.parametrize(
+    ("name", "training", "says"),
+    [
+        ("condition2", {"eps": 0.05}, "eps 0.05, .* compare runs at train loss 0.01 and 0.001; allowed: each as a"),
+        ("condition2", {"eps": 0.01}, "eps 0.01, .* at train loss 0.01 and 0.001;"),  # `2-eps/10` on the rows of `2`
+        ("boundary", {"eps": 0.001, "milestones": []}, r"eps 0.001, milestones \[\]; .* at train loss 0.01 and 0.001;"),
+        ("scaling-race-300", {"eps": 0.0001, "milestones": [0.01]}, r"eps 0.0001, milestones \[0.01\]; .*"),
+        ("overprune", {"eps": 0.05}, "eps 0.05, .* compare runs at train loss 0.01; allowed: each as a milestone"),
+        ("noise", {"eps": 0.05}, "eps 0.05, .* compare runs at train loss 0.01;"),  # which is drawn alone
+        ("trajectories", {"eps": 0.001}, "eps 0.001, .* compare runs after as many steps; allowed: eps null, or"),
+    ],
+)
+def test_runs_that_end_before_they_are_compared_are_refused(name, training, says):
+    """Every claim about them came out one way, or spoke of runs at another train loss."""
+    tree = changed(f"experiments.{name}", THEORY | {"training": THEORY["training"] | training})
+    with pytest.raises(WinnowError, match=rf"^config: experiments\.{name}\.training: {says}"):
+        load(tree)
+    load({"experiments": {"mine": tree["experiments"][name]}, "figures": []})
+
+
+def test_runs_that_go_on_to_where_they_are_compared_are_taken():
+    for name, training in (
+        ("condition2", {"eps": 0.001, "milestones": [0.01]}),
+        ("condition2", {"eps": 1e-6}),
+        ("overprune", {"eps": 0.01, "milestones": []}),
+        ("lemma4", {"eps": 0.5, "milestones": []}),  # which looks at runs before they are trained
+    ):
+        load(changed(f"experiments.{name}", THEORY | {"training": THEORY["training"] | training}))
 
 
 @pytest.mark.parametrize("name", ["condition2", "trajectories", "overprune", "scaling-race-300", "scaling-over-300"])
 def test_steps_that_are_a_time_are_of_one_size(name):
     tree = changed(f"experiments.{name}", THEORY)
     assert load(tree).judged == [name]
-    tree["experiments"][name] = THEORY | {"training": {"loss": "cross_entropy", "flat_below": 0.25}}
+    tree["experiments"][name] = THEORY | {"training": THEORY["training"] | {"flat_below": 0.25}}
     with pytest.raises(WinnowError, match=rf"experiments\.{name}\.training\.flat_below: 0\.25 .*; allowed: null, or"):
         load(tree)
-    for other in ("causes", "mine"):  # where steps are not counted
+    for other in ("event", "mine"):  # where steps are not counted
         load({"experiments": {other: tree["experiments"][name]}, "figures": []})
-
-
-def test_networks_on_images_have_no_steps_to_look_at():
-    load(changed("experiments.overprune", {"kind": "images", "fractions": [0], "seeds": 1}))
 
 
 def test_axes_that_only_scale_the_data_share_its_files():

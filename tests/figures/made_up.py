@@ -28,7 +28,6 @@ AXES = {
     "fig3b": {"method": ["bernoulli", "imp"]},
     "fig3b-narrow": {"method": ["bernoulli", "imp"]},
     "fig4": {"method": ["bernoulli", "imp"]},
-    "fig4-small": {"method": ["bernoulli", "imp"]},
     "fig4-narrow": {"method": ["bernoulli", "imp"]},
     "methods": {"method": ["erk", "snip"]},
     "noisy": {"sigma": [0.0, 0.5]},
@@ -36,7 +35,7 @@ AXES = {
     "sanity-lenet": {"method": ["snip", "imp"], "check": ["none", "shuffled", "inverted"]},
     "scaling-widths": {"width": [50, 100, 200]},
 }
-SMALL = ("sanity-small-lenet-36", "sanity-small-lenet-90")
+SMALL = {"sanity-small-lenet-36": [768, 768], "sanity-small-lenet-90": [189, 189]}  # hidden neurons
 OF_A_PATTERN = {
     "scaling-race-*": ("scaling-race-512", "scaling-race-2048"),
     "scaling-over-*": ("scaling-over-512", "scaling-over-2048"),
@@ -97,7 +96,7 @@ def images(name: str, data: str = "mnist-5k", fractions: tuple[float, ...] = (0.
         measured["connected_share"] = 1 - point["fraction"] ** 4 - point["seed"] / 1000
         errors = {0: ends + 0.5, 9: ends}
         points.append((point, [measured | {"epoch": epoch, "test_error": e} for epoch, e in errors.items()]))
-    return _experiment(name, points, ImageSettings(kind="images"))
+    return _experiment(name, points, ImageSettings(kind="images", model={"hidden": SMALL.get(name, [1024, 1024])}))
 
 
 def theory_settings(name: str) -> TwoLayerSettings:
@@ -130,6 +129,8 @@ def theory(name: str) -> Regime:
     for point in _grid(name, (0.0,) if name == "small_init" else FRACTIONS):
         density = 1 - point["fraction"]
         measured = {column: 0.1 * density for column in Tracker.names}
+        if name == "start-orthogonal":  # what is memorized goes with sigma_0
+            measured |= {column: measured[column] * point["init_std"] for column in ("zeta_max", "omega_max")}
         measured["classes_missing"] = 2.0 if density < 0.6 else 0.0
         measured["test_error"] = phase_error(settings, point, density) + 0.001 * point["seed"]
         lists = {"signal_strength": [0.1, 0.2 * density], "noise_strength": [-0.1, 0.3 * density]}

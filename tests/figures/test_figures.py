@@ -104,6 +104,16 @@ def test_panels_have_letters(drawn):
     assert len(panels) == 1 or letters == [rf"$\mathbf{{{letter}}}$" for letter in "abcdefghi"[: len(panels)]]
 
 
+def test_every_point_of_a_curve_lies_in_its_panel(drawn):
+    _, _, figure = drawn
+    curves = [line for axes in figure.axes for line in axes.lines if "n = " in line.get_label()]
+    for line in curves:
+        shown = line.get_xydata()[(line.get_ydata() > 0) | (line.axes.get_yscale() != "log")]
+        places = line.axes.transAxes.inverted().transform(line.axes.transData.transform(shown))
+        assert ((places > -0.001) & (places < 1.001)).all(), (line.axes.get_title("left"), line.get_label())
+    assert curves or any(axes.collections or axes.patches for axes in figure.axes)  # points or a histogram instead
+
+
 def test_text_is_readable_where_the_figure_is_a_page_wide(drawn):
     _, _, figure = drawn
     width = figure.get_size_inches()[0]

@@ -20,6 +20,21 @@ def test_features_pool_all_neurons_of_all_seeds():
     assert means["dense, 0 pruned"] == pytest.approx((0.1 + 0.2) / 2)
 
 
+def test_neurons_of_runs_that_diverged_are_in_no_histogram():
+    """All of them at a fraction were drawn, beside n = 0."""
+    tables = made_up.experiments("features")
+    table = tables["boundary"].table
+    lost = (table.fraction == 0.99) | (table.fraction == 0.5) & (table.seed == 0)
+    table["status"] = table.status.mask(lost, "diverged")
+    data, _ = mechanism.features(*tables.values())
+    counted = data.groupby("series")[["n", "diverged", "neurons"]].max().T.to_dict("list")
+    assert counted == {"dense, 0 pruned": [4, 0, 8], "mild, 0.5 pruned": [3, 1, 6], "over, 0.99 pruned": [0, 4, 0]}
+    assert data[data.n == 0].share.sum() == 0
+    table["status"] = "diverged"
+    with pytest.raises(WinnowError, match="all runs diverged"):
+        mechanism.features(*tables.values())
+
+
 def test_the_width_exponent_is_that_of_the_runs():
     tables = made_up.experiments("decomposition")
     table = tables["width_mild"].table

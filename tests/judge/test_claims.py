@@ -65,7 +65,7 @@ def test_every_row_is_complete(world):
         "id regime condition2_violations broken statement statistic estimate low high n test p_value p_adjusted verdict"
     )
     for row in judged(found):
-        assert {*keys.split(), "p_for", "p_against", "p_none", "figure", "data"} == set(row)
+        assert {*keys.split(), "p_for", "p_against", "p_none"} == set(row)
         assert row["low"] <= row["estimate"] <= row["high"]
         some = name == UNDECIDABLE and row["regime"] == "overprune" and row["id"] != "3-train"
         seeds = SEEDS_OF.get(row["regime"].split(",")[0], SEEDS)
@@ -133,6 +133,56 @@ def test_runs_that_do_not_reach_eps_count_against_claim_1():
     assert theorems.success(one)[1].found.estimate == 1
     never = Regime("condition2", one.table.assign(train_loss=one.table.train_loss.clip(lower=0.02)), one.settings)
     assert theorems.success(never)[1].found.estimate == 0
+
+
+def diverged(one: Regime, seeds: list[int], **last: object) -> Regime:
+    """Runs of which those of some seeds diverged after learning the signal, where they were evaluated last."""
+    lost = one.table.seed.isin(seeds)
+    table = one.table.assign(status=one.table.status.mask(lost, "diverged"))
+    ends = lost & (table.train_loss <= 0.01)
+    for column, value in {"train_loss": 9.0, "test_error": 0.9, "zeta_max": 1e30, "test_loss_balanced": 1e9}.items():
+        table.loc[ends, column] = value
+    return Regime(
+        one.name, table.assign(**{k: table[k].astype(float).mask(ends, v) for k, v in last.items()}), one.settings
+    )
+
+
+def test_runs_that_diverged_count_against_the_claims_and_are_in_no_mean():
+    """The last evaluation of one lacks what was drawn, so that claims 1 and 3 forgot it, or is finite garbage."""
+    one = regime("condition2")
+    draws, trained = theorems.success(diverged(one, [3], classes_dead=math.nan))
+    assert (draws.found.estimate, trained.found.estimate) == (1, 0.99)
+    over, *_ = theorems.over_pruning(diverged(regime("overprune"), [3], classes_missing=math.nan))
+    assert (over.found.estimate, over.found.n) == (0.99, 100)
+    without = replace(one, table=one.table[one.table.seed != 3])
+    for rule in (theorems.generalization_gap, theorems.noise_coefficients, theorems.best_improvement):
+        assert [claim.found for claim in rule(diverged(one, [3]))] == [claim.found for claim in rule(without)]
+    causes = regime("causes")
+    fewer = replace(causes, table=causes.table[causes.table.seed != 3])
+    at_one = causes.table.fraction == 0.5
+    lost = diverged(replace(causes, table=causes.table[at_one]), [3]).table
+    lost = replace(causes, table=pd.concat([causes.table[~at_one], lost]))
+    assert mechanism.target(lost)[0].found == mechanism.target(fewer)[0].found  # not the mean of its other fractions
+
+
+def test_a_control_is_held_against_the_same_fractions():
+    """Each was a mean over whatever mild fractions its own experiment has."""
+    causes, dense, small = map(regime, ("causes", "dense_signal", "small_init"))
+    for rule, one, cut in (
+        (mechanism.dense_signal, dense, dense.table.fraction != 0.5),
+        (mechanism.small_init, small, small.table.init_std != small.table.init_std.unique()[1]),
+    ):
+        assert rule(one, causes)[0].found.n == SEEDS
+        with pytest.raises(WinnowError, match=r"the same mild fractions as in `causes`: .*0\.5, 0\.8, 0\.9"):
+            rule(replace(one, table=one.table[cut]), causes)
+
+
+def test_neurons_that_diverged_have_no_strength():
+    one = regime("condition2")
+    lost = diverged(one, [3])
+    lost.table["signal_strength"] = lost.table.signal_strength.where(one.table.seed != 3, [[1e9, 2e9]] * len(one.table))
+    without = replace(one, table=one.table[one.table.seed != 3])
+    assert [claim.found for claim in mechanism.neurons(lost)] == [claim.found for claim in mechanism.neurons(without)]
 
 
 def test_claim_2_is_blind_to_the_shares_of_the_classes_and_to_nothing_at_all():

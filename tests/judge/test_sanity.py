@@ -8,7 +8,7 @@ import yaml
 from winnow.analysis import sanity as checks
 from winnow.analysis.selection import Regime
 from winnow.config.load import load
-from winnow.images.memory import LAYERS
+from winnow.images.settings import ImageSettings
 from winnow.judge import evidence, sanity
 from winnow.judge.claims import table as page
 from winnow.paths import CHECKOUT
@@ -39,8 +39,15 @@ def world(shuffled=-3.0, redrawn=0.0, inverted=-0.5, **changes) -> dict[str, pd.
     return found | {name: runs(name, level, **changes).query("fraction == 0") for name, level in small.items()}
 
 
-def of(tables: dict[str, pd.DataFrame]) -> dict[str, Regime]:
-    return {name: Regime(name, table, None) for name, table in tables.items()}
+HIDDEN = {"sanity-small-lenet-80": [66, 22], "sanity-small-lenet-90": [33, 11]}
+
+
+def of(tables: dict[str, pd.DataFrame], **hidden: list[int]) -> dict[str, Regime]:
+    """Experiments of LeNet-300-100, and of networks as small as they have to be."""
+    sizes = {
+        name: ImageSettings(kind="images", model={"hidden": (HIDDEN | hidden).get(name, [300, 100])}) for name in tables
+    }
+    return {name: Regime(name, table, sizes[name]) for name, table in tables.items()}
 
 
 def verdicts(tables: dict[str, pd.DataFrame]) -> dict[str, str]:
@@ -112,6 +119,22 @@ def test_what_is_missing_is_told():
     assert "methods as they are (check none)" in sanity.sanity_claims(of(unchecked))[0].statement
 
 
+@pytest.mark.parametrize(
+    ("fraction", "hidden", "says"),
+    [
+        (0.0, [300, 100], "of 53,240 weights; it has 266,200"),
+        (0.0, [61, 20], "of 53,240 weights; it has 49,244"),
+        (0.5, [66, 22], "fraction 0, of 53,240 weights; it has 53,416"),
+    ],
+)
+def test_a_small_network_that_is_none_is_told(fraction, hidden, says):
+    """The large one itself was judged as a small one."""
+    name, tables = "sanity-small-lenet-80", world()
+    tables[name] = tables[name].assign(fraction=fraction)
+    (claim, *_) = sanity.sanity_claims(of(tables, **{name: hidden}))
+    assert claim.found is None and says in claim.statement and claim.statement.startswith(f"`{name}`: needs a dense")
+
+
 def test_the_width_claim_follows_where_accuracies_drop():
     early, late = (0.0, 2.0, 6.0), (0.0, 0.05, 4.0)
     for drops, wanted in (((early, late), "supported"), ((late, early), "contradicted")):
@@ -123,15 +146,11 @@ def test_the_width_claim_follows_where_accuracies_drop():
 @pytest.mark.parametrize("config", ["config/sanity.yaml", "config/ci.yaml"])
 def test_small_networks_have_as_many_weights_as_are_left(config):
     experiments = load(yaml.safe_load((CHECKOUT / config).read_text())).experiments
-    sides = 8 if config == "config/ci.yaml" else 28
-
-    def weights(name: str) -> int:
-        return sum(count for count, _ in LAYERS["mlp"](experiments[name].model, 1, sides, sides))
-
+    runs = {name: Regime(name, pd.DataFrame({"fraction": [0.0]}), one.settings) for name, one in experiments.items()}
     small = [name for name in experiments if name.startswith("sanity-small-")]
     for name in small:
         _, _, network, percent = name.split("-")
-        assert weights(name) == pytest.approx((1 - int(percent) / 100) * weights(f"sanity-{network}"), rel=0.07)
+        checks.small(runs, network, [float(percent) / 100])
         assert float(percent) / 100 in experiments[f"sanity-{network}"].fractions
     assert len(small) == sum(
         len(experiments[f"sanity-{n}"].fractions) - 1 for n in ("lenet", "mlp") if f"sanity-{n}" in experiments

@@ -99,7 +99,6 @@ def test_every_experiment_is_judged_and_widths_are_not_mixed():
     large = made_up("scaling-race-76800", constant=0.05, zeta=0.05, time=-0.6)
     wide = made_up("scaling-race-1200-wide")
     found = claims(made_up("scaling-race-1200"), wide, large, made_up("scaling-over-1000000"))
-    assert {claim.figure for claim in found} == {"scaling"}
     assert len({(claim.id, claim.regime) for claim in found}) == len(found)
     assert {claim.regime for claim in found if claim.id == "race"} == {"scaling-race-1200", wide.name, large.name}
     nearer = {claim.id: claim for claim in found if claim.id.endswith("-d")}
@@ -129,11 +128,36 @@ def test_a_race_that_the_signal_never_wins_is_judged_where_it_can_be():
     assert verdicts["1"] == verdicts["4-time-signal"] == "not judged"
 
 
+def test_a_race_is_fitted_to_runs_that_did_not_diverge():
+    one, other = (made_up(name) for name in RACES[:2])
+    lost = (one.table.seed == 0) & (one.table.fraction > 0.5)
+    ends = one.table.train_loss <= EPS
+    garbage = one.table.assign(
+        status=one.table.status.mask(lost, "diverged"),
+        test_error=one.table.test_error.mask(lost & ends, 1.0),
+        train_loss=one.table.train_loss.mask(lost & ends, 9.0),
+    )
+    fewer = race.fit(race.of_dimension(replace(one, table=one.table[~lost])))
+    assert race.fit(race.of_dimension(replace(one, table=garbage))).tolist() == fewer.tolist()
+    nothing = garbage.assign(status="diverged", train_loss=garbage.train_loss.clip(lower=1))
+    found = claims(replace(one, table=nothing), other)
+    told = {(claim.id, claim.regime): claim.statement for claim in found if claim.found is None}
+    says = "scaling-race-1200: a race is fitted to two fractions or values at least at which some run did not diverge"
+    assert told == {(name, "scaling-race, m = 100"): says for name in scaling.NUMBERS} | {("race", one.name): says}
+
+
 def test_widths_that_are_not_swept_are_told():
     widths = STUDY["scaling-widths"].settings
     table = pd.DataFrame({"fraction": [0.0], "seed": [0], "classes_missing": [0]})
     (claim,) = claims(Regime("scaling-widths", table, widths))
     assert claim.statement == "needs `width` in the runs of `scaling-widths`" and claim.found is None
+
+
+def test_a_race_without_noise_is_told():
+    one = made_up("scaling-race-1200")
+    silent = one.settings.at({"sigma_n": "0"})
+    (claim,) = claims(replace(one, settings=silent))
+    assert claim.statement == "data.sigma_n: 0; a race of signal and noise needs more" and claim.found is None
 
 
 def test_a_single_seed_is_not_judged():

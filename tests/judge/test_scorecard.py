@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import yaml
 from winnow.audit.records import CHECKOUT
 from winnow.catalogue import FIGURES
 from winnow.config.load import load
+from winnow.errors import WinnowError
 from winnow.judge import scorecard
 
 
@@ -150,7 +152,8 @@ def test_figures_are_summarized_in_words():
         assert scorecard.summarize("2a", scorecard.score("2a", numbers(ours, rising)))["verdict"] == verdict
     few = scorecard.summarize("5a", scorecard.score("5a", numbers(rising, rising, n=3)))
     assert few["verdict"] == "agrees (3 published runs tell little)"
-    assert scorecard.summarize("4", [])["verdict"] == "not run"
+    assert scorecard.summarize("4", None)["verdict"] == "not run"
+    assert scorecard.summarize("4", [])["verdict"] == "nothing to compare"  # drawn over other images than the paper's
 
 
 def test_every_published_figure_has_a_row(tmp_path):
@@ -174,6 +177,18 @@ def test_every_published_figure_has_a_row(tmp_path):
     lines = [line for line in (tmp_path / "s.md").read_text().splitlines() if line.startswith("|")]
     heads = [i for i, line in enumerate(lines) if line.startswith("|---")]
     assert [{line.count("|") for line in part} for part in (lines[: heads[1] - 1], lines[heads[1] - 1 :])] == [{8}, {8}]
+
+
+@pytest.mark.parametrize("broken", ["a.parquet", "e.json"])
+def test_a_truncated_file_is_named_and_nothing_is_written(tmp_path, monkeypatch, broken):
+    monkeypatch.chdir(tmp_path)
+    numbers([0.1, 0.2], [0.1, 0.2]).to_parquet("a.parquet")
+    Path("e.json").write_text(json.dumps({"settings": read_settings("fig2a")}))
+    Path(broken).write_bytes(Path(broken).read_bytes()[:100])
+    arguments = ["--figures", "fig2a", "--data", "a.parquet", "--settings", "e.json"]
+    with pytest.raises(WinnowError, match=rf"^{broken}: cannot be read as .*; delete it and run again$"):
+        scorecard.main([*arguments, "--json", "s.json", "--markdown", "s.md"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "e.json"]
 
 
 def test_of_a_narrower_network_the_gains_are_compared_and_of_any_other_the_levels():
@@ -219,7 +234,11 @@ def read_settings(figure: str) -> dict:
 def test_the_committed_configurations_have_the_papers_settings(figure):
     """Every stated setting is one of the experiment's; one that is changed is told."""
     number, settings = figure.removeprefix("fig"), read_settings(figure)
-    assert not [said for said in scorecard.differences(number, settings) if not said.startswith(("eps", "epochs"))]
+    assert not [
+        said
+        for said in scorecard.differences(number, settings)
+        if not said.startswith(("eps", "epochs", "source mnist-5k"))
+    ]
     settings["training"]["learning_rate"] = 7
     assert [said for said in scorecard.differences(number, settings) if said.startswith("learning_rate 7 (paper: 0.")]
 
@@ -230,23 +249,31 @@ def test_fractions_that_were_not_run_are_no_points():
     data = data[(data.source == "paper") | np.isclose(data.x.to_numpy()[:, None], (0, 0.3, 0.5)).any(axis=1)]
     points = scorecard.score("2a", data)
     assert [round(point["x"], 9) for point in points] == [0, 0.3, 0.5]
-    assert not any(point["interpolated"] for point in points)
     assert scorecard.summarize("2a", points)["points"] == 3
 
 
-def test_steps_between_evaluations_are_marked_and_not_counted():
+def test_steps_at_which_ours_were_not_evaluated_are_not_compared():
     paper = [0.5, 0.4, 0.3, 0.2, 0.1, 0.05]
-    data = numbers(paper, paper).assign(x=lambda table: 1000 * table.x)
+    data = numbers(paper, paper).assign(x=lambda table: 1000 * table.x, series="pruned", metric="test_error")
     data = data[(data.source == "paper") | data.x.isin([0, 200, 400])]
     points = scorecard.score("2c", data)
-    assert [(point["x"], point["interpolated"]) for point in points] == [
-        (0, False),
-        (100, True),
-        (200, False),
-        (300, True),
-        (400, False),
-    ]
+    assert [point["x"] for point in points] == [0, 200, 400]
     found = scorecard.summarize("2c", points)
     assert (found["points"], found["agree"]) == (3, 3)
     page = scorecard.markdown([found | {"differs": []}], points)
-    assert "| 2c | test_error | 100 (i) |" in page and "| 2c | test_error | 200 |" in page
+    assert "| 2c | pruned, test_error | 200 |" in page and "| 100 |" not in page
+
+
+def test_a_published_gain_was_read_off_twice():
+    """Its error was taken for that of a share, a hundredth of an accuracy's."""
+    data = numbers([-1.0, -2.0, -3.0], [-1.0, -2.0, -3.0], bar=np.nan, sd=0).assign(series="random", metric="test_gain")
+    assert [point["error_of_bars"] for point in scorecard.score("4-narrow", data)] == [
+        pytest.approx(0.0707, abs=1e-4)
+    ] * 3
+
+
+def test_other_images_than_the_papers_are_told_and_not_their_place():
+    settings = read_settings("fig3a")
+    assert "source mnist-5k (paper: mnist)" in scorecard.differences("3a", settings)
+    settings["data"]["source"] = "mnist:data/mnist"
+    assert not [said for said in scorecard.differences("3a", settings) if said.startswith("source")]

@@ -129,6 +129,7 @@ def run(name: str, point: dict, world: str) -> list[dict]:
     if world == UNDECIDABLE:
         strong, spread = strong + 0.5 * (fraction == 0.998), spread + 0.5 * (fraction == 0.8)
     common = point | {
+        "status": "max_steps",
         "classes_missing": missing,
         "classes_dead": missing,
         "signal_strength": [strong - spread, strong + spread],

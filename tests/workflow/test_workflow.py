@@ -223,7 +223,7 @@ def test_one_core_and_another_folder_give_the_same_bytes(tree, tmp_path):
     folder = tmp_path / "élsewhere"
     for name in ("results/core", "results/provenance/core"):
         shutil.copytree(tree / name, folder / name)
-    targets = ("fig4-small", "fig5a")
+    targets = ("fig4-narrow", "fig5a")
     run = snakemake(tree, *targets, "--cores", "1", "--directory", str(folder), config=str(tree / "config/ci.yaml"))
     assert run.returncode == 0, run.stdout
     ours, theirs = produced(tree), produced(folder)

@@ -28,8 +28,10 @@ class Asked:
     """Whether claims are silent where it is not configured; of the others they say that it was not run."""
     timed: bool = False
     """Whether the number of steps is a time in its claims and figures."""
+    losses: tuple[float, ...] | None = (0.01,)
+    """The train losses at which these compare runs of the theory; (): after as many steps; None: before training."""
     points: dict[str, tuple] = field(default_factory=dict)
-    """Fractions, and values of the swept key, that figures look for in it."""
+    """Fractions, and values of the swept key, that figures and claims look for in it."""
     ending: str = ""
     """What the ids of claims about several networks end in."""
     competitive: float | None = None
@@ -56,15 +58,20 @@ class Figure:
         return f"{self.module}.{name.replace('-', '_')}"
 
 
+TWO_LOSSES = (0.01, 0.001)
+
+
 def _network(*judged: str, **asked) -> Asked:
     return Asked(IMAGES, "method", judged, points=DENSE, **asked)
 
 
 EXPERIMENTS = {
     # Of the theory.
-    "condition2": Asked(THEORY, None, ("mild", "time to learn", "neurons", "variance"), timed=True),
-    "boundary": Asked(THEORY, "init_std", ("rescued", "neurons", "variance"), points=DENSE),
-    "trajectories": Asked(THEORY, None, ("steps",), timed=True, points=DENSE),
+    "condition2": Asked(
+        THEORY, None, ("mild", "time to learn", "neurons", "variance"), timed=True, losses=TWO_LOSSES, points=DENSE
+    ),
+    "boundary": Asked(THEORY, "init_std", ("rescued", "neurons", "variance"), losses=TWO_LOSSES, points=DENSE),
+    "trajectories": Asked(THEORY, None, ("steps",), timed=True, losses=(), points=DENSE),
     "overprune": Asked(THEORY, None, ("over",), timed=True),
     "width_mild": Asked(THEORY, "width", ("width",)),
     "causes": Asked(THEORY, "target", ("target",), points={"target": ("all", "noise", "signal")}),
@@ -72,10 +79,10 @@ EXPERIMENTS = {
     "small_init": Asked(THEORY, "init_std", ("small init",), beside="causes"),
     "start": Asked(THEORY, "init_std", ("vanishing",)),
     "start-orthogonal": Asked(THEORY, "init_std", ("vanishing",)),
-    "lemma4": Asked(THEORY, None, ("correlations",)),
+    "lemma4": Asked(THEORY, None, ("correlations",), losses=None),
     "event": Asked(THEORY, None, ("event",)),
     # The scaling study: one for every d, whatever those are.
-    "scaling-race-*": Asked(THEORY, None, ("race",), optional=True, timed=True),
+    "scaling-race-*": Asked(THEORY, None, ("race",), optional=True, timed=True, losses=TWO_LOSSES),
     "scaling-over-*": Asked(THEORY, None, ("scaled over",), optional=True, timed=True),
     "scaling-widths": Asked(THEORY, "width", ("scaled width",), optional=True),
     # On images: `methods` is a network small enough for the seeds that decide; data of optional ones are not here; a
@@ -98,7 +105,6 @@ EXPERIMENTS = {
     "fig5": Asked(TWO_LAYER),
     "noise": Asked(THEORY, "sigma_n"),
     "width": Asked(THEORY, "width"),
-    "fig4-small": _network(),
 }
 
 _TWO, _THREE, _FOUR, _FIVE = "Figure 2", "Figure 3", "Figure 4", "Figure 5"
@@ -117,12 +123,11 @@ FIGURES = {
     "fig4": Figure(
         "real", ("fig4",), _FOUR, "random and iterative magnitude pruning, ResNet-20 on CIFAR-10", published="4"
     ),
-    "fig4-small": Figure("real", ("fig4-small",), _FOUR, "the same for a narrow ResNet-8 on digits"),
     "fig4-narrow": Figure(
         "real",
         ("fig4-narrow",),
         _FOUR,
-        "the same for ResNet-20 of the usual width on CIFAR-10",
+        "the same for a narrow ResNet-20 on CIFAR-10",
         published="4",
         narrow=True,
     ),

@@ -6,7 +6,6 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +13,8 @@ import pyarrow.parquet as pq
 from . import paths
 from .config.base import canonical
 from .errors import WinnowError
-from .files import atomic, used
+from .files import atomic
+from .reading import read_json, read_table
 
 FILES_AT_ONCE = 1000  # bounds the memory, whatever the number of runs
 
@@ -26,23 +26,22 @@ def grid(text: str) -> dict[str, list[str]]:
     return values | {"seed": [str(seed) for end in ends for seed in range(int(end[0]), int(end[-1]) + 1)]}
 
 
-def runs(experiment: str, grid: dict) -> Iterator[tuple[str, dict]]:
-    """The file of every run of a grid, and what it must hold."""
+def runs(experiment: str, grid: dict) -> Iterator[tuple[str, dict[str, str]]]:
+    """The file of every run of a grid, and the values that its columns must have, spelled as in its path."""
     axes = [key for key in grid if key not in ("fraction", "seed")]
     pattern = paths.run(experiment, axes)
     for values in itertools.product(*grid.values()):
         point = dict(zip(grid, values, strict=True))
-        yield pattern.format(**point), {"fraction": float(point["fraction"]), "seed": int(point["seed"])}
+        yield pattern.format(**point), {"experiment": experiment} | point
 
 
-def read_run(path: str, expected: dict) -> pa.Table:
+def read_run(path: str, expected: dict[str, str]) -> pa.Table:
     """Read one run, with its file as a further column `run`. Raises WinnowError when it is broken or another run's."""
-    try:
-        table = pq.read_table(used(path), partitioning=None)
-    except (OSError, pa.ArrowException) as error:
-        raise WinnowError(f"{path}: cannot be read as a run ({error}); delete it and run again") from None
+    table = read_table(path)
+    if table.num_rows == 0:
+        raise WinnowError(f"{path}: holds no evaluation; delete it and run again")
     for column, value in expected.items():
-        if column not in table.column_names or set(table[column].to_pylist()) - {value}:
+        if column not in table.column_names or {*map(canonical, table[column].unique().to_pylist())} != {value}:
             raise WinnowError(f"{path}: column {column} is not {value} throughout: this is another run's file")
     return table.append_column("run", pa.array([path] * table.num_rows, pa.string()))
 
@@ -67,7 +66,7 @@ def with_settings(table: pa.Table, settings: dict[str, object]) -> pa.Table:
 
 def fixed_settings(path: str) -> dict[str, object]:
     """The settings in an experiment.json, which were checked when written, of all sections: their keys are unique."""
-    settings = json.loads(Path(used(path)).read_text(encoding="utf-8"))["settings"]
+    settings = read_json(path)["settings"]
     return {key: value for section in settings.values() if isinstance(section, dict) for key, value in section.items()}
 
 
@@ -78,14 +77,19 @@ def collect(experiment: str, grid: dict, settings: dict[str, object], metrics_pa
     """
     statuses = Counter()
     with atomic(metrics_path) as metrics_file, atomic(summary_path) as summary_file:
-        metrics = summary = None
+        metrics = summary = first = None
         files = runs(experiment, grid)
         while chunk := list(itertools.islice(files, FILES_AT_ONCE)):
             tables = [read_run(path, expected) for path, expected in chunk]
-            lasts = pa.concat_tables([table.slice(max(table.num_rows - 1, 0)) for table in tables])
+            first = first or tables[0]
+            for table in tables:
+                if table.schema != first.schema:
+                    one, other = first["run"][0], table["run"][0]
+                    raise WinnowError(f"{one}: columns are not those of {other}; delete the older one and run again")
+            lasts = pa.concat_tables([table.slice(table.num_rows - 1) for table in tables])
             lasts = with_settings(lasts, settings)
             statuses.update(lasts["status"].to_pylist())
-            metrics = metrics or pq.ParquetWriter(metrics_file, tables[0].schema)
+            metrics = metrics or pq.ParquetWriter(metrics_file, first.schema)
             summary = summary or pq.ParquetWriter(summary_file, lasts.schema)
             metrics.write_table(pa.concat_tables(tables).combine_chunks())
             summary.write_table(lasts.combine_chunks())

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-from .files import atomic, used
+from .errors import WinnowError
+from .files import atomic
+from .reading import read_markdown
 
 STYLE = (
     "body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;background:#fff;color:#222}"
@@ -26,5 +28,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("markdown")
     parser.add_argument("--out", required=True)
     options = parser.parse_args(arguments)
+    text = read_markdown(options.markdown)
+    if not text.strip():
+        raise WinnowError(f"{options.markdown}: is empty; delete it and run again")
     with atomic(options.out) as temporary:
-        Path(temporary).write_text(html(Path(used(options.markdown)).read_text(encoding="utf-8")), encoding="utf-8")
+        Path(temporary).write_text(html(text), encoding="utf-8")

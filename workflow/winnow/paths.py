@@ -27,19 +27,19 @@ def settings(name: str) -> str:
     return f"{RESULTS}/{name}/experiment.json"
 
 
-def data(name: str, axes: list[str], seed: int | str = "{seed}") -> str:
-    """The data of one seed; a pattern over the swept keys that change the data."""
-    return "/".join([f"{RESULTS}/{name}/data", *folders(axes), f"seed-{seed}.npz"])
+def data(name: str, axes: list[str]) -> str:
+    """The data of one seed; a pattern over it and the swept keys that change the data."""
+    return "/".join([f"{RESULTS}/{name}/data", *folders(axes), "seed-{seed}.npz"])
 
 
-def run(name: str, axes: list[str], seed: int | str = "{seed}") -> str:
-    """The evaluations of one run; a pattern over the swept keys and the fraction."""
-    return "/".join([f"{RESULTS}/{name}/runs", *folders([*axes, "fraction"]), f"seed-{seed}.parquet"])
+def run(name: str, axes: list[str]) -> str:
+    """The evaluations of one run; a pattern over the swept keys, the fraction and the seed."""
+    return "/".join([f"{RESULTS}/{name}/runs", *folders([*axes, "fraction"]), "seed-{seed}.parquet"])
 
 
-def masks(name: str, axes: list[str], seed: int | str = "{seed}") -> str:
+def masks(name: str, axes: list[str]) -> str:
     """The mask that a run starts from, where an earlier job made it; a pattern like that of `run`."""
-    return "/".join([f"{RESULTS}/{name}/masks", *folders([*axes, "fraction"]), f"seed-{seed}.safetensors"])
+    return "/".join([f"{RESULTS}/{name}/masks", *folders([*axes, "fraction"]), "seed-{seed}.safetensors"])
 
 
 def table(name: str, table: str) -> str:

@@ -17,11 +17,11 @@ def condition2(settings: TwoLayerSettings) -> dict[str, bool]:
     which makes them longer, breaks that item wherever it is set, even so low that no output is that flat.
     """
     data, model, training = settings.data, settings.model, settings.training
-    log, snr = math.log(data.dimension), data.signal_norm / (data.sigma_n * math.sqrt(data.dimension))
+    log = math.log(data.dimension)
     return {
         "K <= log d": data.classes <= log,
         f"n <= (log d)^{POLYLOG_DEGREE}": data.n_train <= log**POLYLOG_DEGREE,
-        "mu >= sigma_n sqrt(d) log d": snr >= log,
+        "mu >= sigma_n sqrt(d) log d": data.signal_norm >= data.sigma_n * math.sqrt(data.dimension) * log,
         "m >= log d": model.width >= log,
         "sigma_0 <= m^-4 n^-1 mu^-1": model.init_std <= 1 / (model.width**4 * data.n_train * data.signal_norm),
         "eta <= mu^-2": training.learning_rate <= data.signal_norm**-2 and training.flat_below is None,

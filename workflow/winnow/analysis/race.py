@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.optimize import least_squares
 from scipy.special import expit
 
+from ..errors import WinnowError
 from ..files import rounded
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
@@ -29,8 +30,10 @@ CELL = ["experiment", "swept", "value", "fraction"]  # runs that differ in their
 
 
 def predictors(settings: TwoLayerSettings, density: float) -> tuple[float, float]:
-    """The predicted log advantage of the signal, and A, at a density."""
+    """The predicted log advantage of the signal, and A, at a density. Raises WinnowError where there is no noise."""
     data, model = settings.data, settings.model
+    if not data.sigma_n:
+        raise WinnowError("data.sigma_n: 0; a race of signal and noise needs more")
     size = (data.classes, model.width, data.n_train, data.dimension, data.signal_norm, data.sigma_n)
     lost = formulas.dead_class_probability(density, model.width)
     return (
@@ -55,9 +58,8 @@ def points(regime: Regime, **cell: object) -> pd.DataFrame:
 
 
 def means(points: pd.DataFrame) -> pd.DataFrame:
-    """One row a cell, the mean over its seeds, and n."""
-    groups = points.groupby(CELL, as_index=False)
-    return groups.mean(numeric_only=True).drop(columns="seed").assign(n=groups.size()["size"])
+    """One row a cell, the mean over its seeds; NaN where all diverged."""
+    return points.groupby(CELL, as_index=False).mean(numeric_only=True).drop(columns="seed")
 
 
 def accuracy(points: pd.DataFrame, slope: float, constant: float) -> np.ndarray:
@@ -68,8 +70,13 @@ def accuracy(points: pd.DataFrame, slope: float, constant: float) -> np.ndarray:
 
 def fit(points: pd.DataFrame) -> np.ndarray:
     """Least-squares slope and constant, on means over seeds; to fewer digits than numbers have, as last bits decide
-    where a search ends."""
-    cells = means(points)
+    where a search ends. Raises WinnowError where fewer than two means are left of the runs that did not diverge."""
+    cells = means(points).dropna(subset="accuracy")
+    if len(cells) < 2:
+        names = ", ".join(points.experiment.unique())
+        raise WinnowError(
+            f"{names}: a race is fitted to two fractions or values at least at which some run did not diverge"
+        )
     measured = cells.accuracy.to_numpy()
     found = least_squares(lambda p: accuracy(cells, *p) - measured, [2.0, 0.0]).x
     return rounded(_polished(cells, measured, found), FIT_DIGITS)

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 import pandas as pd
 
 from ..errors import WinnowError
+from ..images.memory import IMAGES, layers
+from ..images.settings import ImageSettings
 from .selection import Regime, needed, to_judge
 
 RANDOM = "bernoulli"
@@ -18,6 +20,7 @@ CHECKS = {
     "small": "small dense networks of as many weights",
 }
 NETWORKS = ("lenet", "mlp")  # the experiments sanity-<network>, and what belongs to them
+ALIKE = 0.07  # of the weights that a small network has to have: its layers are of the large one's form, and whole
 WIDTHS = ("narrow", "lenet", "wide")  # the experiments sanity-random-<width>: of one form, each wider than the last
 
 
@@ -32,9 +35,27 @@ def widths(experiments: dict[str, Regime]) -> list[str]:
 
 
 def small(experiments: dict[str, Regime], network: str, fractions: Iterable[float]) -> pd.DataFrame:
-    """The small dense networks that have as many weights as a network pruned at some fractions, as runs at these."""
-    names = {fraction: f"sanity-small-{network}-{100 * fraction:g}" for fraction in sorted(set(fractions))}
-    return pd.concat(needed(experiments, name).table.assign(fraction=fraction) for fraction, name in names.items())
+    """The small dense networks that have as many weights as a network pruned at some fractions, as runs at these.
+
+    Raises WinnowError where one is missing, is pruned, or has not as many, to ALIKE.
+    """
+    parts = []
+    for fraction in sorted(set(fractions)):
+        one = needed(experiments, f"sanity-small-{network}-{100 * fraction:g}")
+        has, asked = weights(one.settings), weights(experiments[f"sanity-{network}"].settings, fraction)
+        if one.table.fraction.any() or abs(has - asked) > ALIKE * asked:
+            raise WinnowError(
+                f"`{one.name}`: needs a dense network, fraction 0, of {asked:,.0f} weights; it has {has:,.0f}"
+            )
+        parts.append(one.table.assign(fraction=fraction))
+    return pd.concat(parts)
+
+
+def weights(settings: ImageSettings, fraction: float = 0.0) -> float:
+    """How many weights a network has left of those that can be pruned; biases never are."""
+    _, shape = IMAGES[settings.data.source.partition(":")[0]]
+    counts = [count for count, _ in layers(settings.model, shape)]
+    return sum(counts) - fraction * sum(counts if settings.pruning.prune_output else counts[:-1])
 
 
 def margins(experiments: dict[str, Regime], network: str) -> pd.DataFrame:

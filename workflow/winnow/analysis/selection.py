@@ -11,10 +11,10 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from ..config.base import Settings, read
+from ..config.base import Settings, canonical, read
 from ..errors import WinnowError
-from ..files import used
 from ..paper import formulas
+from ..reading import read_table
 from .stats import slope
 
 EPS = 0.01  # the train loss at which runs are compared, nats; a tenth of it for the claims that say so
@@ -22,13 +22,14 @@ GOOD_ACCURACY = 0.95
 COMPETITIVE = 0.5  # points of accuracy that a competitive network may be worse (our choice)
 RUN = ["fraction", "seed"]
 EXAMPLES = ["train_examples", "test_examples"]
+DRAWN = ["classes_missing", "classes_dead"]  # which mask and initial weights decide
 GUESSING = 10.0  # per cent of ten classes
 
 
 def read_metrics(path: str | Path) -> pd.DataFrame:
     """A table of runs to judge or draw, with every number float64: of a float32 column, means and logarithms would be
     float32 too, and their last digits those that `rounded` keeps."""
-    table = pd.read_parquet(used(path))
+    table = read_table(path).to_pandas()
     return table.astype(dict.fromkeys(table.select_dtypes("float32"), float))
 
 
@@ -57,11 +58,8 @@ class Regime:
             return [self]
         if key not in self.table:
             raise WinnowError(f"needs `{key}` in the runs of `{self.name}`")
-        spelled = (lambda value: f"{value:g}") if self.settings.axis_is_number(key) else str
-        return [
-            Regime(f"{self.name}, {key} {spelled(value)}", part, self.settings.at({key: spelled(value)}))
-            for value, part in self.table.groupby(key)
-        ]
+        parts = {canonical(value): part for value, part in self.table.groupby(key)}
+        return [Regime(f"{self.name}, {key} {at}", part, self.settings.at({key: at})) for at, part in parts.items()]
 
     @property
     def mild_density(self) -> float:
@@ -139,12 +137,15 @@ def needed(experiments: dict[str, Regime], name: str, *columns: str | None) -> R
 
 
 def three_fractions(found: Regime) -> dict[str, float]:
-    """Dense, the middle one of the mild fractions, and the largest fraction."""
+    """Dense, the middle one of the mild fractions, and the largest fraction. Raises WinnowError where there is no mild
+    one, and where the largest is one."""
     fractions = np.sort(found.table.fraction.unique())
     mild = np.sort(found.table.fraction[found.is_mild(found.table) & (found.table.fraction > 0)].unique())
-    if not len(mild):
-        shown = ", ".join(f"{f:g}" for f in fractions)
-        raise WinnowError(f"{found.name}: fractions {shown}; needs a pruned one of density >= {found.mild_density:.4g}")
+    if not len(mild) or mild[-1] == fractions[-1]:
+        shown, lacks = ", ".join(f"{f:g}" for f in fractions), "<" if len(mild) else ">="
+        raise WinnowError(
+            f"{found.name}: fractions {shown}; needs a pruned one of density {lacks} {found.mild_density:.4g}"
+        )
     return {"dense": 0.0, "mild": mild[len(mild) // 2], "over": fractions[-1]}
 
 
@@ -166,11 +167,15 @@ def both_signs(runs: Regime) -> pd.Series:
 
 def first_below(table: pd.DataFrame, eps: float, run: list[str] = RUN) -> pd.DataFrame:
     """One row a run: its first evaluation with train loss <= eps (`reached`: it converged, whatever came later), or its
-    last one if there is none."""
+    last one if there is none. Of a run that diverged instead nothing is known (NaN) but what was drawn."""
     reached = table[table.train_loss <= eps].groupby(run, as_index=False).head(1)
     reached = reached.assign(reached=True, status="converged")
     rows = pd.concat([reached, last(table, run).assign(reached=False)]).drop_duplicates(run)
-    return rows.sort_values(run, ignore_index=True)
+    rows, drawn = rows.sort_values(run, ignore_index=True), table.columns.intersection(DRAWN)
+    measured = rows.select_dtypes("float").columns.difference([*run, *EXAMPLES])
+    rows[measured] = rows[measured].mask(rows.status == "diverged")
+    rows[drawn] = table.groupby(run)[drawn].first().to_numpy()
+    return rows
 
 
 def at_step(table: pd.DataFrame, step: int) -> pd.DataFrame:
@@ -181,13 +186,9 @@ def at_step(table: pd.DataFrame, step: int) -> pd.DataFrame:
 def gap(rows: pd.DataFrame) -> pd.Series:
     """Test minus train loss, nats, every class weighing the same in both: about 0 where nothing is memorized.
 
-    Unweighted, chance differences of the classes' shares would be most of it. Raises WinnowError where a run was not
-    stopped to be compared: the balanced train loss is measured at eps, at milestones and at the last step only.
+    Unweighted, chance differences of the classes' shares would be most of it. The balanced train loss is measured at
+    eps, at milestones and at the last step only, which is where runs are compared.
     """
-    if (rows.train_loss_balanced.isna() & rows.train_loss.notna()).any():
-        raise WinnowError(
-            f"training.milestones: {EPS:g} and {EPS / 10:g} must be among them or be eps, to judge the gap"
-        )
     return rows.test_loss_balanced - rows.train_loss_balanced
 
 
@@ -200,10 +201,11 @@ def without_signal(regime: Regime, rows: pd.DataFrame) -> pd.DataFrame:
 
 def learning_times(regime: Regime) -> pd.DataFrame:
     """One row a run of Theorem 3's range; `steps`: when every class has max gamma >= m^(-1/q), and `predicted`, the log
-    of that time up to a constant (both nan where one never has)."""
+    of that time up to a constant (both nan where one never has, and where the run diverged)."""
     data, model, starts = regime.settings.data, regime.settings.model, regime.starts()
-    steps = first_step_above(regime.table, "gamma_least", regime.level).reset_index()
-    rows = starts[regime.is_mild(starts)].merge(steps, on=RUN)
+    ended = regime.table[regime.table.status != "diverged"]
+    steps = first_step_above(ended, "gamma_least", regime.level).reset_index()
+    rows = starts[regime.is_mild(starts)].merge(steps, on=RUN, how="left")
     size = (model.width, data.classes, model.init_std * data.signal_norm, regime.level, model.power)
     times = {f: formulas.signal_time(1 - f, *size) for f in rows.fraction.unique()}
     return rows.assign(predicted=rows.fraction.map(times).where(rows.steps.notna()))
@@ -261,20 +263,20 @@ def _crossing(steps: np.ndarray, values: np.ndarray, level: float) -> float:
     return float(np.exp((1 - share) * np.log1p(steps[i - 1]) + share * np.log1p(steps[i])) - 1)
 
 
-def slopes_by_seed(rows: pd.DataFrame, x: np.ndarray, y: np.ndarray, least: int = 3) -> np.ndarray:
-    """One least-squares slope of y on x a seed, over its finite points; seeds with fewer than `least` are left out."""
+def slopes_by_seed(rows: pd.DataFrame, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """One least-squares slope of y on x a seed, over its finite points; seeds with fewer than three are left out."""
     slopes = []
     for _, seed in pd.DataFrame({"seed": rows.seed, "x": x, "y": y}).groupby("seed"):
         points = seed[np.isfinite(seed.y)]
-        if points.x.nunique() >= least:
+        if points.x.nunique() >= 3:
             slopes.append(slope(points.x, points.y))
     return np.array(slopes)
 
 
-def exponents(rows: pd.DataFrame, column: str, of: str = "density", least: int = 3) -> np.ndarray:
+def exponents(rows: pd.DataFrame, column: str, of: str = "density") -> np.ndarray:
     """The exponent of a positive column in density (or in another column), one a seed."""
     x = 1 - rows.fraction if of == "density" else rows[of]
-    return slopes_by_seed(rows, np.log(x), np.log(rows[column].where(rows[column] > 0)), least)
+    return slopes_by_seed(rows, np.log(x), np.log(rows[column].where(rows[column] > 0)))
 
 
 def by_seed(rows: pd.DataFrame, column: str) -> pd.Series:

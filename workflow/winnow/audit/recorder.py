@@ -20,6 +20,8 @@ from .. import inputs as given
 from ..inputs import sha256
 from .records import CHECKOUT, CPU, REQUIREMENTS, RESULTS, content, located, lock, parameters, place, read, record_path
 
+# What packages of the lock are imported as, where that is not their name: to ask the installed ones takes 0.1 s a job.
+MODULES = {"markdown-it-py": "markdown_it", "pytest-xdist": "xdist", "pyyaml": "yaml", "scikit-learn": "sklearn"}
 CPU_FEATURES = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "amx_tile")
 
 
@@ -72,7 +74,7 @@ class Recorder:
         own = resource.getrusage(resource.RUSAGE_SELF)
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
         torch = sys.modules.get("torch")
-        packages = {name: getattr(sys.modules.get(name), "__version__", None) for name in lock()}
+        packages = {name: getattr(sys.modules.get(MODULES.get(name, name)), "__version__", None) for name in lock()}
         return {
             "start": self.start.isoformat(timespec="milliseconds"),
             "end": (self.start + timedelta(seconds=wall)).isoformat(timespec="milliseconds"),

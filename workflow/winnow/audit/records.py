@@ -82,15 +82,16 @@ def parameters(arguments: list[str]) -> dict[str, object]:
 def place(path: str | Path) -> str | None:
     """A path as records spell it, so that they are the same wherever the checkout lies.
 
-    results/… below the working directory, package:… for what an installed package ships, code:… in the checkout, else
-    relative in the working directory and as it was given outside: an absolute path holds wherever results are copied.
+    results/… below the working directory, package:… for what an installed package ships, code:… for what lies in the
+    checkout's workflow/, else relative in the working directory and as it was given outside: an absolute path holds
+    wherever results are copied.
     """
     local, whole = os.path.relpath(path), os.path.realpath(path)
     if local.startswith(f"{RESULTS}/"):
         return None if local.startswith(FOLDER) else local
     if whole.startswith(f"{PACKAGES}{os.sep}"):
         return f"package:{os.path.relpath(whole, PACKAGES)}"
-    if whole.startswith(f"{CHECKOUT}{os.sep}"):
+    if whole.startswith(f"{CHECKOUT / 'workflow'}{os.sep}"):
         return f"code:{os.path.relpath(whole, CHECKOUT)}"
     return os.fspath(path) if local.startswith(f"..{os.sep}") else local
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..inputs import sha256
 from ..randomness import Stream
 from .compare import differs, verdict
-from .records import CHECKOUT, RESULTS, Records, record_path
+from .records import CHECKOUT, Records, located, record_path
 from .results import Finding, environment, has_hash, made_with, results, seen, tampered
 
 AGAIN = {"figure": "redrawn from its tables"}
@@ -40,23 +40,32 @@ def _rederive(path: str, records: Records) -> list[Finding]:
     broken = [name for name, known in record["inputs"].items() if not has_hash(name, known["sha256"])]
     if broken:
         return [Finding(4, path, f"its input {name} is missing or was changed") for name in broken]
-    with tempfile.TemporaryDirectory() as folder:
-        run = run_again(record, Path(folder))
-        if run.returncode:
-            return [Finding(1, path, f"cannot be derived again: {run.stderr.strip().splitlines()[-1]}")]
-        return compare(record, Path(folder))
+    with tempfile.TemporaryDirectory() as scratch:
+        above = max((Path(name).parts.count("..") for name in record["inputs"]), default=0)
+        folder = Path(scratch, *["below"] * above)  # what lies beside the working directory gets its links in scratch
+        folder.mkdir(parents=True, exist_ok=True)
+        run = run_again(record, folder)
+        return [failure(path, run)] if run.returncode else compare(record, folder)
 
 
 def run_again(record: dict, folder: Path) -> subprocess.CompletedProcess:
-    """Run a recorded step in a folder that gets links to those of its inputs that it does not hold yet."""
-    for name in record["inputs"]:
-        if name.startswith(f"{RESULTS}/") and not (folder / name).exists():
+    """Run a recorded step in a folder that gets links to its inputs, but to those that have an absolute path."""
+    for name in map(located, record["inputs"]):
+        if not name.is_absolute() and not (folder / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).symlink_to(os.path.abspath(name))
     command = [sys.executable, CHECKOUT / "workflow", record["step"], *record["command"]]
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     said_to = dict(capture_output=True, encoding="utf-8", errors="replace")
     return subprocess.run(command, cwd=folder, env=os.environ | threads, **said_to)
+
+
+def failure(path: str, run: subprocess.CompletedProcess) -> Finding:
+    """What a step says that cannot derive a result again; where it was killed, nothing can be said."""
+    if run.returncode < 0:
+        return Finding(6, path, f"cannot be derived again: killed by signal {-run.returncode}")
+    said = run.stderr.strip().splitlines() or [f"exit status {run.returncode}"]
+    return Finding(1, path, f"cannot be derived again: {said[-1]}")
 
 
 def compare(record: dict, folder: Path) -> list[Finding]:

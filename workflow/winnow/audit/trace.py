@@ -6,6 +6,7 @@ import os
 import re
 import sys
 
+from .compare import rows
 from .records import RESULTS, Records
 from .results import has_hash, seen, short
 
@@ -15,7 +16,7 @@ def trace(path: str) -> dict:
 
     `looked_at` counts the results among them that are there; `points` lists the drawn points of a figure with the runs
     that each one is made of; `broken` lists what is missing, does not fit the record of the step that read it, or is
-    named by a point without being in the chain.
+    named by a point without being in the chain; the numbers of a figure are read only if they are those of its record.
     """
     records, chain, broken, queue = Records(), [], set(), [(path, None)]
     met, intact = set(), functools.cache(has_hash)
@@ -34,20 +35,17 @@ def trace(path: str) -> dict:
         keys = ("step", "parameters", "streams", "code")
         chain.append({"path": name, "sha256": known, "inputs": sorted(record["inputs"])} | {k: record[k] for k in keys})
         queue += [(source, entry["sha256"]) for source, entry in record["inputs"].items()]
-    points = _points(path, records)
+    drawn = [name for name in (records.get(path) or {}).get("outputs", {}) if name.endswith(".data.parquet")]
+    broken |= {name for name in drawn if not intact(name, records.digest(name))}
+    points = [point for name in drawn if name not in broken for point in _points(name)]
     broken |= {run for point in points for run in point["runs"]} - met
     looked_at = seen(filter(os.path.isfile, met), records)
     return {"file": path, "looked_at": looked_at, "chain": chain, "points": points, "broken": sorted(broken)}
 
 
-def _points(path: str, records: Records) -> list[dict]:
-    """The points of a figure that are made of runs, with these runs' files; the paper's are not."""
-    tables = [name for name in (records.get(path) or {}).get("outputs", {}) if name.endswith(".data.parquet")]
-    if not tables or not os.path.isfile(tables[0]):
-        return []
-    import pyarrow.parquet as pq
-
-    return [row for row in pq.read_table(tables[0]).to_pylist() if row.get("runs")]
+def _points(table: str) -> list[dict]:
+    """The points of a figure, from its numbers, that are made of runs, with these runs' files; the paper's are not."""
+    return [row for row in rows(table) if row.get("runs")]
 
 
 def show_trace(traced: dict, as_json: bool) -> int:

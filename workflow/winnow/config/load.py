@@ -73,7 +73,7 @@ class Config(Strict):
     """Whether claims are judged; `false` where the runs are those of another configuration, which judges them."""
 
     @model_validator(mode="after")
-    def _figures_can_be_drawn(self) -> Self:
+    def _figures_and_claims_have_what_they_need(self) -> Self:
         for name in self.figures:
             if name not in FIGURES:
                 raise ValueError(f"figures: {name} is unknown; allowed: {', '.join(FIGURES)}")
@@ -81,26 +81,31 @@ class Config(Strict):
             if missing:
                 raise ValueError(f"figures: {name} needs the experiment {missing[0]}, which is not configured")
             for experiment, asked in known(matching(FIGURES[name].experiments, self.experiments)):
-                self._check_shown(name, experiment, asked)
+                axes = self.experiments[experiment].axes
+                if isinstance(asked.swept, str) and asked.swept not in ("method", *axes):  # a run says its method
+                    said = f"{', '.join(axes) or 'none'}; the figure {name} compares values of {asked.swept}"
+                    raise ValueError(
+                        f"experiments.{experiment}.axes: {said}; allowed: {asked.swept} with a list of them"
+                    )
+                self._check_runs(f"the figure {name}", experiment, asked)
+        for experiment, asked in known(self.judged):
+            self._check_runs("a claim", experiment, asked)
         return self
 
-    def _check_shown(self, figure: str, name: str, asked: Asked) -> None:
-        """Raise ValueError if a figure cannot show an experiment, for want of what its runs record or of their grid."""
+    def _check_runs(self, what: str, name: str, asked: Asked) -> None:
+        """Raise ValueError if a figure or claim lacks something of an experiment: what runs record, or their grid."""
         one, where = self.experiments[name], f"experiments.{name}"
         kind = TWO_LAYER if asked.kind == THEORY else asked.kind
         if one.kind != kind:
-            raise ValueError(f"{where}.kind: {one.kind}; the figure {figure} shows runs of kind {kind}")
+            raise ValueError(f"{where}.kind: {one.kind}; {what} needs runs of kind {kind}")
         if asked.kind == THEORY and one.model.output_layer != "class_sums":
-            said = f"{one.model.output_layer}; the figure {figure} shows the theory's network, of class_sums"
+            said = f"{one.model.output_layer}; {what} needs the theory's network, of class_sums"
             raise ValueError(f"{where}.model.output_layer: {said}")
-        if isinstance(asked.swept, str) and asked.swept not in ("method", *one.axes):  # a run says its method
-            said = f"{', '.join(one.axes) or 'none'}; the figure {figure} compares values of {asked.swept}"
-            raise ValueError(f"{where}.axes: {said}; allowed: {asked.swept} with a list of them")
         for key, values in asked.points.items():
             there = one.grid.get(key, [])
             if missing := [value for value in map(canonical, values) if value not in there]:
                 place = "fractions" if key == "fraction" else f"axes.{key}"
-                said = f"{', '.join(there) or 'none'}; the figure {figure} needs {', '.join(missing)} among them"
+                said = f"{', '.join(there) or 'none'}; {what} needs {', '.join(missing)} among them"
                 raise ValueError(f"{where}.{place}: {said}")
 
     @model_validator(mode="after")
@@ -116,14 +121,27 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
-    def _steps_that_are_a_time_are_of_one_size(self) -> Self:
+    def _training_is_what_figures_and_claims_take_it_for(self) -> Self:
+        """Steps that are a time are of one size, and runs are evaluated, and not over, where they are compared."""
         for name, asked in known(self.experiments):
             one = self.experiments[name]
-            if asked.timed and one.kind == TWO_LAYER and (level := one.training.flat_below) is not None:
+            if (asked.kind, one.kind) != (THEORY, TWO_LAYER):
+                continue
+            where, about, losses = f"experiments.{name}.training", f"claims and figures about {name}", asked.losses
+            if asked.timed and (level := one.training.flat_below) is not None:
                 raise ValueError(
-                    f"experiments.{name}.training.flat_below: {level:g} makes steps longer, and in claims and figures"
-                    f" about {name} they are a time; allowed: null, or another name"
+                    f"{where}.flat_below: {level:g} makes steps longer, and in {about} they are a time;"
+                    " allowed: null, or another name"
                 )
+            eps, milestones = one.training.eps, one.training.milestones
+            if losses is None or ((eps or 0) <= min(losses, default=0) and {eps, *milestones} >= {*losses}):
+                continue
+            at = f"at train loss {' and '.join(map(str, losses))}" if losses else "after as many steps"
+            allowed = "each as a milestone or as eps, and eps no larger" if losses else "eps null"
+            raise ValueError(
+                f"{where}: eps {json.dumps(eps)}, milestones {milestones}; {about} compare runs {at};"
+                f" allowed: {allowed}, or another name"
+            )
         return self
 
     @model_validator(mode="after")

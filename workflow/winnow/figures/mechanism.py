@@ -23,6 +23,7 @@ from ..analysis.selection import (
     without_signal,
 )
 from ..analysis.stats import mean_interval
+from ..errors import WinnowError
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from .curves import density_axis, draw_curves, line_with_interval, over_density, over_seeds, seeds
@@ -64,17 +65,21 @@ def features(boundary: Regime) -> tuple[pd.DataFrame, Figure]:
 
 
 def _histograms(axes: Axes, chosen: dict[str, pd.DataFrame], column: str) -> pd.DataFrame:
-    """Draw the share of neurons by strength, all seeds together, and the means over the seeds in an inset."""
-    pools = {name: np.concatenate(rows[column].to_numpy()).astype(float) for name, rows in chosen.items()}
+    """Draw the share of neurons by strength, all seeds that did not diverge together, and the means over these in an
+    inset. Raises WinnowError where all diverged."""
+    ended = {name: rows[rows.status != "diverged"] for name, rows in chosen.items()}
+    pools = {name: np.concatenate([*rows[column], []]).astype(float) for name, rows in ended.items()}
     everything = np.concatenate(list(pools.values()))
+    if not len(everything):
+        raise WinnowError(f"fractions {', '.join(chosen)}: all runs diverged")
     edges = np.linspace(everything.min(), everything.max(), 61)
     means, parts = [], []
     for number, (name, values) in enumerate(pools.items()):
         mean = over_seeds(chosen[name].assign(mean=chosen[name][column].map(np.mean)), "mean")
-        shares = np.histogram(values, edges)[0] / len(values)
-        text = f"{name} ({seeds(mean)}):\nmean {mean.y[0]:.4f}, s.d. {values.std():.3f}"
+        shares, sd = np.histogram(values, edges)[0] / max(len(values), 1), np.std(values) if len(values) else np.nan
+        text = f"{name} ({seeds(mean)}):\nmean {mean.y[0]:.4f}, s.d. {sd:.3f}"
         axes.stairs(shares, edges, color=f"C{number}", linewidth=1.2, label=text)
-        bins = pd.DataFrame({"left": edges[:-1], "share": shares, "neurons_sd": values.std(), "neurons": len(values)})
+        bins = pd.DataFrame({"left": edges[:-1], "share": shares, "neurons_sd": sd, "neurons": len(values)})
         means.append(mean)
         parts.append(mean.assign(series=name, strength=column).merge(bins, how="cross"))
     _inset_of_means(axes, pd.concat(means))
@@ -102,8 +107,8 @@ def decomposition(
     signals' coordinates and without, max gamma against m, and the two times."""
     figure, grid = new_figure(2, 3, aspect=0.8)
     parts = [_coefficients(axes, one) for axes, one in zip(grid[0], (mild, rescued(boundary)), strict=True)]
+    grid[1, 1].sharey(grid[1, 0])  # before either is drawn: the axis is to hold what both show
     parts += [_starts(*panel) for panel in zip(grid[1], starts, STARTS, strict=True)]
-    grid[1, 1].sharey(grid[1, 0])
     parts.append(_width(grid[2, 0], widths))
     parts.append(_times(grid[2, 1], mild, over))
     letter_panels(grid.flat)
@@ -238,8 +243,8 @@ def _name_fewer(axes: Axes, data: pd.DataFrame) -> None:
     """Write n at the foot of the panel, below all curves, where points rest on less than half of the seeds."""
     fewer = data[data.n < data.n.max() / 2]
     low, high = axes.get_ylim()
-    axes.set_ylim(low - 0.25 * (high - low) * bool(len(fewer)), high)
-    foot = {"transform": axes.get_xaxis_transform(), "ha": "center", "rotation": 90, "fontsize": SMALL}
+    axes.set_ylim(low - 0.35 * (high - low) * bool(len(fewer)), high)
+    foot = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "bottom", "rotation": 90, "fontsize": SMALL}
     for point in fewer.itertuples():
         axes.text(point.x, 0.02, f"n = {point.n}", **foot)
 

@@ -15,6 +15,7 @@ from scipy.special import expit
 
 from ..analysis import race
 from ..analysis.selection import Regime
+from ..config.base import canonical
 from ..paper import formulas
 from ..two_layer.settings import TwoLayerSettings
 from .curves import PRUNED, over_seeds, seeds
@@ -63,7 +64,7 @@ def _cells(points: pd.DataFrame) -> pd.DataFrame:
     predicted = ["reached", "race", "kept", "chance", "prediction"]
     means = race.means(points).rename(columns={"fraction": "x"})[[*keys, "x", *predicted]]
     cells = pd.concat(parts).merge(means, on=[*keys, "x"])
-    return cells.assign(series=[f"{swept} = {value:g}" for swept, value in zip(cells.swept, cells.value, strict=True)])
+    return cells.assign(series=cells.swept + " = " + cells.value.map(canonical))
 
 
 def _points(found: Regime) -> pd.DataFrame:
@@ -97,7 +98,7 @@ def _diagram(axes: Axes, cells: pd.DataFrame, settings: TwoLayerSettings, key: s
     image = axes.imshow(means, origin="lower", aspect="auto", cmap="cividis", vmin=chance, vmax=1)
     bar = axes.figure.colorbar(image, ax=axes, pad=0.02, ticks=[chance, 0.5, 0.75, 1])
     bar.ax.set_yticklabels([f"{chance:g}", "0.5", "0.75", "1"])
-    where = [settings.at({key: f"{value:g}"}) for value in values]
+    where = [settings.at({key: canonical(value)}) for value in values]
     lost = [formulas.live_density(s.data.classes, s.model.width) for s in where]
     for label, densities, style in (
         ("race, fitted constant", [_boundary(s, constant) for s in where], {"color": "C3", "linewidth": 3}),

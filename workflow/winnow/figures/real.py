@@ -14,7 +14,7 @@ from ..images.methods import METHODS
 from ..images.settings import ImageSettings
 from ..paper.published import published
 from .curves import PRUNED, density_axis, line_with_interval, over_density, over_seeds, seeds
-from .style import GUIDE, PAGE_WIDTH, SMALL, curve_marker, letter_panels, new_figure, published_line
+from .style import GUIDE, PAGE_WIDTH, SMALL, curve_marker, letter_panels, name_intervals, new_figure, published_line
 
 KIND = ImageSettings  # of the experiments that these figures show
 SERIES = {"bernoulli": ("random", "random", "o"), "imp": ("imp", "IMP", "s")}  # name in the data, label, marker
@@ -66,11 +66,9 @@ def _accuracies(runs: Regime, number: str, of: str = "") -> tuple[pd.DataFrame, 
         level.set_ylim(top=min(level.get_ylim()[1], 101))  # no accuracy is above 100
         _gain_axis(gain, split)
         density_axis(gain, table.fraction.unique())
-    if of:  # its labels are too long for a panel
-        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    else:
-        for axes in grid.flat:
-            axes.legend(loc="best")
+    if is_whole(table, number):
+        name_intervals(grid[0, 0])
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     letter_panels(grid.flat)
     return pd.concat(parts, ignore_index=True), figure
 
@@ -124,7 +122,7 @@ def is_whole(table: pd.DataFrame, number: str) -> bool:
 # VGG-16 and ResNet-20 on CIFAR-10, small networks on small images, and narrow ones that are trained for less long.
 fig3b = partial(_accuracies, number="3b")
 fig3b_narrow = partial(_accuracies, number="3b", of=", full width")
-fig4 = fig4_small = partial(_accuracies, number="4")
+fig4 = partial(_accuracies, number="4")
 fig4_narrow = partial(_accuracies, number="4", of=", width 128")
 
 

@@ -63,13 +63,13 @@ def _series(found: list[Regime], over_pruned: bool) -> list[tuple[str, str, pd.D
 
 
 def _mark_chance(axes: Axes, metric: str, found: Regime) -> None:
-    """A dotted line at what guessing gives."""
+    """A dotted line at what guessing gives, named beside the panel, where no curve is."""
     classes = found.settings.data.classes
     error = metric == "test_error"
     level, text = (1 - 1 / classes, f"1 - 1/{classes}") if error else (math.log(classes), f"log {classes}")
     axes.axhline(level, **GUIDE)
-    where = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "bottom", "fontsize": SMALL}
-    axes.annotate(text, (0.02, level), (0, 1), **where)
+    where = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "center", "fontsize": SMALL}
+    axes.annotate(text, (1, level), (2, 0), **where)
 
 
 def _shade(axes: Axes, found: Regime) -> None:
@@ -94,8 +94,6 @@ def _finish(figure: Figure, grid: np.ndarray) -> None:
     for axes, label in zip(grid[:, 0], METRICS.values(), strict=True):
         axes.set_ylabel(label)
         axes.set(**({"ylim": (-0.03, 0.93)} if label == "test error" else {"yscale": "log"}))
-    for axes in grid[:-1, 0]:  # a row shares its axis
-        axes.set_ylim(top=2 * axes.get_ylim()[1])  # room to name what guessing gives
     for axes in grid[:-1].flat:
         axes.set_xlabel("")
     letter_panels(grid.flat)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from ..analysis.selection import Regime, both_signs, last
 from ..paper.published import published
 from ..two_layer.settings import TwoLayerSettings
-from .curves import PRUNED, at_shared_steps, line_with_interval, over_seeds
+from .curves import POSITIVE, PRUNED, at_shared_steps, line_with_interval, over_seeds
 from .style import legend_below, name_intervals, new_figure, published_line
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
@@ -73,7 +73,8 @@ def _curves(axes: Axes, table: pd.DataFrame, number: str, names: dict[str, str])
         colour = COLOURS[name.split()[0]]
         ours, paper = over_seeds(ends, metric), published(number, metric)
         line_with_interval(axes, ours, name, colour)
-        published_line(axes, paper, f"{name}, paper (n = {paper.n.iloc[0]})", colour)
+        shown = paper[paper.y > 0] if metric in POSITIVE else paper  # 0 has no place on a logarithmic axis
+        published_line(axes, shown, f"{name}, paper (n = {paper.n.iloc[0]})", colour)
         parts += [ours.assign(series=metric, source="winnow"), paper.assign(series=metric, source="paper")]
     name_intervals(axes)
     return parts
@@ -98,6 +99,6 @@ def fig2c(runs: Regime) -> tuple[pd.DataFrame, Figure]:
         parts += [ours.assign(series=key, source="winnow"), paper.assign(series=key, source="paper")]
         line_with_interval(axes, ours, name, COLOURS[key], marker=None)
         published_line(axes, paper, f"{name}, paper (n = {paper.n.iloc[0]})", COLOURS[key])
-    axes.set(xlabel="gradient step", ylabel="test error", xscale="symlog", xlim=(0, None), ylim=(0.15, 0.55))
+    axes.set(xlabel="gradient step", ylabel="test error", xscale="symlog", xlim=(0, None))
     axes.legend()
     return pd.concat(parts, ignore_index=True), figure

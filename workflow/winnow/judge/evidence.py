@@ -56,7 +56,6 @@ class Claim:
     statement: str
     statistic: str
     test: str
-    figure: str | None
     found: Evidence | None
     """None where the experiment was not run."""
     broken: tuple[str, ...] = ()
@@ -92,11 +91,10 @@ class Claim:
 
     def row(self, p: float) -> dict:
         """The claim as a row of claims.json, given its adjusted p-value."""
-        said = ("id", "regime", "statement", "statistic", "test", "figure")
+        said = ("id", "regime", "statement", "statistic", "test")
         row = {key: getattr(self, key) for key in said} | asdict(self.found or Evidence())
         row |= {"p_value": self.p_value, "p_adjusted": p, "verdict": self.verdict(p)}
-        row |= {"broken": list(self.broken), "condition2_violations": list(self.violations)}
-        return row | {"data": self.figure and f"results/figures/{self.figure}.data.parquet"}
+        return row | {"broken": list(self.broken), "condition2_violations": list(self.violations)}
 
 
 def decide(claims: list[Claim]) -> list[dict]:
@@ -115,9 +113,9 @@ def mean_evidence(values, target: float = 0.0, floor: float = 0.0) -> Evidence:
     return _mean(values, *stats.one_sided(values, target, floor), floor)
 
 
-def below_evidence(values, target: float = 0.0, floor: float = 0.0) -> Evidence:
-    """Evidence that the mean over seeds is below a target; values is [seeds]."""
-    found = mean_evidence(values, target, floor)
+def below_evidence(values) -> Evidence:
+    """Evidence that the mean over seeds is below 0; values is [seeds]."""
+    found = mean_evidence(values)
     return replace(found, p_for=found.p_against, p_against=found.p_for)
 
 
@@ -166,8 +164,8 @@ def nearer_evidence(first, last) -> Evidence:
     return Evidence(estimate, *difference[:2], min(len(first), len(last)), p_for, p_against)
 
 
-def share_evidence(rows: pd.DataFrame, holds: pd.Series, target: float = LIKELY) -> Evidence:
-    """Evidence that at every fraction more than a share of the runs (one a seed) are such that something holds.
+def share_evidence(rows: pd.DataFrame, holds: pd.Series) -> Evidence:
+    """Evidence that at every fraction more than LIKELY of the runs (one a seed) are such that something holds.
 
     Shown is the smallest share, with an interval of the smallest true one (`stats.least_interval`).
     """
@@ -176,7 +174,7 @@ def share_evidence(rows: pd.DataFrame, holds: pd.Series, target: float = LIKELY)
     if not counts:
         return Evidence()
     k, n = min(counts, key=lambda count: count[0] / count[1])
-    p_for, p_against = stats.every([stats.share(*count, target) for count in counts])
+    p_for, p_against = stats.every([stats.share(*count, LIKELY) for count in counts])
     low, high = stats.least_interval([stats.share_interval(*count, stats.bonferroni(len(counts))) for count in counts])
     return Evidence(k / n, low, high, int(n), p_for, p_against)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from ..analysis.selection import RUN, Regime, as_densities, by_seed, last, pruned_coordinates, three_fractions
+from ..analysis.selection import RUN, Regime, as_densities, last, pruned_coordinates, three_fractions
 from ..analysis.stats import least_deviation
 from ..errors import WinnowError
 from ..paper import formulas
@@ -31,6 +31,7 @@ from .theorems import THEOREM_3, claim
 KEPT = 0.25  # of the dense mean: the sketch draws the two bells at one place
 VARIANCE_FACTOR = 2.0  # times the largest initial variance: training adds no more than was there
 BOUND_RANGE = (0.001, 0.5)  # where Lemma 8's bound can be told from 0 and from 1 with some thousand examples
+SAME = 1e-4  # fractions that differ by less are one: initial weights that stand for it have six digits
 LEMMA = ("m >= log d",)  # d large enough for the concentration that the lemmas use
 
 
@@ -49,7 +50,6 @@ def target(causes: Regime) -> list[Claim]:
             " better than pruning only the signal coordinates",
             statistic="test error, signal only minus noise only, mean over mild fractions",
             test=PAIRED,
-            figure="causes",
         ),
         claim(
             causes,
@@ -58,7 +58,6 @@ def target(causes: Regime) -> list[Claim]:
             statement="over-pruning harms by what it removes of the signal",
             statistic="test error, signal only minus noise only, mean over sparser fractions",
             test=PAIRED,
-            figure="causes",
         ),
     ]
 
@@ -66,9 +65,9 @@ def target(causes: Regime) -> list[Claim]:
 @answers("4-dense-signal")
 def dense_signal(dense: Regime, causes: Regime) -> Claim:
     """Claim 4: what the signal looks like. Two experiments with random streams of their own are two samples."""
-    gains = []
-    for rows in (pruned_coordinates(causes, "all"), dense.ends()):
-        gains.append((_error(rows[rows.fraction == 0]) - _error(_mild(rows, causes))).dropna())
+    both, gains = (pruned_coordinates(causes, "all"), dense.ends()), []
+    for rows, mild in zip(both, _mild_ones(both, causes), strict=True):
+        gains.append((_error(rows[rows.fraction == 0]) - _error(mild)).dropna())
     return claim(
         dense,
         THEOREM_3,
@@ -76,7 +75,6 @@ def dense_signal(dense: Regime, causes: Regime) -> Claim:
         statement="a dense signal of the same length gains less from mild pruning (p. 6)",
         statistic="gain in test error over dense, coordinate signal minus dense signal",
         test=WELCH,
-        figure="causes",
     )
 
 
@@ -84,7 +82,7 @@ def dense_signal(dense: Regime, causes: Regime) -> Claim:
 def small_init(small: Regime, causes: Regime) -> Claim:
     """Claim 4: how large the initial weights are; two samples as well."""
     both = as_densities(small, causes), pruned_coordinates(causes, "all")
-    errors = [_error(_mild(rows, causes)) for rows in both]
+    errors = [_error(rows) for rows in _mild_ones(both, causes)]
     return claim(
         small,
         THEOREM_3,
@@ -92,7 +90,6 @@ def small_init(small: Regime, causes: Regime) -> Claim:
         statement="mild pruning is more than a smaller initialization",
         statistic="test error, dense with sigma_0 sqrt(density) minus pruned, mean over mild fractions",
         test=WELCH,
-        figure="causes",
     )
 
 
@@ -100,6 +97,16 @@ def _floors(samples: list[pd.Series], *regimes: Regime) -> tuple[float, float]:
     """The least deviations of two samples of test errors, or of differences of some, each of a regime."""
     one, other = (least_deviation(s, r.settings.data.n_test) for s, r in zip(samples, regimes, strict=True))
     return one, other
+
+
+def _mild_ones(both: tuple[pd.DataFrame, pd.DataFrame], causes: Regime) -> list[pd.DataFrame]:
+    """The mildly pruned runs of two samples. Raises WinnowError where these are not of the same fractions."""
+    mild = [_mild(rows, causes) for rows in both]
+    one, other = (np.sort(rows.fraction.unique()) for rows in mild)
+    if len(one) != len(other) or not np.allclose(one, other, rtol=0, atol=SAME):
+        shown = " against ".join(", ".join(f"{f:g}" for f in fractions) or "none" for fractions in (one, other))
+        raise WinnowError(f"needs the same mild fractions as in `{causes.name}`: {shown}")
+    return mild
 
 
 def _mild(rows: pd.DataFrame, causes: Regime) -> pd.DataFrame:
@@ -111,7 +118,8 @@ def _over(rows: pd.DataFrame, causes: Regime) -> pd.DataFrame:
 
 
 def _error(rows: pd.DataFrame) -> pd.Series:
-    return by_seed(rows, "test_error")
+    """The mean over fractions by seed, of the seeds of which no run diverged."""
+    return rows.pivot(index="seed", columns="fraction", values="test_error").mean(axis=1, skipna=False).dropna()
 
 
 @answers("figure-1-mean", "figure-1-spread", "figure-1-over")
@@ -120,12 +128,13 @@ def neurons(regime: Regime) -> list[Claim]:
     lowers it.
 
     Of all neurons of a run where it ends, <w_kr, mu e_k> of their own class; over the dense networks' mean and standard
-    deviation, because the sketch has no scale. Both parts of such a ratio scatter over seeds (`ratio`). Raises
-    WinnowError where dense networks have no mean strength above 0 to compare with.
+    deviation, because the sketch has no scale. Both parts of such a ratio scatter over seeds (`ratio`); runs that
+    diverged are in none. Raises WinnowError where dense networks have no mean strength above 0 to compare with.
     """
     rows = last(regime.table)
-    strengths = rows.assign(mean=rows.signal_strength.map(np.mean), sd=rows.signal_strength.map(np.std))
-    wide = strengths.pivot(index="seed", columns="fraction", values=["mean", "sd"])
+    strengths = rows.signal_strength.where(rows.status != "diverged")
+    rows = rows.assign(mean=strengths.map(np.mean), sd=strengths.map(np.std))
+    wide = rows.pivot(index="seed", columns="fraction", values=["mean", "sd"])
     dense, mild, over = three_fractions(regime).values()
     if not wide["mean"][dense].mean() > 0:
         raise WinnowError(f"{regime.name}: needs dense networks whose mean signal strength is above 0")
@@ -134,7 +143,7 @@ def neurons(regime: Regime) -> list[Claim]:
         what = {"mean": "mean", "sd": "standard deviation"}[key]
         statistic = f"{what} of signal strengths at fraction {at:g}, relative to dense, minus 1"
         found = judge(ratio(wide[key][at], wide[key][dense]) - 1)
-        return claim(regime, THEOREM_3, found, statistic=statistic, figure="features", **words)
+        return claim(regime, THEOREM_3, found, statistic=statistic, **words)
 
     return [
         row(
@@ -147,14 +156,14 @@ def neurons(regime: Regime) -> list[Claim]:
         row(
             "sd",
             mild,
-            lambda values: below_evidence(values, 0.0),
+            below_evidence,
             statement="and narrows its spread over neurons",
             test=PAIRED,
         ),
         row(
             "mean",
             over,
-            lambda values: below_evidence(values, 0.0),
+            below_evidence,
             statement="over-pruning lowers the neurons' mean signal strength (Figure 1)",
             test=PAIRED,
         ),
@@ -183,8 +192,7 @@ def initial_correlations(regime: Regime) -> list[Claim]:
     signal = (start.signal_start_low >= low) & (start.signal_start_high <= high)
     classes, width, dimension, _ = regime.size
     asked = density * width >= math.log(classes * dimension)
-    words = {"statistic": "share of runs, worst fraction", "test": f"{EVERY_SHARE}, against {LIKELY:g}"}
-    words |= {"figure": "lemmas", "forced": True}
+    words = {"statistic": "share of runs, worst fraction", "test": f"{EVERY_SHARE}, against {LIKELY:g}", "forced": True}
     return [
         claim(
             regime,
@@ -226,7 +234,6 @@ def noise_variance(regime: Regime) -> Claim:
         f" scale sigma_0^2 sigma_n^2 density d: the largest is at most {VARIANCE_FACTOR:g} times the largest before",
         statistic="mean log of the largest neuron's variance over that before training, worst fraction",
         test=f"{EVERY_MEAN}, against log {VARIANCE_FACTOR:g}",
-        figure="lemmas",
     )
 
 
@@ -239,7 +246,7 @@ def noise_event(regime: Regime) -> Claim:
     rows = regime.mild_ends()
     bounds = pd.Series(regime.event_bounds(1 - rows.fraction), rows.index)
     judged = bounds.between(*BOUND_RANGE)
-    missed = rows.event_missed[judged]
+    missed = rows.event_missed[judged].dropna()
     floors = missed.groupby(rows.fraction).agg(least_deviation, regime.settings.data.n_test)
     return claim(
         regime,
@@ -250,5 +257,4 @@ def noise_event(regime: Regime) -> Claim:
         " (the noise on a signal's own coordinate counts, which meets a weight that has learned)",
         statistic="share of test examples minus the bound, worst fraction",
         test=f"{EVERY_MEAN}, against 0",
-        figure="bound",
     )

@@ -25,6 +25,7 @@ from .evidence import PAIRED, Claim, Evidence, best_evidence, mean_evidence
 from .rules import answers, or_not_run
 
 RANDOM, IMP, DENSE = "bernoulli", "imp", "dense"
+AFTER_TRAINING = (IMP, "shuffled_imp")  # as `images.pruning` has them, which needs torch
 FITTED = 99.5  # percent of the training examples
 DROPS = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0)  # points below the dense network
 MEASURED = 3  # standard errors of a mean drop: smaller drops are not told from none
@@ -38,7 +39,7 @@ def practice_claims(experiments: dict[str, Regime]) -> list[Claim]:
     """
 
     def judge(rule: Callable, name: str, asked: Asked) -> list[Claim]:
-        found = rule(to_judge(needed(experiments, name, "data").table), name, asked)
+        found = rule(to_judge(needed(experiments, name, "data", asked.swept).table), name, asked)
         return [replace(claim, id=claim.id.format(asked.ending)) for claim in found]
 
     found = []
@@ -56,7 +57,7 @@ def competitive(other: str, rows: pd.DataFrame, name: str, asked: Asked) -> Clai
     With `imp`, which the paper's figure shows, or with the dense network. "Up to" has two halves, so that the claim can
     fail on either side: no fraction up to it is more than COMPETITIVE points worse, and some later one is.
     """
-    named, random = asked.competitive, rows[rows.method == RANDOM]
+    named, random = asked.competitive, pruned_by(RANDOM, rows)
     wide = whole(over_imp(rows) if other == IMP else gains(random))
     later = wide.loc[:, wide.columns > named + 0.001]
     found = competitive_evidence(wide, later, _floor(wide, rows))
@@ -68,19 +69,20 @@ def competitive(other: str, rows: pd.DataFrame, name: str, asked: Asked) -> Clai
         f" {named:g}, and not at some later one ({worst}){_diverged(random)}",
         statistic=f"random minus {other} test accuracy, points, worst fraction up to {named:g}",
         test=f"{PAIRED} at every fraction, against -{COMPETITIVE:g}",
-        figure=name,
         found=found,
     )
 
 
-def over_imp(rows: pd.DataFrame) -> pd.DataFrame:
-    """Random minus `imp` test accuracy of the same seed and fraction, points, as [seed, fraction > 0].
+def pruned_by(method: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """The runs of a method. Raises WinnowError where there are none."""
+    if method not in set(rows.method):
+        raise WinnowError(f"needs runs of method {method}")
+    return rows[rows.method == method]
 
-    Raises WinnowError where there are no runs of `imp`.
-    """
-    if IMP not in set(rows.method):
-        raise WinnowError(f"needs runs of method {IMP}")
-    random, imp = (with_dense(rows[rows.method == method], "test_accuracy") for method in (RANDOM, IMP))
+
+def over_imp(rows: pd.DataFrame) -> pd.DataFrame:
+    """Random minus `imp` test accuracy of the same seed and fraction, points, as [seed, fraction > 0]."""
+    random, imp = (with_dense(pruned_by(method, rows), "test_accuracy") for method in (RANDOM, IMP))
     return (random - imp).drop(columns=0.0).dropna(axis=1, how="all")
 
 
@@ -204,7 +206,7 @@ def knee(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
     Raises WinnowError where runs stop at a train loss, because their training accuracy is what that loss makes it; and
     where the dense network has not fitted (FITTED), because its training accuracy is what the epochs make it.
     """
-    random = rows[rows.method == RANDOM]
+    random = pruned_by(RANDOM, rows)
     if (random.status == "converged").any():
         raise WinnowError(f"needs runs of a fixed number of epochs: training.eps of `{name}` must be null")
     train, test = (whole(with_dense(random, f"{split}_accuracy")) for split in ("train", "test"))
@@ -219,7 +221,6 @@ def knee(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
         statement=f"with growing sparsity, training accuracy drops later than test accuracy{_diverged(random)}",
         statistic=f"{statistic}, smallest difference",
         test="t-tests of jackknife values, Bonferroni over drops",
-        figure=name,
         found=found,
     )
 
@@ -228,22 +229,24 @@ def knee(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
 def boost(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
     """Pruning at initialization sometimes boosts test performance (abstract): the best method and fraction.
 
-    Judged as the best of all (Bonferroni over methods and fractions, for the interval too). `imp` is left out: it
-    prunes after training.
+    Judged as the best of all (Bonferroni over methods and fractions, for the interval too), but for those that train
+    before they prune. Raises WinnowError where there are no others.
     """
-    wide = whole(pd.concat({m: gains(part) for m, part in rows.groupby("method") if m != IMP}, axis=1))
+    found = {method: gains(part) for method, part in rows.groupby("method") if method not in AFTER_TRAINING}
+    if not found:
+        raise WinnowError(f"needs runs of another method than {' and '.join(AFTER_TRAINING)}")
+    wide = whole(pd.concat(found, axis=1))
     method, fraction = wide.mean().idxmax()
     return _boost(rows, wide, f"{method} at fraction {fraction:g}", "some method at some fraction", name)
 
 
-def _boost(rows: pd.DataFrame, wide: pd.DataFrame, best: str, what: str, figure: str) -> Claim:
+def _boost(rows: pd.DataFrame, wide: pd.DataFrame, best: str, what: str, name: str) -> Claim:
     return Claim(
         "",
-        _regime(rows, figure),
+        _regime(rows, name),
         statement=f"{what}, pruning at initialization, tests better than the dense network{_diverged(rows)}",
         statistic=f"largest mean gain, points ({best})",
         test=f"{PAIRED}, Bonferroni over {wide.shape[1]} columns",
-        figure=figure,
         found=best_evidence(wide.to_numpy(), _floor(wide, rows).to_numpy()),
     )
 
@@ -255,8 +258,6 @@ def noise(rows: pd.DataFrame, name: str, asked: Asked) -> list[Claim]:
     Pruning removes noise (section 3), so it should. What is measured is an interaction: noise lowers the dense
     network's accuracy too, and so leaves more to gain by anything.
     """
-    if "sigma" not in rows:
-        raise WinnowError(f"needs `sigma` in the runs of `{name}`")
     parts = {sigma: whole(gains(part)) for sigma, part in rows.groupby("sigma")}
     noisy = {sigma: wide for sigma, wide in parts.items() if sigma > 0}
     if not noisy:
@@ -273,7 +274,6 @@ def noise(rows: pd.DataFrame, name: str, asked: Asked) -> list[Claim]:
             f" also leaves more to gain{_diverged(rows)}",
             statistic="slope of the gain over dense, mean over fractions, on the noise's standard deviation, points",
             test=PAIRED,
-            figure=name,
             found=mean_evidence(_slopes(parts)),
         ),
     ]
@@ -303,7 +303,6 @@ def width(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
         statement=f"random pruning costs less accuracy the wider the network is{_diverged(rows)}",
         statistic="slope of the gain over dense, mean over fractions, on log2 of the width, points a doubling",
         test=PAIRED,
-        figure=name,
         found=mean_evidence(_slopes(parts)),
     )
 

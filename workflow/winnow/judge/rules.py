@@ -29,5 +29,5 @@ def or_not_run(ids: Sequence[str], regime: str, judge: Callable[[], list]) -> li
     try:
         return judge()
     except WinnowError as error:
-        said = {"statement": str(error), "statistic": "", "test": "", "figure": None, "found": None}
+        said = {"statement": str(error), "statistic": "", "test": "", "found": None}
         return [Claim(name, regime, **said) for name in ids]

@@ -43,10 +43,9 @@ def sanity_claims(experiments: dict[str, Regime]) -> list[Claim]:
 
 
 def _of_network(experiments: dict[str, Regime], network: str) -> list[Claim]:
-    name = f"sanity-{network}"
+    name, compared, found = f"sanity-{network}", margins(experiments, network), []
     images = experiments[name].table["data"].iloc[0]
-    found = []
-    for (method, check), rows in margins(experiments, network).groupby(["method", "check"], sort=False):
+    for (method, check), rows in compared.groupby(["method", "check"], sort=False):
         found.append(
             Claim(
                 f"sanity-{check}",
@@ -55,7 +54,6 @@ def _of_network(experiments: dict[str, Regime], network: str) -> list[Claim]:
                 f" {CHECKS[check]}",
                 statistic=f"difference of test accuracies, mean over {rows.fractions.min()} fractions, points",
                 test=f"{PAIRED} against +-{COMPETITIVE:g}",
-                figure="sanity",
                 found=relevant_evidence(rows.margin, COMPETITIVE),
                 forced=(method, check) == FORCED,
             )
@@ -88,7 +86,6 @@ def _of_widths(experiments: dict[str, Regime]) -> list[Claim]:
                 statement="with growing sparsity, random pruning costs the wider network's accuracy later",
                 statistic=f"{statistic}, smallest difference",
                 test="t-tests of jackknife values, Bonferroni over drops",
-                figure="sanity",
                 found=practice.knee_evidence(one, other),
             )
         )

@@ -7,6 +7,7 @@ density, `scaling-widths` as much noise as leaves the dense network without test
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def scaling_claims(experiments: dict[str, Regime]) -> list[Claim]:
     def judge() -> list[Claim]:
         races, over, widths = map(judged, RULES)
         found = [*map(race_claims, races), trend_claims(races), *map(over_claims, over), *map(theorems.width, widths)]
-        return [replace(claim, figure="scaling") for claims in found for claim in claims]
+        return [claim for claims in found for claim in claims]
 
     return or_not_run(["scaling"], "scaling", judge)
 
@@ -49,7 +50,8 @@ def race_claims(regime: Regime) -> list[Claim]:
     claims = [*theorems.success(inside), *theorems.noise_coefficients(inside), *theorems.time_to_learn(inside)]
     where = f"where the predicted log advantage is above {race.MARGIN:g}"
     claims = [replace(claim, statement=f"{where}, {claim.statement}") for claim in claims]
-    return [*claims, *theorems.generalization_gap(regime), *theorems.best_improvement(regime), *even_race(regime)]
+    even = or_not_run(even_race.ids, regime.name, partial(even_race, regime))
+    return [*claims, *theorems.generalization_gap(regime), *theorems.best_improvement(regime), *even]
 
 
 @answers("race")
@@ -64,7 +66,6 @@ def even_race(regime: Regime) -> Claim:
         f" fitted slope {np.mean(slopes):.2g})",
         statistic="constant of the race fitted to accuracies, jackknife over seeds",
         test=f"TOST over seeds, 0 +- {race.MARGIN:g}",
-        figure="scaling",
     )
 
 
@@ -88,7 +89,6 @@ def lost_signal(own: Regime) -> Claim:
         statement="at Theorem 9's density no class keeps a signal neuron, with high probability at every fraction",
         statistic="share of runs, worst fraction",
         test=f"{EVERY_SHARE}, against {LIKELY:g}",
-        figure="scaling",
         forced=True,
     )
 
@@ -98,7 +98,12 @@ def trend_claims(races: list[Regime]) -> list[Claim]:
     by_width: dict[int, list[Regime]] = {}
     for regime in sorted(races, key=lambda regime: regime.settings.data.dimension):
         by_width.setdefault(regime.settings.model.width, []).append(regime)
-    return [claim for regimes in by_width.values() if len(regimes) > 1 for claim in _nearer(regimes[0], regimes[-1])]
+    found = []
+    for width, regimes in by_width.items():
+        if len(regimes) > 1:
+            ends = partial(_nearer, regimes[0], regimes[-1])
+            found += or_not_run(_nearer.ids, f"scaling-race, m = {width}", ends)
+    return found
 
 
 @answers(*NUMBERS)
@@ -113,7 +118,6 @@ def _nearer(small: Regime, large: Regime) -> list[Claim]:
             statement=f"the {what} is nearer to 0 at the largest d",
             statistic="mean at the smallest d minus that at the largest, on the former's side of 0",
             test="Welch's t-tests of two samples, on both sides of 0",
-            figure="scaling",
         )
         found.append(replace(row, regime=f"scaling-race, m = {width}, d = {data[0]:,} and {data[1]:,}"))
     return found

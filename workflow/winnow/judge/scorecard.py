@@ -17,7 +17,6 @@ their seeds, and by chance they move together.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +25,9 @@ from scipy.stats import spearmanr
 
 from ..analysis.stats import polynomial
 from ..catalogue import FIGURES
-from ..files import atomic, rounded, used, write_json
+from ..files import atomic, rounded, write_json
 from ..paper.published import STATED
+from ..reading import read_json, read_table
 
 AGREES = 1.96
 RESOLUTION = 0.0005  # of a value read off the paper; accuracies in per cent have 100 times that
@@ -60,7 +60,9 @@ def standard_error(value: np.ndarray, deviation: np.ndarray, n: np.ndarray, metr
 
 
 def resolution(metric: str) -> float:
-    """How exactly a value was read off the paper."""
+    """How exactly a value was read off the paper; a gain is the difference of two."""
+    if metric.endswith("gain"):
+        return np.sqrt(2) * 100 * RESOLUTION
     return RESOLUTION * (100 if metric.endswith("accuracy") else 1)
 
 
@@ -82,10 +84,9 @@ def score(figure: str, data: pd.DataFrame) -> list[dict]:
 
     Columns x, y, low, high, sd, se, n, bar_low, bar_high, series, source and perhaps metric.
 
-    Of fractions, those that both have are compared. Training curves are interpolated where a published step lies
-    between two of our evaluations, and such points say so; those outside our range are left out. Where our
-    runs scatter more than the drawn bar, as beside bars of three runs that are 0, the published mean is given our
-    scatter. A point of one run has no error of ours and so no z: whether it agrees is None.
+    The fractions and steps that both have are compared. Where our runs scatter more than the drawn bar, as beside bars
+    of three runs that are 0, the published mean is given our scatter. A point of one run has no error of ours and so
+    no z: whether it agrees is None.
     """
     points = []
     if "metric" not in data:  # a series is a metric, or a curve of test errors
@@ -96,10 +97,8 @@ def score(figure: str, data: pd.DataFrame) -> list[dict]:
         )
         if ours.empty or paper.empty:
             continue
-        run = np.isclose(paper.x.to_numpy()[:, None], ours.x.to_numpy(), rtol=0, atol=1e-9).any(axis=1)
-        is_course = paper.x.max() > 1  # over gradient steps, where ours moves little between two evaluations
-        near = paper[run | is_course & (paper.x >= ours.x.min()) & (paper.x <= ours.x.max())]
-        at = {key: np.interp(near.x, ours.x, ours[key]) for key in ("y", "low", "high", "sd", "se", "n")}
+        theirs, run = np.nonzero(np.isclose(paper.x.to_numpy()[:, None], ours.x.to_numpy(), rtol=0, atol=1e-9))
+        near, at = paper.iloc[theirs], {key: ours[key].to_numpy()[run] for key in ("y", "low", "high", "sd", "se", "n")}
         value, half, n = near.y.to_numpy(), ((near.bar_high - near.bar_low) / 2).to_numpy(), near.n.to_numpy()
         bars = standard_error(value, np.fmax(half, at["sd"]), n, metric)
         rough = roughness(paper.x.to_numpy(), paper.y.to_numpy(), metric)
@@ -110,8 +109,7 @@ def score(figure: str, data: pd.DataFrame) -> list[dict]:
         table = pd.DataFrame({"figure": figure, "series": series, "metric": metric, "x": near.x, "ours": at["y"]})
         table = table.assign(ours_low=at["low"], ours_high=at["high"], ours_n=at["n"].astype(int), published=value)
         table = table.assign(half_bar=half, published_n=n, error_of_bars=bars, error_of_roughness=rough)
-        table = table.assign(z=z, agrees=agrees)
-        table = table.assign(interpolated=~run[paper.index.get_indexer(near.index)], inside_bar=inside)
+        table = table.assign(z=z, agrees=agrees, inside_bar=inside)
         table = table.assign(constant=len(paper) > 1 and paper.y.nunique() == 1)
         points += rounded(table).astype(object).where(table.notna(), None).to_dict("records")
     return points
@@ -127,6 +125,8 @@ def compared(data: pd.DataFrame, narrow: bool) -> pd.DataFrame:
 def differences(figure: str, settings: dict[str, dict]) -> list[str]:
     """What differs between the settings of an experiment (its experiment.json's) and those stated in the paper."""
     ours = {key: value for section in settings.values() if isinstance(section, dict) for key, value in section.items()}
+    if "source" in ours:
+        ours["source"] = ours["source"].partition(":")[0]  # wherever its files lie
     return [f"{key} {ours[key]} (paper: {value})" for key, value in STATED[figure].items() if ours[key] != value]
 
 
@@ -145,17 +145,15 @@ def curve(rows: pd.DataFrame) -> dict:
     }
 
 
-def summarize(figure: str, points: list[dict]) -> dict:
-    """One figure: its curves, how many points of those that vary agree, and a verdict in words."""
-    if not points:
-        return {"figure": figure, "verdict": "not run", "points": 0, "agree": 0, "share": None, "curves": {}}
-    run = [point for point in points if not point["interpolated"]]
-    table = pd.DataFrame([point for point in run if point["agrees"] is not None])
+def summarize(figure: str, points: list[dict] | None) -> dict:
+    """One figure: its curves, how many points of those that vary agree, and a verdict in words; None was not run."""
+    table = pd.DataFrame([point for point in points or [] if point["agrees"] is not None])
     if table.empty:
-        return {"figure": figure, "verdict": "n = 1, not judged", "points": 0, "agree": 0, "share": None, "curves": {}}
+        told = "not run" if points is None else "n = 1, not judged" if points else "nothing to compare"
+        return {"figure": figure, "verdict": told, "points": 0, "agree": 0, "share": None, "curves": {}}
     curves = {}
     for (series, metric), rows in table.groupby(CURVE_KEYS, sort=False):
-        curves[series if series == metric else f"{series}, {metric}"] = curve(rows)
+        curves[_curve_name(series, metric)] = curve(rows)
     varying = [found for found in curves.values() if not found["constant"]]
     total, agree = (sum(found[key] for found in varying) for key in ("points", "agree"))
     few = f" ({int(table.published_n.min())} published runs tell little)" if table.published_n.min() < FEW else ""
@@ -193,8 +191,8 @@ def markdown(figures: list[dict], points: list[dict]) -> str:
         " published curve is shown beside it and decides nothing: it would be an error of its points only if they were"
         " independent of each other. Series that are constant in the paper are not counted. Rank: whether a"
         " curve rises and falls where the published one does. Above, below: on which side ours lies; points that"
-        " share their seeds move together, so that this is no test. Points of one run of ours are not judged. Points of"
-        " training curves that lie between two of our evaluations are interpolated, marked (i) and not counted.",
+        " share their seeds move together, so that this is no test. Points of one run of ours are not judged. Of"
+        " training curves those published steps are compared at which ours were evaluated.",
         *(FIGURE_5 if any(p["figure"] in ("5a", "5b") for p in points) else ()),
         *(
             f"\nFigure {row['figure']}: **not the paper's settings**: {'; '.join(row['differs'])}."
@@ -211,12 +209,15 @@ def markdown(figures: list[dict], points: list[dict]) -> str:
             lines.append(f"| {row['figure']} | {row['verdict']} | {agree} | {name} | {_curve_cells(found)} |")
     lines += [
         "",
-        "| figure | series | x | ours (95 % interval, n) | published (± bar, n) | error: bars, roughness | z |",
+        "| figure | curve | x | ours (95 % interval, n) | published (± bar, n) | error: bars, roughness | z |",
         "|---|---|---|---|---|---|---|",
     ]
-    lines += [_point_line(p) for p in points if p["figure"] != "2c" or p["x"] % 100 == 0]
-    note = "Of figure 2c every hundredth step is shown; all points are in the JSON file."
-    return "\n".join([*lines, "", note, ""])
+    return "\n".join([*lines, *map(_point_line, points), ""])
+
+
+def _curve_name(series: str, metric: str) -> str:
+    """A figure's numbers have the metric for the series where it shows one curve of each."""
+    return series if series == metric else f"{series}, {metric}"
 
 
 def _curve_cells(found: dict | None) -> str:
@@ -235,8 +236,8 @@ def _point_line(p: dict) -> str:
     else:
         ours = f"{p['ours']:.4f} ({p['ours_n']})"
     rough = "" if p["error_of_roughness"] is None else f", {p['error_of_roughness']:.2g}"
-    x = f"{p['x']:g}" + (" (i)" if p["interpolated"] else "")
-    cells = [p["figure"], p["series"], x, ours, f"{p['published']:.4f}{bar} ({p['published_n']})"]
+    published = f"{p['published']:.4f}{bar} ({p['published_n']})"
+    cells = [p["figure"], _curve_name(p["series"], p["metric"]), f"{p['x']:g}", ours, published]
     return "| " + " | ".join([*cells, f"{p['error_of_bars']:.2g}{rough}", _z(p)]) + " |"
 
 
@@ -261,13 +262,12 @@ def main(arguments: list[str]) -> None:
     for name, asked in FIGURES.items():
         if not asked.published or (asked.narrow and name not in drawn):
             continue
-        figure, scored, differs = name.removeprefix("fig"), [], []
+        figure, scored, differs = name.removeprefix("fig"), None, []
         if name in drawn:
             data, settings = drawn[name]
-            scored = score(figure, compared(pd.read_parquet(used(data)), asked.narrow))
-            told = json.loads(Path(used(settings)).read_text(encoding="utf-8"))["settings"]
-            differs = differences(asked.published, told)
-        points += scored
+            scored = score(figure, compared(read_table(data).to_pandas(), asked.narrow))
+            differs = differences(asked.published, read_json(settings)["settings"])
+        points += scored or []
         figures.append(summarize(figure, scored) | {"differs": differs})
     write_json(options.json, rounded({"points": points, "figures": figures}))
     with atomic(options.markdown) as temporary:

@@ -61,8 +61,8 @@ THEOREM_3 = (*SIZES, "mu >= sigma_n sqrt(d) log d", "first signal logits <= 1", 
 THEOREM_9 = (*SIZES, "first noise logits <= 1", "density <= 1/(K m log d)", "density d > n + K")
 
 
-def broken(regime: Regime, needs: tuple[str, ...], rows: pd.DataFrame | None = None) -> tuple[str, ...]:
-    """The hypotheses among `needs` that a regime does not meet, at the densities of some runs (default: dense)."""
+def broken(regime: Regime, needs: tuple[str, ...], rows: pd.DataFrame | None) -> tuple[str, ...]:
+    """The hypotheses among `needs` that a regime does not meet, at the densities of some runs (None: dense)."""
     densities = np.ones(1) if rows is None or rows.empty else 1 - rows.fraction.unique()
     holds = hypotheses(regime.settings, densities)
     return tuple(item for item in needs if not holds[item])
@@ -76,7 +76,7 @@ def claim(
     swept: str | None = None,
     **said: str | bool,
 ) -> Claim:
-    """A claim about a regime; `said` are its statement, statistic, test and figure, and whether it is forced.
+    """A claim about a regime; `said` are its statement, statistic and test, and whether it is forced.
 
     Its rule gives its id. A claim about all values of a swept key breaks what one of them breaks.
     """
@@ -101,7 +101,6 @@ def success(regime: Regime) -> list[Claim]:
         THEOREM_3,
         share_evidence(rows, live),
         statement="in mildly pruned networks every class starts with a neuron that keeps its signal and responds",
-        figure="regimes",
         forced=True,
         **reads,
     )
@@ -111,7 +110,6 @@ def success(regime: Regime) -> list[Claim]:
         share_evidence(rows[live], (rows.reached & (1 - rows.test_error >= GOOD_ACCURACY))[live]),
         statement=f"mildly pruned networks that start so reach train loss <= {EPS:g} and test accuracy >="
         f" {GOOD_ACCURACY:g}, with high probability at every fraction",
-        figure="regimes",
         **reads,
     )
     return [draws, trained]
@@ -126,7 +124,7 @@ def narrowing(rows: pd.DataFrame) -> Evidence:
     return relevant_evidence(slopes_by_seed(rows, np.log(1 - rows.fraction), gap(rows)), GAP_MARGIN)
 
 
-def _gap_claim(regime: Regime, rows: pd.DataFrame, statement: str, where: str, figure: str) -> Claim:
+def _gap_claim(regime: Regime, rows: pd.DataFrame, statement: str, where: str) -> Claim:
     return claim(
         regime,
         THEOREM_3,
@@ -134,7 +132,6 @@ def _gap_claim(regime: Regime, rows: pd.DataFrame, statement: str, where: str, f
         statement=statement,
         statistic=f"slope of class-balanced test minus train loss on log density, nats, {where}",
         test=f"{PAIRED} against +-{GAP_MARGIN:g}",
-        figure=figure,
     )
 
 
@@ -143,7 +140,7 @@ def generalization_gap(regime: Regime) -> list[Claim]:
     """Claim 2, at a train loss and at a tenth of it; runs that do not get there count with their last step."""
     first = "in the mild range the generalization gap shrinks as more is pruned"
     return [
-        _gap_claim(regime, regime.mild_ends(eps), statement, f"at train loss {eps:g} or the last step", "regimes")
+        _gap_claim(regime, regime.mild_ends(eps), statement, f"at train loss {eps:g} or the last step")
         for eps, statement in ((EPS, first), (EPS / 10, "the same at a tenth of the train loss"))
     ]
 
@@ -154,7 +151,7 @@ def gap_at_fixed_steps(regime: Regime) -> Claim:
     step = int(regime.table.step.max())
     rows = at_step(regime.table, step)
     rows = rows[regime.is_mild(rows)]
-    return _gap_claim(regime, rows, "the same after a fixed number of steps", f"after {step} steps", "dynamics")
+    return _gap_claim(regime, rows, "the same after a fixed number of steps", f"after {step} steps")
 
 
 @answers("2-error")
@@ -171,7 +168,6 @@ def best_improvement(regime: Regime) -> Claim:
         statement="some mild fraction has a lower test error than the dense network",
         statistic="dense minus pruned test error, best fraction",
         test="t-tests of paired seeds, Bonferroni over fractions",
-        figure="regimes",
     )
 
 
@@ -200,7 +196,6 @@ def noise_coefficients(regime: Regime) -> list[Claim]:
             " gamma and of m^(-1/q)",
             statistic="mean log of the larger one over the smaller one, worst fraction",
             test=f"{EVERY_MEAN}, against log {HARDLY:g}",
-            figure="decomposition",
         ),
         claim(
             regime,
@@ -210,7 +205,6 @@ def noise_coefficients(regime: Regime) -> list[Claim]:
             " sqrt(2 log(8 density m K d)) sigma_0 mu (Theorem 3)",
             statistic="mean log of it over that, worst fraction",
             test=f"{EVERY_MEAN}, against 0",
-            figure="decomposition",
         ),
     ]
 
@@ -233,7 +227,6 @@ def vanishing(regime: Regime) -> Claim:
         statement="what a mildly pruned network memorizes vanishes with sigma_0, in proportion (Theorem 3)",
         statistic="exponent of the larger one of max zeta and max -omega in sigma_0, least fraction",
         test=f"{EVERY_MEAN}, against {target:g} = 1 - {EXPONENT_MARGIN:g}",
-        figure="decomposition",
     )
 
 
@@ -265,7 +258,6 @@ def time_to_learn(regime: Regime) -> Claim:
         f" its largest neuron makes it (predicted exponent {mean})",
         statistic="exponent of that time in density, minus the predicted one, mild range",
         test=f"TOST of paired seeds, 0 +- {EXPONENT_MARGIN:g}",
-        figure="decomposition",
     )
 
 
@@ -288,7 +280,6 @@ def width(regime: Regime) -> Claim:
         " m^(-1/q) or more, at every mild fraction",
         statistic="exponent of it in m, least fraction",
         test=f"{EVERY_MEAN}, against {target:.2f} = -1/q - {EXPONENT_MARGIN:g}",
-        figure="decomposition",
         forced=True,
     )
 
@@ -308,7 +299,7 @@ def over_pruning(regime: Regime) -> list[Claim]:
     chance = f"1/{classes}"
 
     def about(found: Evidence, **words: str | bool) -> Claim:
-        return claim(regime, THEOREM_9, found, rows, **({"figure": "regimes"} | words))
+        return claim(regime, THEOREM_9, found, rows, **words)
 
     return [
         about(
@@ -323,7 +314,6 @@ def over_pruning(regime: Regime) -> list[Claim]:
             statement=f"{UNSEEN}, it does so by memorizing: max zeta >= m^(-1/q) (Theorem 9)",
             statistic="mean log of max zeta over that, worst fraction",
             test=f"{EVERY_MEAN}, against 0",
-            figure="decomposition",
             forced=True,
         ),
         about(
@@ -355,5 +345,4 @@ def time_to_memorize(regime: Regime) -> Claim:
         statement=f"{UNSEEN}, the time to memorize goes as density^(-q/2)",
         statistic="exponent of that time in density",
         test=f"TOST of paired seeds, {-q / 2:g} +- {NOISE_TIME_MARGIN:g}",
-        figure="decomposition",
     )

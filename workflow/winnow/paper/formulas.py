@@ -49,13 +49,12 @@ def event_bound(
     sigma_n: float,
     density: float,
     threshold: float,
-    constant: float = EVENT_CONSTANT,
 ) -> float:
     """Lemma 8's bound of P(some <w, xi> >= threshold) for its threshold, `TwoLayerNetwork.event_threshold`.
 
-    2 K m exp(-threshold^2 / (constant sigma_0^2 sigma_n^2 density d)), which may exceed 1.
+    2 K m exp(-threshold^2 / (EVENT_CONSTANT sigma_0^2 sigma_n^2 density d)), which may exceed 1.
     """
-    variance = constant * noise_scale(sigma_0, sigma_n, density, d) ** 2
+    variance = EVENT_CONSTANT * noise_scale(sigma_0, sigma_n, density, d) ** 2
     return 2 * classes * m * np.exp(-(threshold**2) / variance)
 
 
@@ -77,9 +76,9 @@ def mild_density(m: int, d: int) -> float:
     return min(1.0, C1 * math.log(d) / m)
 
 
-def live_density(classes: int, m: int, risk: float = RISK) -> float:
-    """The density with K (1 - density/2)^m = risk, at most 1: below it a class may start without a live neuron."""
-    return min(1.0, 2 * (1 - (risk / classes) ** (1 / m)))
+def live_density(classes: int, m: int) -> float:
+    """The density with K (1 - density/2)^m = RISK, at most 1: below it a class may start without a live neuron."""
+    return min(1.0, 2 * (1 - (RISK / classes) ** (1 / m)))
 
 
 def theorem_density(classes: int, m: int, d: int) -> float:

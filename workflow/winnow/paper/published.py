@@ -12,14 +12,28 @@ _PATCHES = {"dimension": 400, "n_train": 100}
 _TWO = _PATCHES | {"width": 150, "learning_rate": 0.001, "max_steps": 1000}
 _FIVE = _PATCHES | {"width": 4, "sigma_n": 1.5, "init_std": 0.01, "learning_rate": 0.1, "max_steps": 5000}
 _IMAGES = {"learning_rate": 0.1, "batch_size": 128, "eps": None}
-_CONVOLUTIONS = _IMAGES | {"rate_drops": [80, 120], "momentum": 0.9, "weight_decay": 0.0001, "epochs": 160}
+_CIFAR10 = _IMAGES | {
+    "source": "cifar10",
+    "rate_drops": [80, 120],
+    "momentum": 0.9,
+    "weight_decay": 0.0001,
+    "epochs": 160,
+}
 STATED = {
     "2a": _TWO | {"sigma_n": 0.5},
     "2b": _TWO | {"sigma_n": 1},
     "2c": _TWO | {"sigma_n": 1},
-    "3a": _IMAGES | {"architecture": "mlp", "hidden": [1024, 1024], "epochs": 120, "momentum": 0, "weight_decay": 0},
-    "3b": _CONVOLUTIONS | {"architecture": "vgg", "depth": 16},  # of no stated width
-    "4": _CONVOLUTIONS | {"architecture": "resnet", "depth": 20, "width": 128},
+    "3a": _IMAGES
+    | {
+        "source": "mnist",
+        "architecture": "mlp",
+        "hidden": [1024, 1024],
+        "epochs": 120,
+        "momentum": 0,
+        "weight_decay": 0,
+    },
+    "3b": _CIFAR10 | {"architecture": "vgg", "depth": 16},  # of no stated width
+    "4": _CIFAR10 | {"architecture": "resnet", "depth": 20, "width": 128},
     "5a": _FIVE,
     "5b": _FIVE,
 }
