@@ -1,5 +1,7 @@
 import json
+from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -23,6 +25,12 @@ def write_run(path: str, fraction: float, seed: int, sigma_n: float, status: str
     } | other
     columns = {key: [value] * n for key, value in constants.items()}
     write_table(path, columns | {"step": [0, 1, 2], "train_loss": [0.7, 0.5, 0.1 * seed], "status": [status] * n})
+
+
+def without_value(path: Path, column: str) -> None:
+    table = pq.read_table(path)
+    nulls = pa.nulls(len(table), table.schema.field(column).type)
+    pq.write_table(table.set_column(table.schema.get_field_index(column), column, nulls), path)
 
 
 @pytest.fixture
@@ -89,6 +97,7 @@ def test_diverged_runs_are_counted_not_dropped(folder, capsys):
         (lambda path: write_run(str(path), 0.0, 4, 0.5), "column seed is not 0 throughout"),
         (lambda path: write_run(str(path), 0.0, 0, 1.0), "column sigma_n is not 0.5 throughout"),
         (lambda path: write_run(str(path), 0.0, 0, 0.5, experiment="b"), "column experiment is not a throughout"),
+        (lambda path: without_value(path, "sigma_n"), "column sigma_n is not 0.5 throughout"),
         (
             lambda path: pq.write_table(pq.read_table(path).drop_columns("step"), path),
             "columns are not those of results/a/",
@@ -102,6 +111,7 @@ def test_diverged_runs_are_counted_not_dropped(folder, capsys):
         "another seed",
         "another sigma_n",
         "another experiment",
+        "a value that is missing",
         "other columns",
     ],
 )

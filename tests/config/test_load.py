@@ -78,9 +78,10 @@ def test_the_configurations_of_the_project_are_valid(path):
         ("experiments.toy.axes", {"sigma_n": [1, 1.0]}, r"1 is listed twice"),
         ("experiments", {"../x": SMALL["experiments"]["toy"]}, r"experiments.* = \"\.\./x\": .*match pattern"),
         ("experiments", {"a b; rm": SMALL["experiments"]["toy"]}, r"match pattern"),
-        ("experiments", {"images": BAD}, r"experiments\.images\.data\.n_trian = 5: unknown key; allowed: .*n_train"),
-        ("experiments", {"list": BAD}, r"experiments\.list\.data\.n_trian = 5: unknown key; allowed: .*n_train"),
-        ("experiments", {"data": BAD}, r"experiments\.data\.data\.n_trian = 5: unknown key; allowed: .*n_train"),
+        *(
+            ("experiments", {name: BAD}, rf"experiments\.{name}\.data\.n_trian = 5: unknown key; allowed: .*n_train")
+            for name in ("images", "list", "data", "axes", "experiments")
+        ),
         ("experiments.figures", SMALL["experiments"]["toy"], r"figures is a folder of results/ already"),
         ("experiments", {}, r"experiments = \{\}: .* at least 1 item"),
         ("experiments", None, r"experiments = null"),
@@ -512,13 +513,29 @@ def test_a_figure_shows_experiments_of_its_kind_and_the_theorys_network():
         (
             "sanity-lenet",
             SMALL["experiments"]["toy"] | {"axes": {}},
-            "kind: two_layer; a claim needs runs of kind images",
+            "kind: two_layer; a claim about this name needs runs of kind images",
         ),
         ("overprune", {"kind": "images", "fractions": [0], "seeds": 1}, "kind: images; .* of kind two_layer"),
-        ("event", THEORY | {"model": {}}, "model.output_layer: fixed; a claim needs the theory's network"),
-        ("condition2", THEORY | {"fractions": [0.5, 0.998]}, "fractions: 0.5, 0.998; a claim needs 0 among them"),
-        ("methods", {"kind": "images", "fractions": [0.9], "seeds": 1}, "fractions: 0.9; a claim needs 0 among them"),
-        ("causes", THEORY | {"axes": {"target": ["all"]}}, "axes.target: all; a claim needs noise, signal among them"),
+        (
+            "event",
+            THEORY | {"model": {}},
+            "model.output_layer: fixed; a claim about this name needs the theory's network",
+        ),
+        (
+            "condition2",
+            THEORY | {"fractions": [0.5, 0.998]},
+            "fractions: 0.5, 0.998; a claim about this name needs 0 among them",
+        ),
+        (
+            "methods",
+            {"kind": "images", "fractions": [0.9], "seeds": 1},
+            "fractions: 0.9; a claim about this name needs 0 among them",
+        ),
+        (
+            "causes",
+            THEORY | {"axes": {"target": ["all"]}},
+            "axes.target: all; a claim about this name needs noise, signal among them",
+        ),
     ],
 )
 def test_an_experiment_that_is_judged_has_what_its_claims_look_for(name, experiment, says):
@@ -532,13 +549,12 @@ def test_an_experiment_that_is_judged_has_what_its_claims_look_for(name, experim
 @pytest.mark.parametrize(
     ("name", "training", "says"),
     [
-        ("condition2", {"eps": 0.05}, "eps 0.05, .* compare runs at train loss 0.01 and 0.001; allowed: each as a"),
+        ("condition2", {"eps": 0.05}, "eps 0.05, .* compares runs at train loss 0.01 and 0.001; allowed: each as a"),
         ("condition2", {"eps": 0.01}, "eps 0.01, .* at train loss 0.01 and 0.001;"),  # `2-eps/10` on the rows of `2`
         ("boundary", {"eps": 0.001, "milestones": []}, r"eps 0.001, milestones \[\]; .* at train loss 0.01 and 0.001;"),
         ("scaling-race-300", {"eps": 0.0001, "milestones": [0.01]}, r"eps 0.0001, milestones \[0.01\]; .*"),
-        ("overprune", {"eps": 0.05}, "eps 0.05, .* compare runs at train loss 0.01; allowed: each as a milestone"),
-        ("noise", {"eps": 0.05}, "eps 0.05, .* compare runs at train loss 0.01;"),  # which is drawn alone
-        ("trajectories", {"eps": 0.001}, "eps 0.001, .* compare runs after as many steps; allowed: eps null, or"),
+        ("overprune", {"eps": 0.05}, "eps 0.05, .* compares runs at train loss 0.01; allowed: each as a milestone"),
+        ("trajectories", {"eps": 0.001}, "eps 0.001, .* compares runs after as many steps; allowed: eps null, or"),
     ],
 )
 def test_runs_that_end_before_they_are_compared_are_refused(name, training, says):
@@ -546,6 +562,7 @@ def test_runs_that_end_before_they_are_compared_are_refused(name, training, says
     tree = changed(f"experiments.{name}", THEORY | {"training": THEORY["training"] | training})
     with pytest.raises(WinnowError, match=rf"^config: experiments\.{name}\.training: {says}"):
         load(tree)
+    load(tree | {"claims": False})  # then nothing compares them, for no figure is drawn
     load({"experiments": {"mine": tree["experiments"][name]}, "figures": []})
 
 

@@ -29,6 +29,19 @@ def test_dynamics_shows_memorizing_where_no_signal_neuron_is_left():
     assert n.to_dict() == {"0.99 pruned, no signal neuron": 3, "0.99 pruned, some signal neuron": 1}
 
 
+def test_a_run_that_diverged_stays_with_those_that_it_started_with():
+    """Its last row lacks what was drawn: it was taken for one with a signal neuron from there on."""
+    tables = made_up.experiments("dynamics")
+    found = tables["overprune"].table
+    found.loc[(found.fraction == 0.99) & (found.seed == 0), "classes_missing"] = 1.0
+    lost = (found.fraction == 0.99) & (found.seed == 1)
+    found.loc[lost, "status"] = "diverged"
+    found.loc[lost & (found.step == found.step.max()), "classes_missing"] = float("nan")
+    data, _ = regimes.dynamics(*tables.values())
+    diverged = data[data.regime == "overprune"].groupby("series").diverged.max()
+    assert diverged.to_dict() == {"0.99 pruned, no signal neuron": 1, "0.99 pruned, some signal neuron": 0}
+
+
 def test_the_two_shades_can_be_told_where_both_are():
     """Grey over orange was a third colour that the legend did not have."""
     _, figure = regimes.regimes(*made_up.experiments("regimes").values())

@@ -177,6 +177,15 @@ def test_a_control_is_held_against_the_same_fractions():
             rule(replace(one, table=one.table[cut]), causes)
 
 
+def test_neurons_are_over_pruned_beyond_the_mild_range_alone():
+    """The largest fraction was taken for over-pruned wherever it lay."""
+    one = regime("condition2")
+    mean, spread, over = mechanism.neurons(replace(one, table=one.table[one.table.fraction <= 0.9]))
+    assert (over.id, over.found) == ("figure-1-over", None)
+    assert over.statement == "condition2: needs a fraction of density < 0.07625"
+    assert [claim.found for claim in mechanism.neurons(one)][:2] == [mean.found, spread.found]
+
+
 def test_neurons_that_diverged_have_no_strength():
     one = regime("condition2")
     lost = diverged(one, [3])

@@ -158,6 +158,10 @@ def test_a_race_without_noise_is_told():
     silent = one.settings.at({"sigma_n": "0"})
     (claim,) = claims(replace(one, settings=silent))
     assert claim.statement == "data.sigma_n: 0; a race of signal and noise needs more" and claim.found is None
+    other = made_up("scaling-race-19200")
+    both = claims(replace(one, settings=silent), other)
+    said = [claim.id for claim in both if claim.regime == other.name]
+    assert said == [claim.id for claim in claims(other)]  # it silences itself alone
 
 
 def test_a_single_seed_is_not_judged():

@@ -127,7 +127,7 @@ FIGURES = {
         "real",
         ("fig4-narrow",),
         _FOUR,
-        "the same for a narrow ResNet-20 on CIFAR-10",
+        "the same for a narrower network",
         published="4",
         narrow=True,
     ),

@@ -40,7 +40,8 @@ def read_run(path: str, expected: dict[str, str]) -> pa.Table:
     if table.num_rows == 0:
         raise WinnowError(f"{path}: holds no evaluation; delete it and run again")
     for column, value in expected.items():
-        if column not in table.column_names or {*map(canonical, table[column].unique().to_pylist())} != {value}:
+        there = set(table[column].to_pylist()) if column in table.column_names else {None}
+        if None in there or {*map(canonical, there)} != {value}:
             raise WinnowError(f"{path}: column {column} is not {value} throughout: this is another run's file")
     return table.append_column("run", pa.array([path] * table.num_rows, pa.string()))
 

@@ -137,16 +137,15 @@ def needed(experiments: dict[str, Regime], name: str, *columns: str | None) -> R
 
 
 def three_fractions(found: Regime) -> dict[str, float]:
-    """Dense, the middle one of the mild fractions, and the largest fraction. Raises WinnowError where there is no mild
-    one, and where the largest is one."""
+    """Dense, the middle one of the mild fractions, and the largest fraction if it lies beyond these. Raises WinnowError
+    where there is no mild one."""
     fractions = np.sort(found.table.fraction.unique())
     mild = np.sort(found.table.fraction[found.is_mild(found.table) & (found.table.fraction > 0)].unique())
-    if not len(mild) or mild[-1] == fractions[-1]:
-        shown, lacks = ", ".join(f"{f:g}" for f in fractions), "<" if len(mild) else ">="
-        raise WinnowError(
-            f"{found.name}: fractions {shown}; needs a pruned one of density {lacks} {found.mild_density:.4g}"
-        )
-    return {"dense": 0.0, "mild": mild[len(mild) // 2], "over": fractions[-1]}
+    if not len(mild):
+        shown = ", ".join(f"{f:g}" for f in fractions)
+        raise WinnowError(f"{found.name}: fractions {shown}; needs a pruned one of density >= {found.mild_density:.4g}")
+    chosen = {"dense": 0.0, "mild": mild[len(mild) // 2]}
+    return chosen if mild[-1] == fractions[-1] else chosen | {"over": fractions[-1]}
 
 
 def last(table: pd.DataFrame, keys: list[str] = RUN) -> pd.DataFrame:

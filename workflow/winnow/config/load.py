@@ -18,7 +18,7 @@ from .. import paths
 from ..catalogue import FIGURES, THEORY, TWO_LAYER, Asked, known, matching
 from ..errors import WinnowError
 from ..images.stages import ImagesExperiment
-from ..two_layer.settings import TwoLayerSettings
+from ..two_layer.settings import FullBatch, TwoLayerSettings
 from .base import Distinct, NoSwitch, PositiveInt, RunSettings, Strict, canonical
 from .grid import LONGEST, Grid, in_batches
 from .messages import validated
@@ -89,7 +89,7 @@ class Config(Strict):
                     )
                 self._check_runs(f"the figure {name}", experiment, asked)
         for experiment, asked in known(self.judged):
-            self._check_runs("a claim", experiment, asked)
+            self._check_runs("a claim about this name", experiment, asked)
         return self
 
     def _check_runs(self, what: str, name: str, asked: Asked) -> None:
@@ -107,6 +107,22 @@ class Config(Strict):
                 place = "fractions" if key == "fraction" else f"axes.{key}"
                 said = f"{', '.join(there) or 'none'}; {what} needs {', '.join(missing)} among them"
                 raise ValueError(f"{where}.{place}: {said}")
+        if asked.kind == THEORY:
+            self._check_training(what, f"{where}.training", one.training, asked)
+
+    @staticmethod
+    def _check_training(what: str, where: str, training: FullBatch, asked: Asked) -> None:
+        """Raise ValueError if steps that are a time differ in size, or runs end before they are compared."""
+        if asked.timed and (level := training.flat_below) is not None:
+            said = f"{level:g} makes steps longer, and {what} takes them for a time"
+            raise ValueError(f"{where}.flat_below: {said}; allowed: null, or another name")
+        eps, milestones, losses = training.eps, training.milestones, asked.losses
+        if losses is None or ((eps or 0) <= min(losses, default=0) and {eps, *milestones} >= {*losses}):
+            return
+        at = f"at train loss {' and '.join(map(str, losses))}" if losses else "after as many steps"
+        allowed = "each as a milestone or as eps, and eps no larger" if losses else "eps null"
+        said = f"eps {json.dumps(eps)}, milestones {milestones}; {what} compares runs {at}"
+        raise ValueError(f"{where}: {said}; allowed: {allowed}, or another name")
 
     @model_validator(mode="after")
     def _figures_and_claims_know_what_is_swept(self) -> Self:
@@ -118,30 +134,6 @@ class Config(Strict):
                         f"experiments.{name}.axes: figures and claims would take runs that differ in {key} for one;"
                         f" allowed: {' and '.join(filter(None, allowed)) or 'none'}, or another name"
                     )
-        return self
-
-    @model_validator(mode="after")
-    def _training_is_what_figures_and_claims_take_it_for(self) -> Self:
-        """Steps that are a time are of one size, and runs are evaluated, and not over, where they are compared."""
-        for name, asked in known(self.experiments):
-            one = self.experiments[name]
-            if (asked.kind, one.kind) != (THEORY, TWO_LAYER):
-                continue
-            where, about, losses = f"experiments.{name}.training", f"claims and figures about {name}", asked.losses
-            if asked.timed and (level := one.training.flat_below) is not None:
-                raise ValueError(
-                    f"{where}.flat_below: {level:g} makes steps longer, and in {about} they are a time;"
-                    " allowed: null, or another name"
-                )
-            eps, milestones = one.training.eps, one.training.milestones
-            if losses is None or ((eps or 0) <= min(losses, default=0) and {eps, *milestones} >= {*losses}):
-                continue
-            at = f"at train loss {' and '.join(map(str, losses))}" if losses else "after as many steps"
-            allowed = "each as a milestone or as eps, and eps no larger" if losses else "eps null"
-            raise ValueError(
-                f"{where}: eps {json.dumps(eps)}, milestones {milestones}; {about} compare runs {at};"
-                f" allowed: {allowed}, or another name"
-            )
         return self
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Iterator
 from typing import get_args
 
 from pydantic import BaseModel, ValidationError
@@ -10,7 +11,7 @@ from ..errors import WinnowError
 
 KINDS = ("two_layer", "images")
 TAGS = ("count", "list", "number", "switch", "word", *KINDS)  # marks of the members of a union, no part of a key
-NAMED = ("experiments", "axes")  # behind these stands a name, which may be any of these words
+NAMED = ("experiments", "axes")  # behind these stands a name
 
 
 def validated(model: type[BaseModel], tree: object, where: str):
@@ -24,8 +25,8 @@ def validated(model: type[BaseModel], tree: object, where: str):
 
 def _complaint(model: type[BaseModel], where: str, problem: dict) -> str:
     key = ""
-    for before, part in itertools.pairwise(("", *problem["loc"])):
-        if part not in TAGS or before in NAMED:
+    for part, is_name in _parts(problem["loc"]):
+        if part not in TAGS or is_name:
             key += f"[{part}]" if isinstance(part, int) else f".{part}"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
@@ -36,12 +37,20 @@ def _complaint(model: type[BaseModel], where: str, problem: dict) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)  # a key may hold anything
 
 
+def _parts(path: tuple) -> Iterator[tuple[str | int, bool]]:
+    """The parts of a place in a configuration, and whether each is a name, which may be any word."""
+    is_name = False
+    for before, part in itertools.pairwise(("", *path)):
+        is_name = before in NAMED and not is_name
+        yield part, is_name
+
+
 def _allowed_keys(annotation, path: tuple) -> list[str]:
     """The keys of the model that a path of keys leads to."""
-    for before, part in itertools.pairwise(("", *path)):
-        models = _models(annotation)
-        if before in NAMED:
+    for part, is_name in _parts(path):
+        if is_name:
             continue
+        models = _models(annotation)
         if part in KINDS:
             annotation = next(model for model in models if _kind(model) == part)
         elif models and part in models[0].model_fields:

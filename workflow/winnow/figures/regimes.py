@@ -148,8 +148,8 @@ def _by_signal(found: Regime) -> dict[str, pd.DataFrame]:
     """The evaluations at the largest fraction, of the runs that keep no signal neuron and of the others."""
     fraction = found.table.fraction.max()
     rows = found.table[np.isclose(found.table.fraction, fraction)]
-    none = without_signal(found, rows)
-    curves = {"no signal neuron": none, "some signal neuron": rows.drop(none.index)}
+    none = rows.seed.isin(without_signal(found, rows[rows.step == 0]).seed)  # what a diverged run ends with is unknown
+    curves = {"no signal neuron": rows[none], "some signal neuron": rows[~none]}
     return {f"{fraction:g} pruned, {name}": part for name, part in curves.items() if len(part)}
 
 

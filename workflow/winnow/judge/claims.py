@@ -208,7 +208,7 @@ def table(found: dict) -> str:
     ]
     for row in found["missing_classes"]:
         cells = [row["regime"], row["classes_missing"], row["runs"], row["reached"]]
-        cells += [f"{row['test_accuracy']:.3f}", f"{row['test_loss']:.3f}"]
+        cells += ["" if math.isnan(row[key]) else f"{row[key]:.3f}" for key in ("test_accuracy", "test_loss")]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines) + "\n"
 
