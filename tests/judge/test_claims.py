@@ -194,6 +194,11 @@ def test_neurons_that_diverged_have_no_strength():
     assert [claim.found for claim in mechanism.neurons(lost)] == [claim.found for claim in mechanism.neurons(without)]
 
 
+def test_where_no_noise_is_memorized_its_logarithm_is_not_judged():
+    noise, _ = theorems.noise_coefficients(regime("condition2", zeta_max=0.0, omega_max=0.0))
+    assert (noise.found.n, noise.verdict(noise.p_value)) == (0, "not judged")
+
+
 def test_claim_2_is_blind_to_the_shares_of_the_classes_and_to_nothing_at_all():
     """Unweighted losses that say the opposite change nothing, and gaps of 1e-9 nats are no evidence either way."""
     one = regime("condition2")

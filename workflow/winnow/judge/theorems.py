@@ -191,7 +191,7 @@ def noise_coefficients(regime: Regime) -> list[Claim]:
         claim(
             regime,
             THEOREM_3,
-            every_mean_evidence(rows, np.log(noise), np.log(HARDLY), below=True),
+            every_mean_evidence(rows, np.log(noise.where(noise > 0)), np.log(HARDLY), below=True),
             statement=f"mildly pruned networks hardly memorize: max zeta and max -omega stay below {HARDLY:g} of max"
             " gamma and of m^(-1/q)",
             statistic="mean log of the larger one over the smaller one, worst fraction",
