@@ -20,7 +20,7 @@ def caption(tree: dict, figure: str) -> str:
     config = load(tree)
     names = matching(FIGURES[figure].experiments, config.experiments)
     settings = {name: config.run_settings(name).settings.model_dump(mode="json") for name in names}
-    text = (CHECKOUT / f"workflow/report/{figure}.rst").read_text(encoding="utf-8")
+    text = (CHECKOUT / "workflow/report" / FIGURES[figure].caption(figure)).read_text(encoding="utf-8")
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     filled = environment.from_string(text).render(snakemake=SimpleNamespace(params=SimpleNamespace(settings=settings)))
     strict = {"halt_level": 2, "report_level": 2}

@@ -14,7 +14,7 @@ from winnow.config.load import load
 from winnow.errors import WinnowError
 from winnow.files import write_arrays
 from winnow.images import data, memory, networks, sources
-from winnow.images.settings import ImageNetwork, ImageSettings
+from winnow.images.settings import SOURCES, ImageNetwork, ImageSettings
 from winnow.randomness import Stream
 
 WORKFLOW = Path(__file__).resolve().parents[2] / "workflow"
@@ -41,21 +41,21 @@ def test_every_allowed_architecture_has_its_size():
     assert set(memory.LAYERS) == set(networks.ARCHITECTURES) == {model["architecture"] for model in MODELS}
 
 
-@pytest.mark.parametrize(("section", "key", "value"), [("data", "source", "stars"), ("model", "architecture", "vit")])
-def test_what_memory_does_not_know_is_one_line(section, key, value):
+@pytest.mark.parametrize(
+    ("section", "key", "value", "file"),
+    [("data", "source", "stars", "settings"), ("model", "architecture", "vit", "memory")],
+)
+def test_what_memory_does_not_know_is_one_line(section, key, value, file):
     """A source or an architecture that was added to the settings only: no KeyError, and no size of another network."""
     settings = ImageSettings(kind="images")
     other = getattr(settings, section).model_copy(update={key: value})
-    with pytest.raises(WinnowError, match=rf"^{section}\.{key} = {value}: memory\.py does not say how large it is"):
+    with pytest.raises(WinnowError, match=rf"^{section}\.{key} = {value}: {file}\.py does not say how large it is"):
         memory.training_mb(settings.model_copy(update={section: other}))
 
 
-def test_the_images_are_those_of_the_sources():
-    for source, (_, _, _, n, side, _) in sources.PACKAGED.items():
-        assert memory.IMAGES[source] == (n, (1, side, side))
-    assert memory.IMAGES["mnist"][0] == sum(map(sum, data.MNIST_COUNTS))
-    assert memory.IMAGES["cifar10"] == (sum(map(sum, sources.CIFAR10_COUNTS)), sources.CIFAR10_SHAPE)
-    assert {"idx", "cifar10"} == set(sources.OWN_TEST_SET) <= set(memory.IMAGES)
+@pytest.mark.parametrize(("name", "counts"), [("mnist", data.MNIST_COUNTS), ("cifar10", sources.CIFAR10_COUNTS)])
+def test_a_whole_data_set_has_the_images_of_its_classes(name, counts):
+    assert SOURCES[name][:2] == tuple(map(sum, counts))
 
 
 # Linux counts the memory of the process that starts another one into the peak of the started one: a small process does.
@@ -95,7 +95,8 @@ def test_a_job_takes_no_more_than_it_asks_for_and_at_least_half(tmp_path, librar
     settings = ImageSettings(
         kind="images", data={"source": source}, model=model, pruning={"method": method}, training=training
     )
-    n, (_, shape) = min(memory.EVALUATED, memory.IMAGES[source][0] - 1000), memory.IMAGES[source]
+    stored, shape = memory.stored_images(settings.data)
+    n = min(memory.EVALUATED, stored - 1000)
     images = np.random.default_rng(0).integers(256, size=(n, *shape), dtype=np.uint8)
     arrays = {f"{split}_images": images for split in ("train", "test")}
     write_arrays(tmp_path / "data.npz", **arrays, **{f"{s}_labels": np.arange(n) % 10 for s in ("train", "test")})

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from winnow.errors import WinnowError
 from winnow.figures import style
 from winnow.images import networks, pruning
+from winnow.images.methods import AFTER_TRAINING
 from winnow.images.settings import ImageNetwork, ImagePruning
 from winnow.randomness import Stream
 
@@ -26,7 +27,7 @@ def test_every_allowed_method_is_there():
     those that take trained weights have tests of their own."""
     allowed = sorted(get_args(ImagePruning.model_fields["method"].annotation))
     assert sorted(pruning.METHODS) == allowed
-    assert sorted((*ALL_AT_START, *pruning.AFTER_TRAINING)) == allowed
+    assert sorted((*ALL_AT_START, *AFTER_TRAINING)) == allowed
     assert len(set(style.MARKERS)) >= len(allowed)
 
 

@@ -17,7 +17,7 @@ for name in CONFIG.figures:
         output:
             svg=report(
                 paths.figure(name, "svg"),
-                caption=f"../report/{name}.rst",
+                caption=f"../report/{FIGURES[name].caption(name)}",
                 category=FIGURES[name].category,
                 labels={"entry": f"{name}: {FIGURES[name].title}"},
             ),

@@ -57,6 +57,10 @@ class Figure:
         """What draws it, as the step `figure` is told."""
         return f"{self.module}.{name.replace('-', '_')}"
 
+    def caption(self, name: str) -> str:
+        """The file of its caption in workflow/report/; a narrower network shares it with the paper's."""
+        return f"{name.removesuffix('-narrow') if self.narrow else name}.rst"
+
 
 TWO_LOSSES = (0.01, 0.001)
 

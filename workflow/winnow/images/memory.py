@@ -6,16 +6,8 @@ from pathlib import Path
 
 from ..errors import WinnowError
 from .methods import METHODS
-from .settings import CLASSES, EVALUATED, SCORED, VGG_CONVOLUTIONS, ImageNetwork, ImageSettings
+from .settings import CLASSES, EVALUATED, SCORED, SOURCES, VGG_CONVOLUTIONS, ImageData, ImageNetwork, ImageSettings
 
-# How many images a source has, train and test, and their shape; a folder is taken to hold all of MNIST or CIFAR-10.
-IMAGES = {
-    "mnist-5k": (5_000, (1, 28, 28)),
-    "digits": (1_797, (1, 8, 8)),
-    "mnist": (70_000, (1, 28, 28)),
-    "idx": (70_000, (1, 28, 28)),
-    "cifar10": (60_000, (3, 32, 32)),
-}
 # Bytes, rounded up from measured peaks.
 START = 1100e6  # the interpreter, pyarrow and torch's build for CUDA, which pip installs; that for CPUs: 450e6
 PIXEL = 7  # stored as one byte, seen as four
@@ -25,7 +17,7 @@ EVALUATION = 17  # of every output of the largest layer, for every image evaluat
 
 def training_mb(settings: ImageSettings) -> int:
     """What a job that trains one network at a time takes, MB."""
-    images, shape = _known("data.source", settings.data.source.partition(":")[0], IMAGES)
+    images, shape = stored_images(settings.data)
     method, sizes = METHODS[settings.pruning.method], layers(settings.model, shape)
     weights, outputs = (sum(numbers) for numbers in zip(*sizes, strict=True))
     step = STEP * min(settings.training.batch_size, images) * outputs
@@ -35,15 +27,21 @@ def training_mb(settings: ImageSettings) -> int:
     return math.ceil((START + kept + max(step, scoring, evaluation)) / 1e6)
 
 
+def stored_images(data: ImageData) -> tuple[int, tuple[int, int, int]]:
+    """How many images a run has in memory, train and test, and their shape."""
+    train, test, shape = _known("data.source", data.source.partition(":")[0], SOURCES, "settings.py")
+    return train + test, shape
+
+
 def layers(model: ImageNetwork, shape: tuple[int, int, int]) -> list[tuple[int, int]]:
     """The layers of a network that can be pruned: how many weights each has, and how many outputs for one image."""
-    return _known("model.architecture", model.architecture, LAYERS)(model, *shape)
+    return _known("model.architecture", model.architecture, LAYERS, Path(__file__).name)(model, *shape)
 
 
-def _known(key: str, value: str, table: dict):
-    """What a table here says of a value. Raises WinnowError where the value was added elsewhere only."""
+def _known(key: str, value: str, table: dict, file: str):
+    """What a table of a file says of a value. Raises WinnowError where the value was added elsewhere only."""
     if value not in table:
-        raise WinnowError(f"{key} = {value}: {Path(__file__).name} does not say how large it is; add it there")
+        raise WinnowError(f"{key} = {value}: {file} does not say how large it is; add it there")
     return table[value]
 
 

