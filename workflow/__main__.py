@@ -2,18 +2,25 @@
 
 import importlib
 import os
+import re
 import sys
 
 from winnow.audit.recorder import Recorder
 from winnow.errors import WinnowError
 from winnow.steps import STEPS
 
+YOURS = ("audit", "keys", "columns", "schema")
+USAGE = f"""usage: python workflow <step> …
+for you: {", ".join(YOURS)} (each has --help)
+what the rules run: {", ".join(step for step in STEPS if step not in YOURS)}"""
+
 
 def main() -> int:
     """Hand the arguments to the step's module, which is imported only now."""
     if len(sys.argv) < 2 or sys.argv[1] not in STEPS:
-        print(f"usage: python workflow <step> …; steps: {', '.join(STEPS)}", file=sys.stderr)
-        return 2
+        asked = sys.argv[1:2] in (["-h"], ["--help"])
+        print(USAGE, file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else 2
     step, arguments = sys.argv[1], sys.argv[2:]
     sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that has no … is no reason to fail
     recorder = Recorder(step, arguments)
@@ -24,6 +31,11 @@ def main() -> int:
         recorder.finish()
     except (WinnowError, MemoryError) as error:
         print(f"error: {error or 'out of memory'}", file=sys.stderr)
+        return 1
+    except RuntimeError as error:  # of torch and of the core, which have no class for it
+        if not re.search("allocate memory|no memory for|out of memory", str(error)):
+            raise
+        print(f"error: out of memory ({str(error).splitlines()[0]})", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
         if error.name.split(".")[0] == "winnow":

@@ -321,6 +321,27 @@ def test_the_grid_is_spelled_canonically():
     assert experiment.points() == [{"sigma_n": "0.5"}, {"sigma_n": "1"}]
 
 
+@pytest.mark.parametrize(
+    ("axes", "data"),
+    [
+        ({"classes": [2, 3]}, {"distribution": "classes"}),
+        ({"output_layer": ["trained", "class_sums"]}, {"distribution": "classes", "classes": 3}),
+    ],
+    ids=["classes", "output_layer"],
+)
+def test_runs_whose_tables_have_other_columns_are_refused(axes, data):
+    """They would be trained to the end, and no table could hold them."""
+    one = {"kind": "two_layer", "data": data, "training": {"loss": "cross_entropy"}, "fractions": [0], "seeds": 1}
+    load({"experiments": {"a": one}, "figures": []})
+    with pytest.raises(WinnowError, match=r"axes: runs with .* and .* have other columns; make them experiments"):
+        load({"experiments": {"a": one | {"axes": axes}}, "figures": []})
+
+
+def test_the_order_of_seeds_says_nothing():
+    found = [load(changed("experiments.toy.seeds", seeds)).experiments["toy"] for seeds in ([2, 0, 1], 3)]
+    assert found[0].grid == found[1].grid and found[0].batches == found[1].batches
+
+
 def test_a_number_that_yaml_takes_for_text_is_that_number():
     tree = changed("experiments.toy.axes", yaml.safe_load("{learning_rate: [1e-3, 5e-1], width: ['07']}"))
     assert load(tree).experiments["toy"].grid["learning_rate"] == ["0.001", "0.5"]

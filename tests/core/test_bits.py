@@ -1,6 +1,7 @@
 """The same bits on every instruction set, for every tile size, alone and beside another job."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +127,13 @@ def test_an_unknown_instruction_set_is_refused(monkeypatch):
     monkeypatch.setenv("WINNOW_ISA", "v5")
     with pytest.raises(RuntimeError, match="WINNOW_ISA=v5"):
         core.isa()
+
+
+def test_a_step_says_so_in_one_line(library):
+    command = "from winnow import core; import sys; core.load(sys.argv[1])"
+    environment = os.environ | {"WINNOW_ISA": "v5", "PYTHONPATH": str(Path(core.__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", command, library], env=environment, capture_output=True, text=True)
+    assert "WinnowError: WINNOW_ISA = v5: must be v4 (AVX-512), v3 (AVX2) or plain" in done.stderr
 
 
 def test_two_processes_at_once_and_two_threads_get_the_bits_of_one(library):

@@ -14,6 +14,7 @@ from torch.nn.functional import conv2d
 from winnow import core
 from winnow.core import convolution
 from winnow.core.convolution import Planes
+from winnow.errors import WinnowError
 
 SHAPES = st.fixed_dictionaries(
     {
@@ -208,7 +209,7 @@ def test_what_is_no_convolution_is_refused():
         Planes(2, 16, 4, 4).convolved(pattern, 1)
     with pytest.raises(ValueError, match="a stride of 3 and 8 weights"):
         Planes(8, 16, 4, 4).convolved(pattern, 3)
-    with pytest.raises(ValueError, match="too large"):
+    with pytest.raises(WinnowError, match="too many images"):
         Planes(8, 1 << 20, 32, 32).convolved(pattern, 1)
 
 

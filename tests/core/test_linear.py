@@ -99,6 +99,15 @@ def test_a_pattern_that_does_not_fit_is_refused():
         core.Pattern((1, 4), torch.tensor([0, 2]), torch.tensor([3], dtype=torch.int32))
 
 
+@pytest.mark.parametrize("density", [0.2, 2])
+def test_other_inputs_than_those_of_the_mask_are_refused_and_not_read(density):
+    pattern = layer(density)[1]
+    weights = torch.zeros(len(pattern.coordinates))
+    matrix = linear.dense_matrix(weights, pattern)
+    with pytest.raises(ValueError, match=r"^64 inputs; the mask is of 90"):
+        linear.multiply(linear.room(64, 16), weights, pattern, matrix)
+
+
 @pytest.mark.parametrize("columns", [1, 16, 90, 96])
 def test_dense_and_back_on_every_instruction_set(isa, columns):
     mask, pattern, dense, _ = layer(0.6, columns=columns)

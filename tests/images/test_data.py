@@ -42,6 +42,14 @@ def test_images_of_one_grey_level_are_refused(folder):
         data.draw(ImageData(source=source), np.random.default_rng(0))
 
 
+def test_test_images_of_another_size_are_refused(folder):
+    write_idx(folder / FILES["idx"]["test"][0], np.zeros((20, 4, 4)))
+    source = f"idx:{folder}"
+    says = rf"^data\.source = {source}: training images of 5 x 4 pixels, test images of 4 x 4; they must be of one size"
+    with pytest.raises(WinnowError, match=says):
+        data.draw(ImageData(source=source), np.random.default_rng(0))
+
+
 @pytest.mark.parametrize(("source", "n", "side", "per_class"), [("mnist-5k", 5000, 28, 500), ("digits", 1797, 8, None)])
 def test_packaged_images_are_what_they_say(source, n, side, per_class):
     pictures, labels = sources.packaged(source)

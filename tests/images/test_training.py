@@ -2,6 +2,7 @@ import copy
 import itertools
 import json
 import math
+import resource
 import sys
 import types
 from typing import get_args
@@ -555,6 +556,18 @@ def test_a_mask_of_another_network_is_told(experiment):
     other_settings(experiment, hidden=(9, 12))
     with pytest.raises(WinnowError, match=r"--masks: of another network: its layers are .*\(12, 16\).* must be"):
         step(experiment, "--fraction", 0.5, "--masks", experiment / MASK, **ONE)
+
+
+def test_masks_that_the_disk_does_not_take_are_one_line(tmp_path):
+    """safetensors has an error of its own for that, which nobody expects."""
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, unlimited[1]))
+    try:
+        with pytest.raises(WinnowError, match=r"mask\.safetensors: cannot be written \(File too large\)"):
+            training.write_masks(tmp_path / "mask.safetensors", {"0.weight": torch.ones(100, 100, dtype=torch.bool)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_broken_mask_file_is_named(experiment):

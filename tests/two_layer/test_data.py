@@ -87,7 +87,7 @@ def test_dense_signals_are_orthogonal_and_as_long_as_coordinate_ones():
     vectors = data.signals(TwoPatchData(**tree, signal="dense"))
     np.testing.assert_allclose(vectors @ vectors.T, 1.5**2 * np.eye(4), atol=1e-5)
     assert len(np.unique(np.abs(vectors))) == 1
-    with pytest.raises(ValueError, match="multiple of 16"):
+    with pytest.raises(ValueError, match=r"multiple of 2\^classes; classes = 4"):
         TwoPatchData(**tree | {"dimension": 50}, signal="dense")
 
 

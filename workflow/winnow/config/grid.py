@@ -101,8 +101,8 @@ class Grid(Settings):
 
     @property
     def seed_list(self) -> list[int]:
-        """The seeds, spelled out."""
-        return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+        """The seeds, spelled out; their order in the configuration says nothing."""
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else sorted(self.seeds)
 
     @property
     def batches(self) -> dict[str, list[str]]:

@@ -45,6 +45,13 @@ class TwoLayerExperiment(Grid, TwoLayerSettings):
     fractions_per_job: PositiveInt = 1
     """How many fractions of a seed one training job runs, in the order listed; they share its start and its data."""
 
+    @model_validator(mode="after")
+    def _one_table_holds_all_runs(self) -> Self:
+        if len(measured := {self.settings.at(point).measured for point in self.points()}) > 1:
+            said = " and ".join(sorted(measured))
+            raise ValueError(f"axes: runs with {said} have other columns; make them experiments of their own")
+        return self
+
     @property
     def files_per_seed(self) -> int:
         """How many files a command names for each of its seeds, beside the data."""

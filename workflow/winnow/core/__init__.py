@@ -97,6 +97,11 @@ def load(library: Path = BESIDE) -> None:
         raise WinnowError(f"{library}: the compiled core does not load: {reason}") from None
     if missing := [name for name in OPERATORS if not hasattr(torch.ops.winnow, name)]:
         raise WinnowError(f"{library}: the compiled core is stale, it lacks {', '.join(missing)}; build it again")
+    try:
+        isa()
+    except RuntimeError:
+        said = "must be v4 (AVX-512), v3 (AVX2) or plain, and one that this processor has"
+        raise WinnowError(f"WINNOW_ISA = {os.environ.get('WINNOW_ISA')}: {said}") from None
 
 
 def isa() -> str:

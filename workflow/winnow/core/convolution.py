@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..errors import WinnowError
 from .linear import LANES, Pattern, float32, scattered
 
 
@@ -117,7 +118,7 @@ class Planes:
     def convolved(self, pattern: Pattern, stride: int) -> "Planes":
         """What a convolution of kernels of 3 x 3 or 1 x 1, padded by half of that, makes of it.
 
-        Raises ValueError if the pattern [outputs, channels * kernel^2] does not fit, or for a batch that is too large.
+        Raises ValueError if the pattern [outputs, channels * kernel^2] does not fit, WinnowError for too large a batch.
         """
         if pattern.shape[1] not in (self.channels, 9 * self.channels) or stride not in (1, 2):
             raise ValueError(
@@ -126,7 +127,7 @@ class Planes:
             )
         result = Planes(pattern.shape[0], self.batch, -(-self.height // stride), -(-self.width // stride))
         if max(self.size, result.size) >= 1 << 31:
-            raise ValueError(f"a batch of {self.batch} images is too large for a convolution; take fewer at once")
+            raise WinnowError(f"training.batch_size = {self.batch}: too many images for a convolution; take fewer")
         return result
 
     def of(self, x: Tensor, sums: Tensor | None = None) -> Tensor:

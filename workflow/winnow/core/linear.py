@@ -188,7 +188,12 @@ def dense_matrix(weights: Tensor, pattern: Pattern) -> Tensor | None:
 
 
 def multiply(x: Tensor, weights: Tensor, pattern: Pattern, matrix: Tensor | None) -> Tensor:
-    """z = W x [rows, batch] for x [columns, batch]; `matrix` is what `dense_matrix` gave."""
+    """z = W x [rows, batch] for x [columns, batch]; `matrix` is what `dense_matrix` gave.
+
+    Raises ValueError for an x of other columns: the operators trust the coordinates of a pattern.
+    """
+    if x.shape[0] != pattern.shape[1]:
+        raise ValueError(f"{x.shape[0]} inputs; the mask is of {pattern.shape[1]}")
     z = room(pattern.shape[0], x.shape[1])
     if matrix is None:
         torch.ops.winnow.multiply(pattern.pointers, pattern.coordinates, weights, x, z)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from .. import inputs
 from ..files import complete
@@ -88,7 +88,7 @@ class Checkpoint:
         inputs.check_unchanged()
         about = self.identity | {"epoch": str(progress.epoch), "rows": json.dumps(progress.rows)}
         with complete(self.path) as temporary:
-            save_file({name: tensor.contiguous() for name, tensor in self.state.items()}, temporary, metadata=about)
+            temporary.write_bytes(save({name: t.contiguous() for name, t in self.state.items()}, metadata=about))
 
     def remove(self) -> None:
         """Forget the checkpoint of a finished run."""

@@ -34,7 +34,8 @@ def draw(data: ImageData, rng: Stream) -> dict[str, np.ndarray]:
     """The training and test set of one seed: {train,test}_{images,labels}.
 
     Data that comes with a test set of its own keeps it; otherwise n_test images are held out. Raises WinnowError where
-    all pixels of the training images are the same: they could not be scaled to a standard deviation of 1.
+    its images have another size, and where all pixels of the training images are the same: they could not be scaled to
+    a standard deviation of 1.
     """
     splits = images_of(data.source)
     if "all" in splits:
@@ -43,6 +44,10 @@ def draw(data: ImageData, rng: Stream) -> dict[str, np.ndarray]:
             raise WinnowError(f"data.n_test = {data.n_test}: must be below the {len(labels)} images of {data.source}")
         parts = stratified(labels, data.n_test, rng)
         splits = {s: (images[i], labels[i]) for s, i in zip(("train", "test"), parts, strict=True)}
+    sizes = {split: " x ".join(map(str, images.shape[2:])) for split, (images, _) in splits.items()}
+    if sizes["train"] != sizes["test"]:
+        said = f"training images of {sizes['train']} pixels, test images of {sizes['test']}"
+        raise WinnowError(f"data.source = {data.source}: {said}; they must be of one size")
     level, brightest = splits["train"][0].min(), splits["train"][0].max()
     if level == brightest:
         raise WinnowError(f"data.source = {data.source}: all pixels of the training images are {level}; they must vary")

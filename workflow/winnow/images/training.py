@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 from torch.nn.functional import cross_entropy, pad
 
@@ -22,6 +22,7 @@ from ..jobs import METRICS
 from ..randomness import Stream, generator
 from . import data, networks, pruning
 from .checkpoint import Checkpoint, Progress, identity
+from .methods import AFTER_TRAINING
 from .networks import Tensors
 from .settings import CLASSES, EVALUATED, ImageSettings, Minibatch
 
@@ -269,7 +270,7 @@ def read_masks(path: str | Path) -> Tensors:
 def write_masks(path: str | Path, masks: Tensors) -> None:
     """Write the masks of a network."""
     with atomic(path) as temporary:
-        save_file({name: mask.contiguous() for name, mask in masks.items()}, temporary)
+        temporary.write_bytes(save({name: mask.contiguous() for name, mask in masks.items()}))
 
 
 def main(arguments: list[str]) -> None:
@@ -305,7 +306,7 @@ def _check_masks(options: argparse.Namespace, method: str) -> None:
         if given not in (0, len(options.seeds)):
             key = f"--{name.replace('_', '-')}"
             raise WinnowError(f"{key}: {given} files; must be one for each of the {len(options.seeds)} seeds")
-    if options.masks and (method not in pruning.AFTER_TRAINING or options.fraction == 0):
+    if options.masks and (method not in AFTER_TRAINING or options.fraction == 0):
         raise WinnowError(f"--masks: {method} starts from none at fraction {options.fraction}; must not be given")
     if options.next_masks and (method != "imp" or len(options.next_fraction) != 1):
         raise WinnowError("--next-masks: only imp writes them, and needs the one --next-fraction that they are for")

@@ -39,10 +39,8 @@ class TwoPatchData(Strict):
             raise ValueError("dimension: must be at least the number of classes")
         if self.signal == "dense" and (self.distribution == "binary" or self.noise_orthogonal):
             raise ValueError("signal: dense needs distribution classes and noise_orthogonal false")
-        if self.signal == "dense" and self.dimension % 2**self.classes:
-            raise ValueError(
-                f"dimension: a dense signal of {self.classes} classes needs a multiple of {2**self.classes}"
-            )
+        if self.signal == "dense" and (self.classes > 60 or self.dimension % 2**self.classes):
+            raise ValueError(f"dimension: a dense signal needs a multiple of 2^classes; classes = {self.classes}")
         return self
 
     @property
@@ -171,3 +169,10 @@ class TwoLayerSettings(Settings):
                 "pruning.target: must be all or neurons unless architecture is shared and signal is coordinate"
             )
         return self
+
+    @property
+    def measured(self) -> str:
+        """What decides which columns the tables of its runs have (docs/COLUMNS.md)."""
+        if self.model.output_layer == "class_sums":
+            return "output_layer class_sums"
+        return "two classes" if self.training.loss == "logistic" or self.data.classes == 2 else "more classes than two"
