@@ -17,9 +17,9 @@ def test_a_result_that_published_json_does_not_name_is_no_agreement(tmp_path, mo
     place = tmp_path / "docs/one"
     place.mkdir(parents=True)
     (place / "claims.md").write_text("as it was")
-    said = {"plan": docs._hash(plan), "files": {"claims.md": sha256(place / "claims.md")}}
+    said = {"plan": docs._hash(plan), "files": {"claims.md": sha256(place / "claims.md")}, "devices": ["cpu"]}
 
-    def found(large: dict[str, str]) -> list[tuple[int, str]]:
+    def found(large: dict[str, str] | None) -> list[tuple[int, str]]:
         (place / "published.json").write_text(json.dumps(said | {"large_tables": large}))
         findings, copies = docs.check(tmp_path / "config/one.yaml", {}, Records(), plan)
         assert copies == 1
@@ -27,6 +27,7 @@ def test_a_result_that_published_json_does_not_name_is_no_agreement(tmp_path, mo
 
     assert found({"tables/fig5/metrics.parquet": "0" * 64}) == []
     assert found({}) == [(4, "results/fig5/metrics.parquet")]
+    assert found(None) == [(1, "docs/one/published.json")]  # damaged
 
 
 def test_no_configuration_is_published_among_the_copies_of_the_default_one():

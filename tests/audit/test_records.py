@@ -1,11 +1,14 @@
 """What a record is made of."""
 
+import hashlib
+import json
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from winnow import files
-from winnow.audit.records import CHECKOUT, content, parameters, place
+from winnow.audit.records import CHECKOUT, content, parameters, place, read
 
 COLUMNS = {"seed": [0, 1, 2], "error": [0.5, float("nan"), 0.25], "method": ["a", "bé", ""], "on": [True, False, True]}
 
@@ -71,3 +74,38 @@ def test_parameters_are_named():
         "set": [],
         "json": [{"a": [1]}],
     }
+
+
+RECORD = {"step": "collect", "command": [], "parameters": {}, "streams": [], "device": "cpu", "requirements": "0"}
+RECORD |= {"inputs": {"x": {"sha256": "0"}}, "outputs": {"results/x.json": {"sha256": "0"}}, "code": {"a.py": "0"}}
+RUN = {"start": "", "end": "", "cpu": {"name": ""}, "versions": {"numpy": "2"}, "commit": None}
+
+
+@pytest.mark.parametrize(
+    ("record", "run"),
+    [
+        ({"inputs": []}, {}),
+        ({"inputs": {"x": "0"}}, {}),
+        ({"outputs": None}, {}),
+        ({"code": {}}, {}),  # no result is made by no code
+        ({}, {"versions": {}}),
+        ({}, {"versions": []}),
+        ({}, {"versions": {"numpy": 2}}),
+        ({}, {"cpu": "AMD"}),
+        ({}, {"record": "0"}),
+    ],
+    ids=str,
+)
+def test_what_is_no_record_is_none(tmp_path, monkeypatch, record, run):
+    monkeypatch.chdir(tmp_path)
+
+    def read_with(record: dict, run: dict):
+        text = json.dumps(RECORD | record)
+        (tmp_path / "results/provenance/x.json.json").write_text(text)
+        own = RUN | {"record": hashlib.sha256(text.encode()).hexdigest()} | run
+        (tmp_path / "results/provenance/x.json.run.json").write_text(json.dumps(own))
+        return read("results/x.json")
+
+    (tmp_path / "results/provenance").mkdir(parents=True)
+    assert read_with({}, {})[0] == RECORD
+    assert read_with(record, run) == (None, None)

@@ -25,16 +25,16 @@ def made(*experiments: str, fractions=("0", "0.5"), seeds=2) -> set[str]:
 @pytest.mark.parametrize(
     ("now", "place", "told"),
     [
-        (made("a"), "results/b", "is not of this configuration any more; delete it"),
+        (made("a"), "results/b", "is not of tiny.yaml; delete it, or give its --config"),
         (
             made("a", "b", fractions=["0"]),
             "results/{}/runs",
-            "1 files or folders in it are not of this configuration any more; delete them: fraction-0.5",
+            "1 files or folders in it are not of tiny.yaml; delete them, or give their --config: fraction-0.5",
         ),
         (
             made("a", "b", seeds=1),
             "results/{}/runs",
-            "2 files or folders in it are not of this configuration any more; delete them: "
+            "2 files or folders in it are not of tiny.yaml; delete them, or give their --config: "
             "fraction-0.5/seed-1.parquet, fraction-0/seed-1.parquet",
         ),
     ],
@@ -42,11 +42,11 @@ def made(*experiments: str, fractions=("0", "0.5"), seeds=2) -> set[str]:
 )
 def test_what_is_gone_is_one_line_a_folder(now, place, told):
     places = [place.format(name) for name in "ab"] if "{}" in place else [place]
-    assert _gone(made("a", "b") - now, now) == [Finding(1, place, told) for place in places]
+    assert _gone(made("a", "b") - now, now, Path("tiny.yaml")) == [Finding(1, place, told) for place in places]
 
 
 def test_a_single_file_is_named():
-    assert [f.path for f in _gone({"results/claims.json"}, made("a"))] == ["results/claims.json"]
+    assert [f.path for f in _gone({"results/claims.json"}, made("a"), Path("tiny.yaml"))] == ["results/claims.json"]
 
 
 @pytest.fixture
@@ -80,9 +80,9 @@ def test_seeds_experiments_and_leftovers_are_told_after_a_real_run(folder):
     code, found = verify(folder)
     assert code == 1
     told = {finding["path"]: (finding["code"], finding["what"]) for finding in found["findings"]}
-    one = "1 files or folders in it are not of this configuration any more; delete them: "
+    one = "1 files or folders in it are not of tiny.yaml; delete them, or give their --config: "
     assert told == {
-        "results/b": (1, "is not of this configuration any more; delete it"),
+        "results/b": (1, "is not of tiny.yaml; delete it, or give its --config"),
         "results/a/data": (1, f"{one}seed-1.npz"),
         "results/a/runs": (1, f"{one}fraction-0.5/seed-1.parquet"),
         "results/a/runs/fraction-0.5/.seed-0.parquet.checkpoint": (

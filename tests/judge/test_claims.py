@@ -199,6 +199,20 @@ def test_where_no_noise_is_memorized_its_logarithm_is_not_judged():
     assert (noise.found.n, noise.verdict(noise.p_value)) == (0, "not judged")
 
 
+def test_a_fraction_of_which_nothing_is_known_is_not_forgotten():
+    """It is one of "every fraction": all of its draws are dead, or no noise is memorized at it."""
+    one = regime("condition2")
+    last = one.table.fraction[one.is_mild(one.table)].max()
+    dead = replace(one, table=one.table.assign(classes_dead=one.table.classes_dead.where(one.table.fraction < last, 1)))
+    assert [claim.verdict(claim.p_value) for claim in theorems.success(one)] == ["by construction", "supported"]
+    assert [claim.verdict(claim.p_value) for claim in theorems.success(dead)] == ["by construction", "not judged"]
+    start = regime("start")
+    clean = start.table.fraction == start.table.fraction[start.is_mild(start.table)].max()
+    none = start.table.assign(**{key: start.table[key].mask(clean, 0.0) for key in ("zeta_max", "omega_max")})
+    (claim,) = theorems.vanishing(replace(start, table=none))
+    assert claim.verdict(claim.p_value) == "not judged"
+
+
 def test_claim_2_is_blind_to_the_shares_of_the_classes_and_to_nothing_at_all():
     """Unweighted losses that say the opposite change nothing, and gaps of 1e-9 nats are no evidence either way."""
     one = regime("condition2")

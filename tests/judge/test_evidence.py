@@ -159,6 +159,11 @@ def test_shares_are_held_against_their_target():
     found = evidence.share_evidence(table, (table.fraction < 0.9) | (table.seed >= 60))  # at one of three fractions
     assert (found.estimate, found.p_against < 1e-5) == (0.8, True)
     assert evidence.share_evidence(table[:0], all_hold[:0]).n == 0
+    unasked = all_hold.where(table.fraction < 0.9)  # of one of the fractions that are spoken of nothing is known
+    found = evidence.share_evidence(table, unasked)
+    assert (found.estimate, found.n, math.isnan(found.p_for)) == (1, 300, True)
+    found = evidence.share_evidence(table, all_hold.where((table.fraction < 0.9) | (table.seed < 40)))
+    assert found.p_for < 0.05
 
 
 def test_differences_and_the_best_of_several():

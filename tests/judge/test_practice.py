@@ -4,7 +4,7 @@ import pytest
 
 from winnow.analysis.selection import Regime, final, gains, with_dense
 from winnow.errors import WinnowError
-from winnow.images import pruning
+from winnow.images.methods import AFTER_TRAINING
 from winnow.judge import evidence, practice
 from winnow.judge.claims import table as page
 from winnow.paper.published import published
@@ -216,8 +216,7 @@ def test_the_boost_claim_follows_the_data_and_accounts_for_choosing():
 
 def test_pruning_after_training_is_no_pruning_at_initialization():
     better = [95.0, 95.0, 96.0, 95.0, 94.0]
-    assert sorted(practice.AFTER_TRAINING) == sorted(pruning.AFTER_TRAINING)
-    after = {method: (better, FLAT) for method in practice.AFTER_TRAINING}
+    after = {method: (better, FLAT) for method in AFTER_TRAINING}
     claim = judged({"methods": metrics(after | {"erk": (FALLING, FLAT)})})["practice-boost"]
     assert "erk" in claim.statistic and claim.test.endswith("Bonferroni over 4 columns")
     assert verdict(claim) != "supported"
@@ -284,7 +283,7 @@ def test_a_claim_says_what_its_experiment_lacks():
     assert not_run({"noisy": table})["practice-noise"] == "needs `sigma` in the runs of `noisy`"
     widths = by_width({8: -1}).drop(columns="width")
     assert not_run({"vgg-widths": widths})["practice-width"] == "needs `width` in the runs of `vgg-widths`"
-    imp = pd.concat([table.assign(method=method) for method in practice.AFTER_TRAINING])
+    imp = pd.concat([table.assign(method=method) for method in AFTER_TRAINING])
     told = not_run({"methods": imp})
     assert told["practice-boost"] == "needs runs of another method than imp and shuffled_imp"
     assert told["practice-random-dense-lenet"] == "needs runs of method bernoulli"

@@ -70,6 +70,15 @@ def test_a_check_is_passed_failed_or_undecided():
     assert set(verdicts(world(seeds=1)).values()) == {"not judged", "not run"}
 
 
+def test_seeds_that_agree_by_chance_scatter_as_their_test_examples_do():
+    """Three margins within .1 points of each other, of 500 images: the binomial deviation of one is .9 points."""
+    margins = pd.DataFrame({"method": "snip", "check": "random", "margin": [4.4, 4.4, 4.6], "fractions": 2})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sanity, "margins", lambda *_: margins.assign(test_examples=500))
+        (claim,) = sanity._of_network(of(world()), "lenet")
+    assert claim.found.high - claim.found.low == pytest.approx(4.65, abs=0.05)
+
+
 def test_the_page_says_what_each_method_passes():
     told = page({"claims": evidence.decide(sanity.sanity_claims(of(world()))), "missing_classes": []})
     line = "- sanity-lenet (mnist-5k), SNIP: passes shuffled, random; fails redrawn, small; undecided inverted."

@@ -5,12 +5,13 @@ from collections.abc import Iterable
 import pandas as pd
 
 from ..errors import WinnowError
-from ..images.memory import IMAGES, layers
+from ..images.memory import layers, stored_images
+from ..images.methods import METHODS
 from ..images.settings import ImageSettings
 from .selection import Regime, needed, to_judge
 
 RANDOM = "bernoulli"
-NAMES = {"magnitude": "magnitude", "snip": "SNIP", "grasp": "GraSP", "synflow": "SynFlow", "imp": "IMP"}
+NAMES = {name: method.label.removesuffix(" (after training)") for name, method in METHODS.items() if method.by_score}
 NAMES |= {RANDOM: "random pruning"}
 CHECKS = {
     "shuffled": "the same masks shuffled within each layer",
@@ -53,7 +54,7 @@ def small(experiments: dict[str, Regime], network: str, fractions: Iterable[floa
 
 def weights(settings: ImageSettings, fraction: float = 0.0) -> float:
     """How many weights a network has left of those that can be pruned; biases never are."""
-    _, shape = IMAGES[settings.data.source.partition(":")[0]]
+    _, shape = stored_images(settings.data)
     counts = [count for count, _ in layers(settings.model, shape)]
     return sum(counts) - fraction * sum(counts if settings.pruning.prune_output else counts[:-1])
 
@@ -61,8 +62,9 @@ def weights(settings: ImageSettings, fraction: float = 0.0) -> float:
 def margins(experiments: dict[str, Regime], network: str) -> pd.DataFrame:
     """Test accuracy of every method minus that of what it is held against, points: one row a seed, method and check.
 
-    Columns method, check, seed, margin (mean over fractions), fractions (how many), run (the files it is made of). A
-    pruned network that diverged guesses, and so does a small one. Raises WinnowError where an experiment is missing.
+    Columns method, check, seed, margin (mean over fractions), fractions (how many), test_examples, run (the files it is
+    made of). A pruned network that diverged guesses, and so does a small one. Raises WinnowError where an experiment is
+    missing.
     """
     rows = to_judge(needed(experiments, f"sanity-{network}", "data", "check").table)
     rows = rows[rows.fraction > 0]
@@ -85,5 +87,10 @@ def _margin(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     pairs = one.merge(other, on=["fraction", "seed"], suffixes=("", "_other"))
     pairs["margin"] = pairs.test_accuracy - pairs.test_accuracy_other
     pairs["run"] = [list(files) for files in zip(pairs.run, pairs.run_other, strict=True)]
-    found = pairs.groupby("seed").agg(margin=("margin", "mean"), fractions=("fraction", "nunique"), run=("run", "sum"))
+    found = pairs.groupby("seed").agg(
+        margin=("margin", "mean"),
+        fractions=("fraction", "nunique"),
+        test_examples=("test_examples", "first"),
+        run=("run", "sum"),
+    )
     return found[found.fractions == found.fractions.max()]

@@ -100,9 +100,9 @@ def one_sided(
     return stats.t.sf(t, freedom), stats.t.cdf(t, freedom)
 
 
-def beyond(values: np.ndarray, margin: float) -> tuple[float, float]:
+def beyond(values: np.ndarray, margin: float, floor: float = 0.0) -> tuple[float, float]:
     """p-values that the mean over seeds is above +margin, and that it is below -margin: in between nothing is said."""
-    return one_sided(values, margin)[0], one_sided(values, -margin)[1]
+    return one_sided(values, margin, floor)[0], one_sided(values, -margin, floor)[1]
 
 
 def equivalence(values: np.ndarray, target: float, margin: float, floor: float = 0.0) -> tuple[float, float]:

@@ -11,6 +11,8 @@ import json
 import shutil
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from ..errors import WinnowError
 from ..files import write_json
 from ..inputs import sha256
@@ -119,10 +121,20 @@ def _copies(docs: str) -> dict[str, Path]:
     return {file.relative_to(folder).as_posix(): file for name in patterns for file in sorted(folder.glob(name))}
 
 
+class _Published(BaseModel):
+    """What is read of published.json, and of which type."""
+
+    plan: str
+    files: dict[str, str]
+    large_tables: dict[str, str]
+    devices: list[str]
+
+
 def _published(docs: str) -> dict:
+    """Nothing where the file is missing or damaged."""
     try:
-        return {} | json.loads((CHECKOUT / docs / PUBLISHED).read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):  # whatever stands in a damaged file
+        return _Published.model_validate_json((CHECKOUT / docs / PUBLISHED).read_bytes()).model_dump()
+    except (OSError, ValueError):  # pydantic's error is a ValueError
         return {}
 
 

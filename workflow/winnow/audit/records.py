@@ -8,6 +8,9 @@ import re
 import struct
 import sysconfig
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 PACKAGES = Path(sysconfig.get_path("purelib")).resolve()
@@ -16,7 +19,39 @@ RESULTS = "results"
 CPU = "cpu"
 FOLDER = f"{RESULTS}/provenance"
 RAW = ("double", "float", "int64", "int32", "int16", "int8")
-KEYS = {"step", "command", "parameters", "streams", "inputs", "outputs", "code", "requirements", "device"}
+
+
+class _Hashed(BaseModel):
+    sha256: str
+
+
+class _Record(BaseModel):
+    """What every record holds, and of which type; it names the code that made its results."""
+
+    step: str
+    command: list[str]
+    parameters: dict
+    streams: list[str]
+    inputs: dict[str, _Hashed]
+    outputs: dict[str, _Hashed]
+    code: Annotated[dict[str, str], Field(min_length=1)]
+    requirements: str
+    device: str
+
+
+class _Processor(BaseModel):
+    name: str
+
+
+class _Run(BaseModel):
+    """The same of run records; they name the packages."""
+
+    start: str
+    end: str
+    cpu: _Processor
+    versions: Annotated[dict[str, str], Field(min_length=1)]
+    commit: str | None
+    record: str
 
 
 def content(path: str | Path) -> str | None:
@@ -133,18 +168,20 @@ class Records:
 
 
 def read(path: str) -> tuple[dict | None, dict | None]:
-    """The record and the run record of a result, both None if one is missing or the record is not that of the run."""
+    """The record and the run record of a result, both None if one is missing, broken or of another run."""
     file = Path(record_path(path))
     try:
         run = json.loads(file.with_name(f"{file.name.removesuffix('.json')}.run.json").read_text(encoding="utf-8"))
         digest, record = _parsed(file.read_text(encoding="utf-8"))
-        whole = run["record"] == digest and "versions" in run and record.keys() >= KEYS
-        return (record, run) if whole else (None, None)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # whatever stands in a damaged file
+        _Run.model_validate(run)
+    except (OSError, ValueError):  # pydantic's error is a ValueError
         return None, None
+    return (record, run) if run["record"] == digest else (None, None)
 
 
 @functools.lru_cache(maxsize=16)
 def _parsed(text: str) -> tuple[str, dict]:
     """A record and its sha256; the outputs of one job, which are mostly read one after the other, have the same."""
-    return hashlib.sha256(text.encode()).hexdigest(), json.loads(text)
+    record = json.loads(text)
+    _Record.model_validate(record)
+    return hashlib.sha256(text.encode()).hexdigest(), record

@@ -79,7 +79,7 @@ def show_trace(traced: dict, as_json: bool) -> int:
     for name in traced["broken"]:
         console.print(f"broken: {name}", style="red")
     if not traced["looked_at"]["files"]:
-        console.print(f"there is no {traced['file']} in this folder: run an audit where {RESULTS}/ lies")
+        console.print(f"there is no {traced['file']} here: was it made, and does {RESULTS}/ lie in this folder?")
     console.print("looked at " + ", ".join(f"{n:,} {what}" for what, n in traced["looked_at"].items()))
     return 4 if traced["broken"] else 0
 

@@ -30,7 +30,7 @@ def verify(config: Path) -> tuple[list[Finding], dict[str, int]]:
         findings.append(Finding(6, str(config), str(error)))
     if expected:
         stale = {path for path in set(present) - set(expected) if known.digest(path) == hashes[path]}
-        findings += _gone(stale, set(present) - stale)
+        findings += _gone(stale, set(present) - stale, config)
         present = [path for path in present if path not in stale]
     findings += _unfinished(leftovers())
     findings += [Finding(4, path, "missing") for path in sorted(set(expected) - set(present))]
@@ -46,7 +46,7 @@ def verify(config: Path) -> tuple[list[Finding], dict[str, int]]:
     return findings + copied, seen(present, known) | {"copies": copies}
 
 
-def _gone(stale: set[str], kept: set[str]) -> list[Finding]:
+def _gone(stale: set[str], kept: set[str], config: Path) -> list[Finding]:
     """What an earlier configuration made, one line for each experiment, or for a folder of it: it is no result."""
     used = {str(folder) for path in kept for folder in Path(path).parents}
     roots = {}
@@ -55,14 +55,16 @@ def _gone(stale: set[str], kept: set[str]) -> list[Finding]:
         while (parent := os.path.dirname(root)) != RESULTS and parent not in used:
             root = parent
         roots.setdefault("/".join(root.split("/")[:3]), {}).setdefault(root, None)
-    return [Finding(1, place, _to_delete(place, list(below))) for place, below in roots.items()]
+    return [
+        Finding(1, place, _to_delete(place, list(below), os.path.relpath(config))) for place, below in roots.items()
+    ]
 
 
-def _to_delete(place: str, paths: list[str]) -> str:
+def _to_delete(place: str, paths: list[str], config: str) -> str:
     if paths == [place]:
-        return "is not of this configuration any more; delete it"
+        return f"is not of {config}; delete it, or give its --config"
     names = short(", ".join(path.removeprefix(f"{place}/") for path in paths))
-    return f"{len(paths)} files or folders in it are not of this configuration any more; delete them: {names}"
+    return f"{len(paths)} files or folders in it are not of {config}; delete them, or give their --config: {names}"
 
 
 def _unfinished(paths: list[str]) -> list[Finding]:

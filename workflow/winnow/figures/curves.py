@@ -25,6 +25,7 @@ SHARES = {
     "test_accuracy": ("test_examples", (0, 100)),
     "train_gain": ("train_examples", (-100, 100)),
     "test_gain": ("test_examples", (-100, 100)),
+    "margin": ("test_examples", (-100, 100)),
 }
 """Columns that are shares of a seed's examples: the column that says of how many, and what they lie between."""
 

@@ -119,10 +119,11 @@ def below_evidence(values) -> Evidence:
     return replace(found, p_for=found.p_against, p_against=found.p_for)
 
 
-def relevant_evidence(values, margin: float) -> Evidence:
+def relevant_evidence(values, margin: float, floor: float = 0.0) -> Evidence:
     """Evidence that the mean over seeds is above +margin; against it, that it is below -margin; that it is between."""
     values = stats.numbers(values)
-    return replace(_mean(values, *stats.beyond(values, margin)), p_none=float(stats.equivalence(values, 0, margin)[0]))
+    within = float(stats.equivalence(values, 0, margin, floor)[0])
+    return replace(_mean(values, *stats.beyond(values, margin, floor), floor), p_none=within)
 
 
 def equivalence_evidence(values, target: float, margin: float, floor: float = 0.0) -> Evidence:
@@ -167,16 +168,19 @@ def nearer_evidence(first, last) -> Evidence:
 def share_evidence(rows: pd.DataFrame, holds: pd.Series) -> Evidence:
     """Evidence that at every fraction more than LIKELY of the runs (one a seed) are such that something holds.
 
-    Shown is the smallest share, with an interval of the smallest true one (`stats.least_interval`).
+    Shown is the smallest share, with an interval of the smallest true one (`stats.least_interval`). Runs of which it is
+    not asked (NaN) are left out, and where that leaves a fraction none, nothing is judged: it is one of the fractions
+    that are spoken of.
     """
-    groups = holds.groupby(rows.fraction)
-    counts = list(zip(groups.sum(), groups.size(), strict=True))
+    groups = [part.dropna() for _, part in holds.groupby(rows.fraction)]
+    counts = [(int(part.sum()), len(part)) for part in groups if len(part)]
     if not counts:
         return Evidence()
     k, n = min(counts, key=lambda count: count[0] / count[1])
-    p_for, p_against = stats.every([stats.share(*count, LIKELY) for count in counts])
+    found = stats.every([stats.share(*count, LIKELY) for count in counts])
+    p_for, p_against = found if len(counts) == len(groups) else (math.nan, math.nan)
     low, high = stats.least_interval([stats.share_interval(*count, stats.bonferroni(len(counts))) for count in counts])
-    return Evidence(k / n, low, high, int(n), p_for, p_against)
+    return Evidence(k / n, low, high, n, p_for, p_against)
 
 
 def every_mean_evidence(

@@ -20,12 +20,12 @@ from ..analysis.selection import COMPETITIVE, Regime, gains, needed, to_judge, w
 from ..analysis.stats import slope
 from ..catalogue import EXPERIMENTS, Asked
 from ..errors import WinnowError
+from ..images.methods import AFTER_TRAINING
 from ..randomness import Stream
 from .evidence import PAIRED, Claim, Evidence, best_evidence, mean_evidence
 from .rules import answers, or_not_run
 
 RANDOM, IMP, DENSE = "bernoulli", "imp", "dense"
-AFTER_TRAINING = (IMP, "shuffled_imp")  # as `images.pruning` has them, which needs torch
 FITTED = 99.5  # percent of the training examples
 DROPS = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0)  # points below the dense network
 MEASURED = 3  # standard errors of a mean drop: smaller drops are not told from none

@@ -16,13 +16,12 @@ from itertools import pairwise
 
 from ..analysis.sanity import CHECKS, NAMES, WIDTHS, margins, networks, widths
 from ..analysis.selection import COMPETITIVE, Regime, to_judge, whole, with_dense
+from ..analysis.stats import least_deviation
 from ..errors import WinnowError
 from . import practice
 from .evidence import BY_CONSTRUCTION, INSIDE, NO_EFFECT, PAIRED, Claim, relevant_evidence
 from .rules import or_not_run
 
-RULES = ("sanity",)
-"""What experiments of the study are judged by, as the catalogue calls it."""
 # SynFlow's scores have the same sum in every layer (Tanaka et al. 2020), so that the highest ones are those of the
 # smallest layer, the output: who keeps the lowest ones empties it, and guesses.
 FORCED = ("synflow", "inverted")
@@ -46,6 +45,7 @@ def _of_network(experiments: dict[str, Regime], network: str) -> list[Claim]:
     name, compared, found = f"sanity-{network}", margins(experiments, network), []
     images = experiments[name].table["data"].iloc[0]
     for (method, check), rows in compared.groupby(["method", "check"], sort=False):
+        floor = 100 * least_deviation(rows.margin / 100, rows.test_examples.iloc[0])
         found.append(
             Claim(
                 f"sanity-{check}",
@@ -54,7 +54,7 @@ def _of_network(experiments: dict[str, Regime], network: str) -> list[Claim]:
                 f" {CHECKS[check]}",
                 statistic=f"difference of test accuracies, mean over {rows.fractions.min()} fractions, points",
                 test=f"{PAIRED} against +-{COMPETITIVE:g}",
-                found=relevant_evidence(rows.margin, COMPETITIVE),
+                found=relevant_evidence(rows.margin, COMPETITIVE, floor),
                 forced=(method, check) == FORCED,
             )
         )

@@ -107,7 +107,7 @@ def success(regime: Regime) -> list[Claim]:
     trained = claim(
         regime,
         THEOREM_3,
-        share_evidence(rows[live], (rows.reached & (1 - rows.test_error >= GOOD_ACCURACY))[live]),
+        share_evidence(rows, (rows.reached & (1 - rows.test_error >= GOOD_ACCURACY)).where(live)),
         statement=f"mildly pruned networks that start so reach train loss <= {EPS:g} and test accuracy >="
         f" {GOOD_ACCURACY:g}, with high probability at every fraction",
         **reads,
@@ -231,10 +231,14 @@ def vanishing(regime: Regime) -> Claim:
 
 
 def by_fraction(rows: pd.DataFrame, column: str, of: str) -> pd.DataFrame:
-    """The exponent of a column in another one, for every seed at every fraction: columns fraction, exponent."""
+    """The exponent of a column in another one, for every seed at every fraction: columns fraction, exponent.
+
+    A fraction at which no seed has one stays, with NaN.
+    """
     fits = [
-        pd.DataFrame({"fraction": fraction, "exponent": exponents(part, column, of)})
+        pd.DataFrame({"fraction": fraction, "exponent": found if len(found) else [np.nan]})
         for fraction, part in rows.groupby("fraction")
+        for found in [exponents(part, column, of)]
     ]
     return pd.concat(fits, ignore_index=True) if fits else pd.DataFrame({"fraction": [], "exponent": []})
 
