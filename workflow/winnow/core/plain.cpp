@@ -12,8 +12,7 @@ struct Chunk {
 constexpr int kResident = 1;
 constexpr Block kBlock = {4, 1, 1, 1};
 constexpr int kSums = 1;
-// As many chains as the 32 registers of 64-bit ARM hold.
-constexpr int kStreamed = 6, kChained = 3;
+constexpr int kStreamed = 8, kChained = 8;
 
 // a * b + c with a single rounding. Without the instruction: the product of two floats is exact in double, and
 // rounding its sum with c to odd before the final rounding to float makes the double rounding harmless.

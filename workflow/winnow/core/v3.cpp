@@ -14,7 +14,7 @@ struct Chunk {
 constexpr int kResident = 3;
 constexpr Block kBlock = {6, 1, 1, 2};
 constexpr int kSums = 4;
-// Streamed weights of a neuron, and how many weights have their chains in registers at once: twelve for three.
+// Weights of a neuron that are streamed together, and those whose chains are in registers at once, twelve for three.
 constexpr int kStreamed = 6, kChained = 3;
 
 inline Chunk zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }

@@ -14,7 +14,7 @@ struct Chunk {
 constexpr int kResident = 14;
 constexpr Block kBlock = {6, 4, 3, 4};
 constexpr int kSums = 16;
-// Streamed weights of a neuron, and how many weights have their chains in registers at once.
+// Weights of a neuron that are streamed together, and those whose chains are in registers at once.
 constexpr int kStreamed = 8, kChained = 8;
 
 inline Chunk zero() { return {_mm512_setzero_ps()}; }
