@@ -59,7 +59,7 @@ def test_who_looked_at_nothing_does_not_say_identical(capsys):
         (["golden", "--config", "empty.yaml"], 4, "holds nothing to compare with"),
         (["rederive", "results/a.parquet"], 4, "looked at 0 files, 0 records, 0 runs"),
         (["trace", "results/a.parquet"], 4, "looked at 0 files, 0 records, 0 runs"),
-        (["trace", "results/a.parquet"], 4, "there is no results/a.parquet in this folder"),
+        (["trace", "results/a.parquet"], 4, "there is no results/a.parquet here"),
         (["sample", "0"], 2, "usage"),
         (["sample", "-1"], 2, "usage"),
         (["publish", "--config", CHECKOUT / "config/ci.yaml"], 6, "error: results/"),

@@ -11,12 +11,11 @@ import json
 import shutil
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from ..errors import WinnowError
 from ..files import write_json
 from ..inputs import sha256
 from .compare import differs, verdict
+from .models import Published
 from .plan import planned
 from .records import CHECKOUT, RESULTS, Records
 from .results import Finding, devices, seen
@@ -121,19 +120,10 @@ def _copies(docs: str) -> dict[str, Path]:
     return {file.relative_to(folder).as_posix(): file for name in patterns for file in sorted(folder.glob(name))}
 
 
-class _Published(BaseModel):
-    """What is read of published.json, and of which type."""
-
-    plan: str
-    files: dict[str, str]
-    large_tables: dict[str, str]
-    devices: list[str]
-
-
 def _published(docs: str) -> dict:
     """Nothing where the file is missing or damaged."""
     try:
-        return _Published.model_validate_json((CHECKOUT / docs / PUBLISHED).read_bytes()).model_dump()
+        return Published.model_validate_json((CHECKOUT / docs / PUBLISHED).read_bytes()).model_dump()
     except (OSError, ValueError):  # pydantic's error is a ValueError
         return {}
 

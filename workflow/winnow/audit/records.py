@@ -8,9 +8,6 @@ import re
 import struct
 import sysconfig
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import BaseModel, Field
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 PACKAGES = Path(sysconfig.get_path("purelib")).resolve()
@@ -19,39 +16,6 @@ RESULTS = "results"
 CPU = "cpu"
 FOLDER = f"{RESULTS}/provenance"
 RAW = ("double", "float", "int64", "int32", "int16", "int8")
-
-
-class _Hashed(BaseModel):
-    sha256: str
-
-
-class _Record(BaseModel):
-    """What every record holds, and of which type; it names the code that made its results."""
-
-    step: str
-    command: list[str]
-    parameters: dict
-    streams: list[str]
-    inputs: dict[str, _Hashed]
-    outputs: dict[str, _Hashed]
-    code: Annotated[dict[str, str], Field(min_length=1)]
-    requirements: str
-    device: str
-
-
-class _Processor(BaseModel):
-    name: str
-
-
-class _Run(BaseModel):
-    """The same of run records; they name the packages."""
-
-    start: str
-    end: str
-    cpu: _Processor
-    versions: Annotated[dict[str, str], Field(min_length=1)]
-    commit: str | None
-    record: str
 
 
 def content(path: str | Path) -> str | None:
@@ -169,11 +133,13 @@ class Records:
 
 def read(path: str) -> tuple[dict | None, dict | None]:
     """The record and the run record of a result, both None if one is missing, broken or of another run."""
+    from .models import Run  # pydantic may not be there, which the dispatcher says (it imports this module)
+
     file = Path(record_path(path))
     try:
         run = json.loads(file.with_name(f"{file.name.removesuffix('.json')}.run.json").read_text(encoding="utf-8"))
         digest, record = _parsed(file.read_text(encoding="utf-8"))
-        _Run.model_validate(run)
+        Run.model_validate(run)
     except (OSError, ValueError):  # pydantic's error is a ValueError
         return None, None
     return (record, run) if run["record"] == digest else (None, None)
@@ -182,6 +148,8 @@ def read(path: str) -> tuple[dict | None, dict | None]:
 @functools.lru_cache(maxsize=16)
 def _parsed(text: str) -> tuple[str, dict]:
     """A record and its sha256; the outputs of one job, which are mostly read one after the other, have the same."""
+    from .models import Record
+
     record = json.loads(text)
-    _Record.model_validate(record)
+    Record.model_validate(record)
     return hashlib.sha256(text.encode()).hexdigest(), record
