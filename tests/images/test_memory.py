@@ -1,4 +1,5 @@
 import itertools
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -164,3 +165,18 @@ data.inputs(arrays, 0.5, Stream(0))
 def test_the_pixels_of_cifar10_are_seen_in_little_more_memory_than_they_fill(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(WORKFLOW))
     assert peak("-c", INPUTS) < 1100
+
+
+def test_a_checkpoint_takes_no_memory_of_its_own(tmp_path):
+    """Memory is asked for without it; a copy of the state as bytes was twice the state."""
+    code = (
+        "import resource, sys, torch; from winnow.images.checkpoint import write_tensors\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
+        "state = {str(i): torch.ones(3_000_000) for i in range(10)}; before = peak()\n"
+        "write_tensors(sys.argv[1], state); print(peak() - before)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(WORKFLOW)}
+    command = [sys.executable, "-c", code, tmp_path / "state.safetensors"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (tmp_path / "state.safetensors").stat().st_size > 120_000_000, done.stderr
+    assert int(done.stdout) < 30

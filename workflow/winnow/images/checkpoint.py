@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 
 from .. import inputs
 from ..files import complete
@@ -18,6 +18,17 @@ from .networks import Tensors
 
 CHECKPOINT_SECONDS = 60.0
 REPORT_SECONDS = 10.0
+
+
+def write_tensors(path: Path, tensors: Tensors, about: dict[str, str] | None = None) -> None:
+    """Write tensors by name from where they lie: a copy of them as bytes would be memory that no job asked for.
+
+    Raises OSError, as any writer does, where safetensors has an error of its own for what the disk does not take.
+    """
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata=about)
+    except SafetensorError as error:
+        raise OSError(str(error)) from None
 
 
 @dataclass
@@ -88,7 +99,7 @@ class Checkpoint:
         inputs.check_unchanged()
         about = self.identity | {"epoch": str(progress.epoch), "rows": json.dumps(progress.rows)}
         with complete(self.path) as temporary:
-            temporary.write_bytes(save({name: t.contiguous() for name, t in self.state.items()}, metadata=about))
+            write_tensors(temporary, self.state, about)
 
     def remove(self) -> None:
         """Forget the checkpoint of a finished run."""

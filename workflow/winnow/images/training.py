@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import nn
 from torch.nn.functional import cross_entropy, pad
 
@@ -21,7 +20,7 @@ from ..files import atomic, read_arrays, used, write_table
 from ..jobs import METRICS
 from ..randomness import Stream, generator
 from . import data, networks, pruning
-from .checkpoint import Checkpoint, Progress, identity
+from .checkpoint import Checkpoint, Progress, identity, write_tensors
 from .methods import AFTER_TRAINING
 from .networks import Tensors
 from .settings import CLASSES, EVALUATED, ImageSettings, Minibatch
@@ -270,7 +269,7 @@ def read_masks(path: str | Path) -> Tensors:
 def write_masks(path: str | Path, masks: Tensors) -> None:
     """Write the masks of a network."""
     with atomic(path) as temporary:
-        temporary.write_bytes(save({name: mask.contiguous() for name, mask in masks.items()}))
+        write_tensors(temporary, masks)
 
 
 def main(arguments: list[str]) -> None:
