@@ -74,10 +74,10 @@ def test_sections_must_agree():
     with pytest.raises(WinnowError, match="dimension: must be at least"):
         tree = {"kind": "two_layer", "data": {"distribution": "classes", "classes": 5, "dimension": 4}}
         validated(TwoLayerSettings, tree, "x")
-    with pytest.raises(WinnowError, match=r"model: architecture: must be shared when output_layer is class_sums"):
-        network = {"architecture": "fully_connected", "output_layer": "class_sums"}
-        validated(TwoLayerSettings, {"kind": "two_layer", "model": network}, "x")
-    validated(TwoLayerSettings, {"kind": "two_layer", "model": network | {"output_layer": "trained"}}, "x")
+    with pytest.raises(WinnowError, match=r"pruning\.target: must be all or neurons unless data\.signal is coordinate"):
+        spread = {"distribution": "classes", "classes": 2, "noise_orthogonal": False, "signal": "dense"}
+        tree = {"kind": "two_layer", "data": spread, "pruning": {"target": "noise"}}
+        validated(TwoLayerSettings, tree | {"training": {"loss": "cross_entropy"}}, "x")
 
 
 @pytest.mark.parametrize(

@@ -67,27 +67,12 @@ def test_patches_are_the_scaled_noise_and_the_signal_of_the_label(distribution):
     assert np.array_equal(columns[:, 1], 2 * drawn["noise"])
 
 
-def test_fully_connected_inputs_hold_both_patches_in_their_order():
-    data_settings = {"distribution": "classes", "classes": 3, "dimension": 12, "n_train": 40}
-    of = settings(data=data_settings, model={"architecture": "fully_connected"}, training={"loss": "cross_entropy"})
-    drawn = arrays(of)
-    seen = examples(of, drawn)
-    inputs = seen.inputs.T[seen.patches[:, 0].long()].numpy()
-    assert hidden_shape(of) == (150, 24)
-    for x, noise, label, first in zip(inputs, drawn["noise"], drawn["labels"], drawn["signal_first"], strict=True):
-        signal = np.eye(3, 12)[label]
-        assert np.array_equal(x, np.concatenate([signal, noise] if first else [noise, signal]))
-
-
-@pytest.mark.parametrize("architecture", ["shared", "fully_connected"])
-def test_on_the_coordinates_that_weights_read_a_network_is_the_same(architecture, library):
+def test_on_the_coordinates_that_weights_read_a_network_is_the_same(library):
     sections = {"distribution": "classes", "classes": 3, "dimension": 200, "n_train": 9, "noise_orthogonal": False}
-    of = settings(
-        data=sections, model={"architecture": architecture, "width": 5, "power": 3}, training={"loss": "cross_entropy"}
-    )
+    of = settings(data=sections, model={"width": 5, "power": 3}, training={"loss": "cross_entropy"})
     mask = pruning.bernoulli(hidden_shape(of), 0.9, Stream(1))
     some, drawn = read_coordinates(of, mask), arrays(of)
-    read = np.unique(mask.coordinates % 200)
+    read = np.unique(mask.coordinates)
     assert some.tolist() == sorted({0, 1, 2, *read.tolist()})
     assert len(some) < 200
     traces = []

@@ -39,8 +39,9 @@ def draw(data: TwoPatchData, n: int, rng: Stream, coordinates: np.ndarray | None
     """Draw n examples: labels int64 [n], unit noise float32 [n, d], whether the signal is the first patch bool [n].
 
     Labels are uniform over +-1 or 0..K-1; noise is N(0, I), and 0 on the signal's coordinates if `noise_orthogonal`.
-    In the binary variant the signal always comes first (Fig. 2: x = [y e_1, xi]). Where only some `coordinates` are
-    wanted, noise is [n, coordinates], the same numbers as among all of them.
+    In the binary variant the signal always comes first (Fig. 2: x = [y e_1, xi]). Filters are shared, so which patch is
+    first changes no output. Where only some `coordinates` are wanted, noise is [n, coordinates], the same numbers as
+    among all of them.
     """
     coordinates = np.arange(data.dimension) if coordinates is None else coordinates
     labels = rng.integers(data.classes, n)

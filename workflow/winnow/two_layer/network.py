@@ -15,14 +15,13 @@ def hidden_shape(settings: TwoLayerSettings) -> tuple[int, int]:
     """[hidden neurons, inputs each of them sees]."""
     model, data = settings.model, settings.data
     neurons = model.width * data.classes if model.output_layer == "class_sums" else model.width
-    return neurons, data.dimension * (2 if model.architecture == "fully_connected" else 1)
+    return neurons, data.dimension
 
 
 def read_coordinates(settings: TwoLayerSettings, mask: Pattern) -> np.ndarray:
     """The coordinates of a patch that some weight reads, and those of the signals, which are the first; ascending."""
     read = np.zeros(mask.shape[1], bool)
     read[mask.coordinates] = True
-    read = read.reshape(-1, settings.data.dimension).any(axis=0)
     read[: settings.data.signal_coordinates] = True
     return np.flatnonzero(read)
 
@@ -34,11 +33,13 @@ def build(settings: TwoLayerSettings, mask: Pattern, rng: Stream, coordinates: n
     examples have some `coordinates` of a patch only, it reads them at their places among these.
     """
     output = output_weights(settings, rng)
-    read, columns = mask.coordinates, mask.shape[1]
+    read = mask.coordinates
     rows = np.split(read.numpy(), mask.pointers[1:-1].numpy())
-    weights = rng.normals_at(rows, columns) * np.float32(settings.model.init_std)
+    weights = rng.normals_at(rows, mask.shape[1]) * np.float32(settings.model.init_std)
     if coordinates is not None and len(coordinates) < settings.data.dimension:
-        read = torch.from_numpy(_places(columns, settings, coordinates)[read])
+        places = np.zeros(settings.data.dimension, np.int32)
+        places[coordinates] = np.arange(len(coordinates))
+        read = torch.from_numpy(places[read])
     return Network(
         pointers=mask.pointers,
         coordinates=read,
@@ -46,13 +47,6 @@ def build(settings: TwoLayerSettings, mask: Pattern, rng: Stream, coordinates: n
         output=torch.from_numpy(output),
         power=settings.model.power,
     )
-
-
-def _places(columns: int, settings: TwoLayerSettings, coordinates: np.ndarray) -> np.ndarray:
-    """Where every input of a neuron lies among those on some coordinates of each patch, int32 [columns]."""
-    there = np.zeros(settings.data.dimension, bool)
-    there[coordinates] = True
-    return np.tile(there, columns // len(there)).cumsum(dtype=np.int32) - 1
 
 
 def output_weights(settings: TwoLayerSettings, rng: Stream) -> np.ndarray:
@@ -71,23 +65,17 @@ def examples(
 ) -> Examples:
     """Drawn examples (see `data.draw`), on some coordinates if not on all, as the columns that the core reads.
 
-    With shared filters, columns are the n noise patches and after them the signals, which all examples of a class
-    share; fully connected, they are the n whole inputs. Labels are those of the loss: +-1, or the row of a class.
+    Columns are the n noise patches and after them the signals, which all examples of a class share. Labels are those of
+    the loss: +-1, or the row of a class.
     """
     labels, noise, scale = arrays["labels"], arrays["noise"], np.float32(settings.data.sigma_n)
     vectors, index = signals(settings.data), signal_index(settings.data, labels)
     vectors = vectors if coordinates is None else vectors[:, coordinates]
     n = len(labels)
-    if settings.model.architecture == "shared":
-        inputs = padded(noise.shape[1], n + len(vectors))
-        np.multiply(noise.T, scale, out=inputs[:, :n].numpy())
-        inputs[:, n:] = torch.from_numpy(vectors.T)
-        patches = np.stack([n + index, np.arange(n)], axis=1)
-    else:
-        first, signal, noise = arrays["signal_first"][:, None], vectors[index], noise * scale
-        columns = np.concatenate([np.where(first, signal, noise), np.where(first, noise, signal)], axis=1)
-        inputs = torch.from_numpy(np.ascontiguousarray(columns.T))
-        patches = np.arange(n)[:, None]
+    inputs = padded(noise.shape[1], n + len(vectors))
+    np.multiply(noise.T, scale, out=inputs[:, :n].numpy())
+    inputs[:, n:] = torch.from_numpy(vectors.T)
+    patches = np.stack([n + index, np.arange(n)], axis=1)
     return Examples(
         inputs=inputs,
         patches=torch.from_numpy(patches.astype(np.int32)),

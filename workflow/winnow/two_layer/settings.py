@@ -55,10 +55,9 @@ class TwoPatchData(Strict):
 
 
 class TwoLayerNetwork(Strict):
-    """F_j(x) = sum_r a_jr sum_patches max(0, <w_r, patch>)^q, without biases (paper, section 2)."""
+    """F_j(x) = sum_r a_jr sum_patches max(0, <w_r, patch>)^q, without biases: a filter of d weights sees both patches
+    (paper, section 2)."""
 
-    architecture: Literal["shared", "fully_connected"] = "shared"
-    """`shared`: one filter of d weights sees both patches; `fully_connected`: 2 d weights see the whole input."""
     width: PositiveInt = 150
     """m, hidden neurons (per class when `output_layer` is `class_sums`)."""
     power: Annotated[int, Field(ge=1, le=8), NoSwitch] = 1
@@ -72,13 +71,6 @@ class TwoLayerNetwork(Strict):
     `class_sums`)."""
     output_scale: PositiveFloat | None = None
     """Scale of the output weights; null means 1/sqrt(m)."""
-
-    @model_validator(mode="after")
-    def _classes_see_patches(self) -> Self:
-        # What a class learned is told apart by patch (Definition 14); one that sees both at once has no such parts.
-        if self.output_layer == "class_sums" and self.architecture != "shared":
-            raise ValueError("architecture: must be shared when output_layer is class_sums")
-        return self
 
     @property
     def event_threshold(self) -> float:
@@ -163,11 +155,8 @@ class TwoLayerSettings(Settings):
                     f"training.flat_below: needs model.init_std^(power - 1) of at least {SMALLEST_GRADIENT:g}, which"
                     " float32 holds"
                 )
-        located = self.model.architecture == "shared" and self.data.signal == "coordinate"
-        if self.pruning.by_coordinate and not located:
-            raise ValueError(
-                "pruning.target: must be all or neurons unless architecture is shared and signal is coordinate"
-            )
+        if self.pruning.by_coordinate and self.data.signal != "coordinate":
+            raise ValueError("pruning.target: must be all or neurons unless data.signal is coordinate")
         return self
 
     @property
