@@ -16,6 +16,7 @@ from winnow.config.base import RunSettings
 from winnow.errors import WinnowError
 from winnow.files import write_json
 from winnow.judge import claims, mechanism, theorems
+from winnow.judge.evidence import decide
 from winnow.two_layer.settings import TwoLayerSettings
 
 FORCED = ("1-draw", "3-zeta", "3-accuracy", "3-loss", "4-gamma", "lemma-4-noise", "lemma-4-signal")
@@ -163,6 +164,18 @@ def test_runs_that_diverged_count_against_the_claims_and_are_in_no_mean():
     lost = diverged(replace(causes, table=causes.table[at_one]), [3]).table
     lost = replace(causes, table=pd.concat([causes.table[~at_one], lost]))
     assert mechanism.target(lost)[0].found == mechanism.target(fewer)[0].found  # not the mean of its other fractions
+
+
+@pytest.mark.parametrize(("idle", "claim"), [("noise", "4-noise-helps"), ("signal", "4-signal-harms")])
+def test_a_half_of_claim_4_that_does_nothing_is_not_supported(idle, claim):
+    """Both were, by what the other half did."""
+    causes = regime("causes")
+    rows, key = causes.table.copy(), ["seed", "step"]
+    dense = rows[(rows.target == idle) & (rows.fraction == 0)].set_index(key).test_error
+    asked = rows.target == idle
+    rows.loc[asked, "test_error"] = pd.MultiIndex.from_frame(rows.loc[asked, key]).map(dense)
+    told = {row["id"]: row["verdict"] for row in decide(mechanism.target(replace(causes, table=rows)))}
+    assert told == {"4-noise-helps": "supported", "4-signal-harms": "supported"} | {claim: "inconclusive"}
 
 
 def test_a_control_is_held_against_the_same_fractions():

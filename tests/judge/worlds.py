@@ -105,8 +105,8 @@ def run(name: str, point: dict, world: str) -> list[dict]:
     if name == "boundary" and fraction == 0:  # 2-error: dense is worse by 0.04 where pruned is good, else better
         error += between(0.04, -0.04)
     if name == "causes":
-        by_target = {"all": 0.2 if fraction == 0 else 0.1, "noise": 0.2 - between(0.1, -0.1), "signal": 0.2}
-        error = by_target[point["target"]] + 0.01 * wobble
+        gain = {"all": 0.1, "noise": between(0.1, -0.1), "signal": -between(0.1, -0.1)}[point["target"]]
+        error = 0.2 - (gain if fraction else 0) + 0.01 * wobble
     if name == "dense_signal":  # `all` gains 0.1
         error = 0.2 + wobble if fraction == 0 else 0.2 - around(0.0, 0.2, 0.1) - (0.1 if world == UNDECIDABLE else 0)
     if name == "small_init":  # `all` has 0.1

@@ -13,7 +13,6 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import isotonic_regression
 
 from ..analysis import stats
 from ..analysis.selection import COMPETITIVE, Regime, gains, needed, to_judge, whole, with_dense
@@ -21,15 +20,12 @@ from ..analysis.stats import slope
 from ..catalogue import EXPERIMENTS, Asked
 from ..errors import WinnowError
 from ..images.methods import AFTER_TRAINING
-from ..randomness import Stream
 from .evidence import PAIRED, Claim, Evidence, best_evidence, mean_evidence
 from .rules import answers, or_not_run
 
 RANDOM, IMP, DENSE = "bernoulli", "imp", "dense"
 FITTED = 99.5  # percent of the training examples
-DROPS = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0)  # points below the dense network
-MEASURED = 3  # standard errors of a mean drop: smaller drops are not told from none
-SIMULATIONS = 400  # of curves with equal knees
+FOLLOWED = 3.0  # points below dense, up to which it is asked which of two accuracies drops later
 
 
 def practice_claims(experiments: dict[str, Regime]) -> list[Claim]:
@@ -59,8 +55,12 @@ def competitive(other: str, rows: pd.DataFrame, name: str, asked: Asked) -> Clai
     """
     named, random = asked.competitive, pruned_by(RANDOM, rows)
     wide = whole(over_imp(rows) if other == IMP else gains(random))
-    later = wide.loc[:, wide.columns > named + 0.001]
-    found = competitive_evidence(wide, later, _floor(wide, rows))
+    later = wide.columns > named + 0.001
+    if later.all() or not later.any():
+        raise WinnowError(
+            f"fractions {', '.join(f'{f:g}' for f in wide)}: some must lie on either side of the named one"
+        )
+    early, later = wide.loc[:, ~later], wide.loc[:, later]
     worst = f"smallest mean there {later.mean().min():.2g}, at {later.mean().idxmin():.2g}"
     return Claim(
         "",
@@ -69,7 +69,7 @@ def competitive(other: str, rows: pd.DataFrame, name: str, asked: Asked) -> Clai
         f" {named:g}, and not at some later one ({worst}){_diverged(random)}",
         statistic=f"random minus {other} test accuracy, points, worst fraction up to {named:g}",
         test=f"{PAIRED} at every fraction, against -{COMPETITIVE:g}",
-        found=found,
+        found=margin_evidence(early, later, _floor(wide, rows)),
     )
 
 
@@ -86,115 +86,51 @@ def over_imp(rows: pd.DataFrame) -> pd.DataFrame:
     return (random - imp).drop(columns=0.0).dropna(axis=1, how="all")
 
 
-def competitive_evidence(gaps: pd.DataFrame, later: pd.DataFrame, floor: pd.Series) -> Evidence:
-    """Evidence that no gap [seed, fraction] is below -COMPETITIVE but at some of the later fractions.
+def margin_evidence(within: pd.DataFrame, worse: pd.DataFrame, floor: pd.Series) -> Evidence:
+    """Evidence that no gap of one table is below -COMPETITIVE, and that some gap of another is.
 
-    Raises WinnowError where there is no fraction on either side. Shown is the smallest mean of the others.
+    Gaps are [seed, fraction], in points, and the least deviation of a seed's gap is by fraction. Shown is the smallest
+    mean of the first table.
     """
-    early = gaps.columns.difference(later.columns)
-    if not len(early) or later.empty:
-        raise WinnowError(
-            f"fractions {', '.join(f'{f:g}' for f in gaps)}: some must lie on either side of the named one"
-        )
-    tests = {f: stats.one_sided(gaps[f].to_numpy(), -COMPETITIVE, floor[f]) for f in gaps}
-    all_within, one_worse = stats.every([tests[f] for f in early])
-    none_worse, some_worse = stats.every([tests[f] for f in later])
-    level = stats.bonferroni(len(early))
-    low, high = stats.least_interval([stats.mean_interval(gaps[f].to_numpy(), level, floor[f]) for f in early])
+    (all_within, one_worse), (none_worse, some_worse) = (
+        stats.every([stats.one_sided(gaps[f].to_numpy(), -COMPETITIVE, floor[f]) for f in gaps])
+        for gaps in (within, worse)
+    )
+    level = stats.bonferroni(within.shape[1])
+    low, high = stats.least_interval([stats.mean_interval(within[f].to_numpy(), level, floor[f]) for f in within])
     p_against = stats.smallest([one_worse, none_worse])  # it may fail in two ways
-    return Evidence(float(gaps[early].mean().min()), low, high, len(gaps), max(all_within, some_worse), p_against)
+    return Evidence(float(within.mean().min()), low, high, len(within), max(all_within, some_worse), p_against)
 
 
-def knees(accuracy: pd.Series) -> np.ndarray:
-    """The fractions at which an accuracy by fraction, percent, has dropped by each of DROPS; inf where it never has.
+def lead(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """How much more the first of two accuracies has dropped than the second, points; all are [seed, fraction].
 
-    Of its isotonic fit, because the first crossing of a curve with errors comes too early, the earlier the larger these
-    are. Linear in -log(density) between two fractions.
+    Each drops from that of its own dense network. At the fractions up to which not both have dropped by more than
+    FOLLOWED: at the largest ones all networks guess, and the better one drops most. Raises WinnowError where there are
+    none, and where neither drops so far, because then it is not seen which of them does so first.
     """
-    x = -np.log1p(-accuracy.index.to_numpy(float))
-    fit = isotonic_regression(accuracy.to_numpy(float), increasing=False).x
-    found = []
-    for level in fit[0] - np.array(DROPS):
-        k = int(np.argmax(fit <= level)) if fit[-1] <= level else 0
-        share = (fit[k - 1] - level) / (fit[k - 1] - fit[k]) if k else 0.0
-        found.append(-np.expm1(-(x[k - 1] + (x[k] - x[k - 1]) * share)) if k else np.inf)
-    return np.array(found)
+    drops = [wide.drop(columns=0.0).rsub(wide[0.0], axis=0) for wide in (first, second)]
+    means = pd.concat([drop.mean() for drop in drops], axis=1)
+    asked = means.min(axis=1) <= FOLLOWED
+    if means.max(axis=None) < FOLLOWED or not asked.any():
+        raise WinnowError(f"needs fractions at which one accuracy has dropped by {FOLLOWED:g} points, and not both")
+    return (drops[0] - drops[1]).loc[:, asked]
 
 
-def knee_differences(train: pd.Series, test: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Training minus test knee at each of DROPS, and which of the two lie beyond the last fraction [train or test,
-    drop].
+def later_claim(name: str, regime: str, said: str, compared: str, ahead: pd.DataFrame, floor: pd.Series) -> Claim:
+    """The claim that one of two accuracies drops later than another, which is `ahead` of it by some points (`lead`).
 
-    Such a knee is taken for the last fraction: the difference then is a bound.
+    Nowhere has the other one dropped by more than COMPETITIVE points less, and somewhere by more than that more. So the
+    claim can fail on either side.
     """
-    found = np.array([knees(train), knees(test)])
-    beyond = np.isinf(found)
-    return np.subtract(*np.where(beyond, train.index[-1], found)), beyond
-
-
-def knee_bias(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
-    """What `knee_differences` are on average where the knees are equal: the noisier curve has another knee.
-
-    Both curves are given one mean curve and errors with their own covariance over fractions and splits.
-    """
-    n, both = len(train), pd.concat([train, test], axis=1).to_numpy()
-    k = train.shape[1]
-    drops = both - np.repeat(both[:, [0, k]], k, axis=1)
-    shared = isotonic_regression(drops.mean(axis=0).reshape(2, k).mean(axis=0), increasing=False).x
-    residuals = (both - both.mean(axis=0)) / np.sqrt(n * (n - 1))
-    found = []
-    for draws in Stream(0).normals(SIMULATIONS * n).reshape(SIMULATIONS, n):
-        one, other = (draws @ residuals).reshape(2, k) + shared
-        found.append(knee_differences(pd.Series(one, train.columns), pd.Series(other, train.columns))[0])
-    return np.mean(found, axis=0)
-
-
-def told_drops(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
-    """Which of DROPS say something of the knees of accuracies [seed, fraction], as their places in it.
-
-    One that neither curve reaches says nothing; nor does one of the size of the errors of a mean, whose knee lies
-    anywhere on a flat curve. These errors are those of either curve at the two fractions that its knee lies between, or
-    at the last two if it lies beyond: what a curve does elsewhere moves no knee. (The error at the largest fraction,
-    where networks scatter most, would leave out drops whose knees lie where seeds still agree.)
-    """
-    largest = np.max([_errors_at_knees(train), _errors_at_knees(test)], axis=0)
-    _, beyond = knee_differences(train.mean(), test.mean())
-    return np.flatnonzero(~beyond.all(axis=0) & (np.array(DROPS) >= MEASURED * largest))
-
-
-def _errors_at_knees(wide: pd.DataFrame) -> np.ndarray:
-    """The larger standard error of a mean drop at the fractions that each of DROPS' knees lies between; one seed: 0."""
-    errors = np.nan_to_num(stats.standard_error(wide.sub(wide[0.0], axis=0).to_numpy()))
-    after = np.minimum(wide.columns.searchsorted(knees(wide.mean()) - 1e-9), wide.shape[1] - 1)
-    return np.maximum(errors[after], errors[after - 1])
-
-
-def knee_evidence(train: pd.DataFrame, test: pd.DataFrame) -> Evidence:
-    """Evidence that training accuracy drops later than test accuracy, at every one of DROPS; both are [seed, fraction].
-
-    A knee beyond the last fraction is a bound: the difference is at least, or at most, what it would be there. Drops
-    that say nothing are left out (`told_drops`). The difference at each drop is that of the means over seeds, less its
-    bias where knees are equal; its error is the jackknife's, its band simultaneous (Bonferroni). Shown is the smallest
-    difference.
-    """
-    n, told = len(train), told_drops(train, test)
-    if n < 2 or not len(told):
-        return Evidence(n=n)
-    difference, beyond = knee_differences(train.mean(), test.mean())
-    left_out = [knee_differences(train.drop(seed).mean(), test.drop(seed).mean()) for seed in train.index]
-    values = n * difference - (n - 1) * np.array([one for one, _ in left_out])  # [seed, drop]
-    values += difference - values.mean(axis=0) - knee_bias(train, test)
-    train_ends, test_ends = np.any([beyond, *(one for _, one in left_out)], axis=0)
-    level, above, below, bands = stats.bonferroni(len(told)), [], [], []
-    for drop in told:
-        p_above, p_below = stats.one_sided(stats.numbers(values[:, drop]))
-        above.append(1.0 if test_ends[drop] else p_above)
-        below.append(1.0 if train_ends[drop] else p_below)
-        low, high = stats.mean_interval(stats.numbers(values[:, drop]), level)
-        bands.append((-np.inf if test_ends[drop] else low, np.inf if train_ends[drop] else high))
-    p_for = np.minimum(1.0, np.max(above) * len(told))  # the whole band, so that it and the verdict are one
-    return Evidence(
-        float(values[:, told].mean(axis=0).min()), *stats.least_interval(bands), n, float(p_for), stats.smallest(below)
+    return Claim(
+        name,
+        regime,
+        statement=f"with growing sparsity, {said} (largest difference {ahead.mean().max():.2g}, at"
+        f" {ahead.mean().idxmax():.2g})",
+        statistic=f"{compared}, points, smallest difference up to fraction {ahead.columns[-1]:.2g}",
+        test=f"{PAIRED} at every fraction, against +-{COMPETITIVE:g}",
+        found=margin_evidence(ahead, -ahead, floor),
     )
 
 
@@ -212,16 +148,13 @@ def knee(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
     train, test = (whole(with_dense(random, f"{split}_accuracy")) for split in ("train", "test"))
     if (fitted := train[0.0].mean()) < FITTED:
         raise WinnowError(f"needs a dense network that fits {FITTED:g} % of the training set; it fits {fitted:.1f} %")
-    found = knee_evidence(train, test)
-    told = ", ".join(f"{DROPS[drop]:g}" for drop in told_drops(train, test)) or "no measurable number of"
-    statistic = f"pruned fraction at which accuracy has dropped by {told} points, training minus test"
-    return Claim(
+    return later_claim(
         "",
         _regime(rows, name),
-        statement=f"with growing sparsity, training accuracy drops later than test accuracy{_diverged(random)}",
-        statistic=f"{statistic}, smallest difference",
-        test="t-tests of jackknife values, Bonferroni over drops",
-        found=found,
+        f"training accuracy drops later than test accuracy{_diverged(random)}",
+        "drop of test minus drop of training accuracy",
+        lead(test, train),
+        _floor(whole(gains(random)), rows),
     )
 
 

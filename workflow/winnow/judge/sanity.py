@@ -14,6 +14,8 @@ to be better by less, or worse. All lines of the page are one family.
 from functools import partial
 from itertools import pairwise
 
+import pandas as pd
+
 from ..analysis.sanity import CHECKS, NAMES, WIDTHS, margins, networks, widths
 from ..analysis.selection import COMPETITIVE, Regime, to_judge, whole, with_dense
 from ..analysis.stats import least_deviation
@@ -64,29 +66,26 @@ def _of_network(experiments: dict[str, Regime], network: str) -> list[Claim]:
 def _of_widths(experiments: dict[str, Regime]) -> list[Claim]:
     """Whether with growing sparsity the accuracy of the wider of two networks drops later, each from its own dense one.
 
-    The theory's threshold is one of overparameterization: at equal sparsity a wider network keeps more weights. Knees
-    are those of `practice.knee_evidence`, at every drop that can be measured.
+    The theory's threshold is one of overparameterization: at equal sparsity a wider network keeps more weights.
     """
     there = widths(experiments)
     if len(there) < 2:
         raise WinnowError("needs two at least of the experiments " + ", ".join(f"sanity-random-{w}" for w in WIDTHS))
-    tables = {width: to_judge(experiments[f"sanity-random-{width}"].table) for width in there}
-    curves = {width: with_dense(table, "test_accuracy") for width, table in tables.items()}
+    tables = {width: experiments[f"sanity-random-{width}"].table for width in there}
+    curves = {width: with_dense(to_judge(table), "test_accuracy") for width, table in tables.items()}
     found = []
     for narrow, wide in pairwise(there):
-        one, other = curves[wide].align(curves[narrow], join="inner")
-        seeds = whole(one).index.intersection(whole(other).index)
-        one, other = one.loc[seeds], other.loc[seeds]
-        told = ", ".join(f"{practice.DROPS[k]:g}" for k in practice.told_drops(one, other)) or "no measurable number of"
-        statistic = f"pruned fraction at which accuracy has dropped by {told} points, wide minus narrow"
+        one, other = curves[narrow].align(curves[wide], join="inner")
+        ahead = practice.lead(*(curve.loc[whole(one + other).index] for curve in (one, other)))
+        images, examples = tables[wide]["data"].iloc[0], tables[wide].test_examples.iloc[0]
         found.append(
-            Claim(
+            practice.later_claim(
                 "sanity-width",
-                f"sanity-random ({experiments[f'sanity-random-{wide}'].table['data'].iloc[0]}), {narrow} and {wide}",
-                statement="with growing sparsity, random pruning costs the wider network's accuracy later",
-                statistic=f"{statistic}, smallest difference",
-                test="t-tests of jackknife values, Bonferroni over drops",
-                found=practice.knee_evidence(one, other),
+                f"sanity-random ({images}), {narrow} and {wide}",
+                "random pruning costs the wider network's accuracy later",
+                "drop of the narrower minus drop of the wider network's test accuracy",
+                ahead,
+                pd.Series(100 * least_deviation(ahead / 100, examples), ahead.columns),
             )
         )
     return found
