@@ -557,6 +557,11 @@ def test_a_figure_shows_experiments_of_its_kind_and_the_theorys_network():
             THEORY | {"axes": {"target": ["all"]}},
             "axes.target: all; a claim about this name needs noise, signal among them",
         ),
+        (
+            "noisy",
+            {"kind": "images", "fractions": [0, 0.9], "seeds": 1, "pruning": {"method": "snip"}},
+            "pruning.method: snip; a claim about this name needs bernoulli among them",
+        ),
     ],
 )
 def test_an_experiment_that_is_judged_has_what_its_claims_look_for(name, experiment, says):

@@ -36,6 +36,12 @@ def test_a_share_of_runs_has_a_binomial_interval():
     assert (data.low[1], data.high[1]) == (pytest.approx(0.025 ** (1 / 4)), 1)  # a t interval would be 1 to 1
 
 
+def test_an_interval_of_a_share_ends_where_shares_do():
+    rows = pd.DataFrame({"connected_share": [0.8, 1.0, 1.0], "fraction": 0.9, "seed": range(3), "status": "max_steps"})
+    (point,) = curves.over_seeds(rows.assign(run="a"), "connected_share").itertuples()
+    assert point.high == 1.0 and 0 < point.low < point.y  # it went to 1.22
+
+
 def test_an_interval_of_positive_numbers_stays_above_0():
     """Nine seeds have learned and one has not: a t interval of the mean loss would go down to -.18."""
     table = rows({(0.5, s): 1.4 if s == 0 else 0.001 for s in range(10)}).rename(columns={"value": "test_loss"})

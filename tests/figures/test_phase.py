@@ -53,6 +53,15 @@ def test_the_predicted_boundary_is_where_the_race_is_even():
     assert phase._boundary(found.at({"sigma_n": "0.001"}), 0.0) == 2.0
 
 
+def test_a_boundary_beyond_the_largest_fraction_leaves_the_map():
+    """It was drawn at the last fraction, as if it lay there."""
+    tables = made_up.experiments("phase")
+    tables["width"].table["width"] = tables["width"].table.width.replace(200, 2_000_001.0)
+    _, figure = phase.phase(*tables.values())
+    lost = [line.get_xdata() for axes in figure.axes for line in axes.lines if line.get_label() == "a class lost"]
+    assert lost[1][-1] == tables["width"].table.fraction.nunique() - 0.5
+
+
 @pytest.mark.parametrize("last", [math.nan, 1.0])
 def test_a_diverged_run_is_left_out_of_its_cell_and_counted(last):
     tables = made_up.experiments("phase")

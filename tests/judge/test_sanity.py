@@ -74,7 +74,7 @@ def test_seeds_that_agree_by_chance_scatter_as_their_test_examples_do():
     """Three margins within .1 points of each other, of 500 images: the binomial deviation of one is .9 points."""
     margins = pd.DataFrame({"method": "snip", "check": "random", "margin": [4.4, 4.4, 4.6], "fractions": 2})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sanity, "margins", lambda *_: margins.assign(test_examples=500))
+        patch.setattr(sanity, "margins", lambda *_: margins.assign(test_examples=500, diverged=0))
         (claim,) = sanity._of_network(of(world()), "lenet")
     assert claim.found.high - claim.found.low == pytest.approx(4.65, abs=0.05)
 
@@ -93,6 +93,19 @@ def test_inverted_synflow_is_not_tested():
     (inverted,) = (row for row in rows if row["id"] == "sanity-inverted")
     assert inverted["verdict"] == "by construction" and np.isnan(inverted["p_value"])
     assert "; passes by construction inverted." in sanity.sanity_answers(rows)[0]
+    better = world(inverted=5.0)
+    better["sanity-lenet"]["method"] = "synflow"
+    assert verdicts(better)["inverted, SynFlow"] == "contradicted"  # it was said to pass, whatever was measured
+
+
+def test_runs_that_diverged_are_counted_and_guess():
+    tables = world()
+    rows = tables["sanity-lenet"]
+    lost = (rows.check == "none") & (rows.fraction == 0.9) & (rows.seed < 3)
+    tables["sanity-lenet"] = rows.assign(status=rows.status.mask(lost, "diverged"))
+    shuffled = next(claim for claim in sanity.sanity_claims(of(tables)) if claim.id == "sanity-shuffled")
+    assert shuffled.statement.endswith("shuffled within each layer (3 of their runs diverged: these guess)")
+    assert shuffled.found.estimate < -5
 
 
 def test_margins_are_paired_means_over_fractions_with_all_files_that_they_are_made_of():

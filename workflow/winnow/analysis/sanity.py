@@ -62,9 +62,9 @@ def weights(settings: ImageSettings, fraction: float = 0.0) -> float:
 def margins(experiments: dict[str, Regime], network: str) -> pd.DataFrame:
     """Test accuracy of every method minus that of what it is held against, points: one row a seed, method and check.
 
-    Columns method, check, seed, margin (mean over fractions), fractions (how many), test_examples, run (the files it is
-    made of). A pruned network that diverged guesses, and so does a small one. Raises WinnowError where an experiment is
-    missing.
+    Columns method, check, seed, margin (mean over fractions), fractions (how many), test_examples, diverged (runs), run
+    (the files it is made of). A pruned network that diverged guesses, and so does a small one. Raises WinnowError where
+    an experiment is missing.
     """
     rows = to_judge(needed(experiments, f"sanity-{network}", "data", "check").table)
     rows = rows[rows.fraction > 0]
@@ -86,11 +86,13 @@ def _margin(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     """The mean over common fractions of one test accuracy minus another, by seed; seeds that have them all."""
     pairs = one.merge(other, on=["fraction", "seed"], suffixes=("", "_other"))
     pairs["margin"] = pairs.test_accuracy - pairs.test_accuracy_other
+    pairs["diverged"] = (pairs[["status", "status_other"]] == "diverged").sum(axis=1)
     pairs["run"] = [list(files) for files in zip(pairs.run, pairs.run_other, strict=True)]
     found = pairs.groupby("seed").agg(
         margin=("margin", "mean"),
         fractions=("fraction", "nunique"),
         test_examples=("test_examples", "first"),
+        diverged=("diverged", "sum"),
         run=("run", "sum"),
     )
     return found[found.fractions == found.fractions.max()]

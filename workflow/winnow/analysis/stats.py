@@ -43,10 +43,12 @@ def least_deviation(shares: np.ndarray, examples: float) -> np.ndarray:
 
     A share p, as an error rate, has at least the binomial one, sqrt(p (1 - p) / examples). So has a difference p of
     two shares of the same examples, as of a pruned and the dense network of a seed: an example counts +1, 0 or -1, and
-    with mean p its variance is at least |p| - p^2, as if all examples that differ did so in one direction. A mean over
-    fractions is taken for one share: its errors are of the same examples. p is (k + 2) / (N + 4) over all seeds
-    (Agresti and Coull 1998), so that no error at all is no certainty. Seeds may scatter more, through their weights
-    and training data; never less.
+    with mean p its variance is at least |p| - p^2, as if all examples that differ did so in one direction. p is
+    (k + 2) / (N + 4) over all seeds (Agresti and Coull 1998), so that no error at all is no certainty. Seeds may
+    scatter more, through their weights and training data; never less.
+
+    A mean over fractions is taken for one share, as if the same examples differed at each. Where others do, it scatters
+    less: this errs on the cautious side.
     """
     shares = np.asarray(shares, float)
     if not len(shares):

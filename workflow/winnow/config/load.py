@@ -109,10 +109,12 @@ class Config(Strict):
             said = f"{one.model.output_layer}; {what} needs the theory's network, of class_sums"
             raise ValueError(f"{where}.model.output_layer: {said}")
         for key, values in asked.points.items():
+            place = "fractions" if key == "fraction" else f"axes.{key}"
             there = one.grid.get(key, [])
+            if not there:
+                place, there = f"{one.settings.sweepable()[key]}.{key}", [canonical(one.settings.value(key))]
             if missing := [value for value in map(canonical, values) if value not in there]:
-                place = "fractions" if key == "fraction" else f"axes.{key}"
-                said = f"{', '.join(there) or 'none'}; {what} needs {', '.join(missing)} among them"
+                said = f"{', '.join(there)}; {what} needs {', '.join(missing)} among them"
                 raise ValueError(f"{where}.{place}: {said}")
         if asked.kind == THEORY:
             self._check_training(what, f"{where}.training", one.training, asked)

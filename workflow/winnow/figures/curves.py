@@ -26,8 +26,9 @@ SHARES = {
     "train_gain": ("train_examples", (-100, 100)),
     "test_gain": ("test_examples", (-100, 100)),
     "margin": ("test_examples", (-100, 100)),
+    "connected_share": ("", (0, 1)),  # of a network's weights
 }
-"""Columns that are shares of a seed's examples: the column that says of how many, and what they lie between."""
+"""Columns that are shares, most of them of a seed's examples: the column that says of how many, and their limits."""
 
 POSITIVE = {"train_loss", "test_loss", "loss_on_event", "loss_off_event", "step", "steps", "ratio", "memorized"}
 POSITIVE |= {"gamma_max", "gamma_least", "zeta_max", "omega_max", "noise_start_low", "noise_start_high"}

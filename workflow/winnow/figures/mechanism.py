@@ -233,9 +233,9 @@ def _correlations(axes: Axes, found: Regime, of: str) -> pd.DataFrame:
     axes.set_title(f"Lemma 4, {of}", loc="left")
     columns = {f"{of}_start_low": "least", f"{of}_start_high": "largest"}
     drawn = draw_curves(axes, ((column, label, over_seeds(start, column)) for column, label in columns.items()))
-    _name_fewer(axes, over_density(drawn[drawn.series == f"{of}_start_high"]))
     axes.plot(densities, np.broadcast_to(low, densities.shape), label="lower bound", **GUIDE)
     axes.plot(densities, high, label="upper bound", **UPPER)
+    _name_fewer(axes, over_density(drawn[drawn.series == f"{of}_start_high"]))
     return drawn
 
 

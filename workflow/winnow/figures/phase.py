@@ -105,7 +105,7 @@ def _diagram(axes: Axes, cells: pd.DataFrame, settings: TwoLayerSettings, key: s
         ("race, constant 0", [_boundary(s, 0) for s in where], {"color": "white", "linewidth": 1.6, "linestyle": ":"}),
         ("a class lost", lost, {"color": "C3", "linewidth": 1.5, "linestyle": "--"}),
     ):
-        x = np.interp(-np.log(densities), -np.log(1 - fractions), np.arange(len(fractions)), left=-0.5)
+        x = np.interp(-np.log(densities), -np.log(1 - fractions), np.arange(len(fractions)), -0.5, len(fractions) - 0.5)
         outline = [withStroke(linewidth=style["linewidth"] + 1.2, foreground="black")]
         axes.plot(x, np.arange(len(values)), label=label, path_effects=outline, **style)
     named = range(0, len(fractions), math.ceil(len(fractions) / 7))  # as many as have room

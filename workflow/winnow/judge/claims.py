@@ -177,7 +177,7 @@ def table(found: dict) -> str:
         "",
         "*Supported* and *contradicted* are said only where the hypotheses hold that a claim's proof needs; where they"
         " do not, what it says *extends* or *does not extend*. *No effect* is said where an effect is shown to be"
-        " smaller than what would matter. What can only come out one way holds *by construction* and is not tested."
+        " smaller than what would matter. What can only come out one way is so *by construction*: it is not tested."
         " Seeds that say nothing of their spread, one or all alike, are *not judged*. That a share is above"
         f" {LIKELY:g} takes some 100 runs: of fewer it can be refuted, and hardly supported. Intervals are 95 %"
         " t intervals over seeds (binomial for shares); those of a worst fraction hold the worst one, whichever it is."

@@ -3,7 +3,7 @@
 The unit is always the seed. A claim has one p-value for it and one against it; a verdict needs twice the smaller one,
 adjusted with Holm over all claims of a configuration, to be below 0.05. A claim that there is an effect has a third
 one, that it is smaller than what would matter; a verdict then needs three times the smallest. What can only come out
-one way is said to hold by construction: it has a number, and neither a p-value nor a verdict. Where a value is a share
+one way is said to be by construction: it has a number, and neither a p-value nor a verdict. Where a value is a share
 of test examples, `floor` is the least that a seed of it scatters (`stats.least_deviation`). A theorem can be supported
 or contradicted only where the hypotheses that its proof needs hold: elsewhere what it says extends, or it does not
 extend.
@@ -63,7 +63,7 @@ class Claim:
     violations: tuple[str, ...] = ()
     """The items of Condition 2, as printed, that this regime breaks."""
     forced: bool = False
-    """Whether it holds by construction, so that the number can only come out one way."""
+    """Whether its number can only come out one way."""
 
     @property
     def p_value(self) -> float:

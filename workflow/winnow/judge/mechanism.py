@@ -197,7 +197,7 @@ def ratio(above: pd.Series, below: pd.Series) -> pd.Series:
 
 @answers("lemma-4-noise", "lemma-4-signal")
 def initial_correlations(regime: Regime) -> list[Claim]:
-    """Lemma 4, at step 0 of many seeds. Both rows hold by construction: they are about Gaussian draws alone."""
+    """Lemma 4, at step 0 of many seeds. Both rows are by construction: they are about Gaussian draws alone."""
     start = regime.starts()
     start = start[regime.is_mild(start)]
     density = (1 - start.fraction).to_numpy()

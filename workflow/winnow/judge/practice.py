@@ -24,8 +24,10 @@ from .evidence import PAIRED, Claim, Evidence, best_evidence, mean_evidence
 from .rules import answers, or_not_run
 
 RANDOM, IMP, DENSE = "bernoulli", "imp", "dense"
+ALIKE = 0.001  # fractions that differ by less are one: the paper's levels have more digits than the one that it names
 FITTED = 99.5  # percent of the training examples
-FOLLOWED = 3.0  # points below dense, up to which it is asked which of two accuracies drops later
+FOLLOWED = 3.0  # points below dense: it is asked which of two accuracies drops later until both have by more
+SEEN = 1.0  # points that one of them must have dropped by until then
 
 
 def practice_claims(experiments: dict[str, Regime]) -> list[Claim]:
@@ -55,18 +57,17 @@ def competitive(other: str, rows: pd.DataFrame, name: str, asked: Asked) -> Clai
     """
     named, random = asked.competitive, pruned_by(RANDOM, rows)
     wide = whole(over_imp(rows) if other == IMP else gains(random))
-    later = wide.columns > named + 0.001
-    if later.all() or not later.any():
-        raise WinnowError(
-            f"fractions {', '.join(f'{f:g}' for f in wide)}: some must lie on either side of the named one"
-        )
+    later = wide.columns > named + ALIKE
+    if later.sum() == 0 or not (abs(wide.columns - named) <= ALIKE).any():
+        there = ", ".join(f"{f:g}" for f in wide)
+        raise WinnowError(f"fractions {there}: needs the one that the claim names, {named:g}, and later ones")
     early, later = wide.loc[:, ~later], wide.loc[:, later]
     worst = f"smallest mean there {later.mean().min():.2g}, at {later.mean().idxmin():.2g}"
     return Claim(
         "",
         _regime(rows, name),
         statement=f"randomly pruned networks test within {COMPETITIVE:g} points of {other} at every fraction up to"
-        f" {named:g}, and not at some later one ({worst}){_diverged(random)}",
+        f" {named:g}, and not at some later one ({worst}){told_diverged(random)}",
         statistic=f"random minus {other} test accuracy, points, worst fraction up to {named:g}",
         test=f"{PAIRED} at every fraction, against -{COMPETITIVE:g}",
         found=margin_evidence(early, later, _floor(wide, rows)),
@@ -105,15 +106,22 @@ def margin_evidence(within: pd.DataFrame, worse: pd.DataFrame, floor: pd.Series)
 def lead(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     """How much more the first of two accuracies has dropped than the second, points; all are [seed, fraction].
 
-    Each drops from that of its own dense network. At the fractions up to which not both have dropped by more than
-    FOLLOWED: at the largest ones all networks guess, and the better one drops most. Raises WinnowError where there are
-    none, and where neither drops so far, because then it is not seen which of them does so first.
+    Each drops from that of its own dense network. At the fractions before the first one at which both are shown to have
+    dropped by more than FOLLOWED: at the largest ones all networks guess, and the better one drops most. (By their
+    means alone, a fraction would be left out by chance where the claim fails, more often than a test may err.)
+
+    Raises WinnowError where no drop reaches FOLLOWED, or none SEEN at these fractions, because then it is not seen
+    which of them comes first.
     """
     drops = [wide.drop(columns=0.0).rsub(wide[0.0], axis=0) for wide in (first, second)]
     means = pd.concat([drop.mean() for drop in drops], axis=1)
-    asked = means.min(axis=1) <= FOLLOWED
-    if means.max(axis=None) < FOLLOWED or not asked.any():
-        raise WinnowError(f"needs fractions at which one accuracy has dropped by {FOLLOWED:g} points, and not both")
+    fallen = np.all([stats.one_sided(drop.to_numpy(), FOLLOWED)[0] < (1 - stats.LEVEL) / 2 for drop in drops], axis=0)
+    asked = ~np.logical_or.accumulate(fallen)
+    if means.max(axis=None) < FOLLOWED or not means[asked].max(axis=None) >= SEEN:
+        raise WinnowError(
+            f"needs fractions at which an accuracy drops by {FOLLOWED:g} points, and by {SEEN:g} before both have"
+            f" dropped by more than {FOLLOWED:g}"
+        )
     return (drops[0] - drops[1]).loc[:, asked]
 
 
@@ -151,7 +159,7 @@ def knee(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
     return later_claim(
         "",
         _regime(rows, name),
-        f"training accuracy drops later than test accuracy{_diverged(random)}",
+        f"training accuracy drops later than test accuracy{told_diverged(random)}",
         "drop of test minus drop of training accuracy",
         lead(test, train),
         _floor(whole(gains(random)), rows),
@@ -177,7 +185,7 @@ def _boost(rows: pd.DataFrame, wide: pd.DataFrame, best: str, what: str, name: s
     return Claim(
         "",
         _regime(rows, name),
-        statement=f"{what}, pruning at initialization, tests better than the dense network{_diverged(rows)}",
+        statement=f"{what}, pruning at initialization, tests better than the dense network{told_diverged(rows)}",
         statistic=f"largest mean gain, points ({best})",
         test=f"{PAIRED}, Bonferroni over {wide.shape[1]} columns",
         found=best_evidence(wide.to_numpy(), _floor(wide, rows).to_numpy()),
@@ -204,7 +212,7 @@ def noise(rows: pd.DataFrame, name: str, asked: Asked) -> list[Claim]:
             "",
             _regime(rows, name),
             statement="random pruning gains more (or loses less) where pixels are noisier, for whatever reason: noise"
-            f" also leaves more to gain{_diverged(rows)}",
+            f" also leaves more to gain{told_diverged(rows)}",
             statistic="slope of the gain over dense, mean over fractions, on the noise's standard deviation, points",
             test=PAIRED,
             found=mean_evidence(_slopes(parts)),
@@ -233,7 +241,7 @@ def width(rows: pd.DataFrame, name: str, asked: Asked) -> Claim:
     return Claim(
         "",
         _regime(rows, name),
-        statement=f"random pruning costs less accuracy the wider the network is{_diverged(rows)}",
+        statement=f"random pruning costs less accuracy the wider the network is{told_diverged(rows)}",
         statistic="slope of the gain over dense, mean over fractions, on log2 of the width, points a doubling",
         test=PAIRED,
         found=mean_evidence(_slopes(parts)),
@@ -259,7 +267,8 @@ def _floor(gains: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
     return pd.Series(100 * least, gains.columns)
 
 
-def _diverged(rows: pd.DataFrame) -> str:
+def told_diverged(rows: pd.DataFrame) -> str:
+    """How many of the runs diverged, and what they count for, to be put behind a statement; nothing where none did."""
     count = int((rows.status == "diverged").sum())
     said = f" ({count} of {len(rows)} runs diverged: pruned ones guess, dense ones leave their seeds out)"
     return said if count else ""

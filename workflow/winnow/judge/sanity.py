@@ -25,7 +25,7 @@ from .evidence import BY_CONSTRUCTION, INSIDE, NO_EFFECT, PAIRED, Claim, relevan
 from .rules import or_not_run
 
 # SynFlow's scores have the same sum in every layer (Tanaka et al. 2020), so that the highest ones are those of the
-# smallest layer, the output: who keeps the lowest ones empties it, and guesses.
+# smallest layer, the output: who keeps the lowest ones empties it, and guesses, if enough is pruned.
 FORCED = ("synflow", "inverted")
 ANSWERS = {INSIDE[True]: "passes", INSIDE[False]: "fails", NO_EFFECT: "fails"}
 ANSWERS |= {BY_CONSTRUCTION: "passes by construction"}
@@ -44,23 +44,25 @@ def sanity_claims(experiments: dict[str, Regime]) -> list[Claim]:
 
 
 def _of_network(experiments: dict[str, Regime], network: str) -> list[Claim]:
-    name, compared, found = f"sanity-{network}", margins(experiments, network), []
+    name, compared, claims = f"sanity-{network}", margins(experiments, network), []
     images = experiments[name].table["data"].iloc[0]
     for (method, check), rows in compared.groupby(["method", "check"], sort=False):
         floor = 100 * least_deviation(rows.margin / 100, rows.test_examples.iloc[0])
-        found.append(
+        found = relevant_evidence(rows.margin, COMPETITIVE, floor)
+        lost = f" ({rows.diverged.sum()} of their runs diverged: these guess)" if rows.diverged.any() else ""
+        claims.append(
             Claim(
                 f"sanity-{check}",
                 f"{name} ({images}), {NAMES[method]}",
                 statement=f"networks pruned by {NAMES[method]} test more than {COMPETITIVE:g} points better than"
-                f" {CHECKS[check]}",
+                f" {CHECKS[check]}{lost}",
                 statistic=f"difference of test accuracies, mean over {rows.fractions.min()} fractions, points",
                 test=f"{PAIRED} against +-{COMPETITIVE:g}",
-                found=relevant_evidence(rows.margin, COMPETITIVE, floor),
-                forced=(method, check) == FORCED,
+                found=found,
+                forced=(method, check) == FORCED and found.low > COMPETITIVE,
             )
         )
-    return found
+    return claims
 
 
 def _of_widths(experiments: dict[str, Regime]) -> list[Claim]:
@@ -71,8 +73,8 @@ def _of_widths(experiments: dict[str, Regime]) -> list[Claim]:
     there = widths(experiments)
     if len(there) < 2:
         raise WinnowError("needs two at least of the experiments " + ", ".join(f"sanity-random-{w}" for w in WIDTHS))
-    tables = {width: experiments[f"sanity-random-{width}"].table for width in there}
-    curves = {width: with_dense(to_judge(table), "test_accuracy") for width, table in tables.items()}
+    tables = {width: to_judge(experiments[f"sanity-random-{width}"].table) for width in there}
+    curves = {width: with_dense(table, "test_accuracy") for width, table in tables.items()}
     found = []
     for narrow, wide in pairwise(there):
         one, other = curves[narrow].align(curves[wide], join="inner")
@@ -82,7 +84,8 @@ def _of_widths(experiments: dict[str, Regime]) -> list[Claim]:
             practice.later_claim(
                 "sanity-width",
                 f"sanity-random ({images}), {narrow} and {wide}",
-                "random pruning costs the wider network's accuracy later",
+                "random pruning costs the wider network's accuracy later"
+                + practice.told_diverged(pd.concat([tables[narrow], tables[wide]])),
                 "drop of the narrower minus drop of the wider network's test accuracy",
                 ahead,
                 pd.Series(100 * least_deviation(ahead / 100, examples), ahead.columns),

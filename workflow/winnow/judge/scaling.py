@@ -78,7 +78,7 @@ def over_claims(regime: Regime) -> list[Claim]:
 
 @answers("3-signal")
 def lost_signal(own: Regime) -> Claim:
-    """What Theorem 9's density does to the draws of masks, so that this row holds by construction."""
+    """What Theorem 9's density does to the draws of masks, so that this row is by construction."""
     rows = own.ends()
     return theorems.claim(
         own,

@@ -47,6 +47,7 @@ from .rules import answers
 
 CHANCE_MARGIN = 0.02  # equivalence of accuracy with 1/K
 GAP_MARGIN = EPS / 100  # nats a factor e of density: less of a slope cannot matter beside a train loss of EPS
+NOTHING = 1e-38  # stands for 0 in logarithms: float32 has no smaller number in full precision
 HARDLY = 0.1  # of what is learned: noise below it moves no logit that the signal moves
 LOSS_MARGIN = 0.01  # nats: a test loss that is no smaller than log K by more
 EXPONENT_MARGIN = 0.1  # around a predicted exponent; the learning time's is about -0.4, so that 0 is far outside
@@ -91,7 +92,7 @@ def success(regime: Regime) -> list[Claim]:
     """Claim 1, in two rows: what the draws of mask and initial weights give, and what training makes of them.
 
     A class without a live neuron, one that keeps its signal and starts with <w, mu> > 0, cannot be learned. How many
-    draws have one follows from the binomial law (`formulas.dead_class_probability`), so that row holds by construction.
+    draws have one follows from the binomial law (`formulas.dead_class_probability`), so that row is by construction.
     """
     rows = regime.mildly_pruned()
     live = rows.classes_dead == 0
@@ -191,7 +192,7 @@ def noise_coefficients(regime: Regime) -> list[Claim]:
         claim(
             regime,
             THEOREM_3,
-            every_mean_evidence(rows, np.log(noise.where(noise > 0)), np.log(HARDLY), below=True),
+            every_mean_evidence(rows, np.log(noise.clip(lower=NOTHING)), np.log(HARDLY), below=True),
             statement=f"mildly pruned networks hardly memorize: max zeta and max -omega stay below {HARDLY:g} of max"
             " gamma and of m^(-1/q)",
             statistic="mean log of the larger one over the smaller one, worst fraction",
@@ -200,7 +201,7 @@ def noise_coefficients(regime: Regime) -> list[Claim]:
         claim(
             regime,
             THEOREM_3,
-            every_mean_evidence(rows, np.log(cross.where(cross > 0)), 0.0, below=True),
+            every_mean_evidence(rows, np.log(cross.clip(lower=NOTHING)), 0.0, below=True),
             statement="and hardly learn the signals of other classes: the size of gamma_jk, k != j, stays within"
             " sqrt(2 log(8 density m K d)) sigma_0 mu (Theorem 3)",
             statistic="mean log of it over that, worst fraction",
