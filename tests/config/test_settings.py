@@ -68,6 +68,15 @@ def test_what_takes_numbers_is_swept_in_numbers(kind):
     assert taken["eps"] and taken["width"] and not taken["method"]
 
 
+@pytest.mark.parametrize("key", ["data.sigma_n", "data.signal_norm", "model.init_std", "model.output_scale"])
+def test_scales_are_numbers_that_float32_holds(key):
+    """Weights of 1e-60 were 0, noise of 1e300 infinite, and the run was a result."""
+    section, name = key.split(".")
+    for value in (1e300, *([] if name == "sigma_n" else [1e-60])):
+        with pytest.raises(WinnowError, match=rf"{section}\.{name} = .* (less|greater) than or equal to"):
+            validated(TwoLayerSettings, {"kind": "two_layer", section: {name: value}}, "x")
+
+
 def test_sections_must_agree():
     with pytest.raises(WinnowError, match=r"training\.loss"):
         validated(TwoLayerSettings, {"kind": "two_layer", "data": {"distribution": "classes"}}, "x")

@@ -88,7 +88,7 @@ def test_weights_are_rebuilt_from_the_coefficients(run):
     """Definition 14 itself: w(t) from w(0), gamma, zeta and omega."""
     tracker, _, pattern, train, _ = run
     gamma, zeta, omega = decomposition.split(tracker.coefficients.numpy(), tracker.columns)
-    inputs, norms = train.inputs.numpy(), tracker.columns.masked_norms
+    inputs, norms = train.inputs.numpy(), tracker.columns.norms
     weights = dense(pattern, tracker.initial_weights)
     mask = dense(pattern, np.ones(len(pattern.coordinates)))
     weights += mask * (((zeta + omega) / norms[:, :12]) @ inputs[:, :12].T)
@@ -121,6 +121,39 @@ def test_what_is_measured_before_and_after(run):
     own = weights @ train.inputs.numpy()[:, 12:]
     np.testing.assert_allclose(strengths["signal_strength"], own[np.arange(15), np.arange(15) // 5], rtol=1e-4)
     np.testing.assert_allclose(strengths["noise_strength"], weights @ test.inputs.numpy()[:, 0], rtol=1e-3, atol=1e-6)
+
+
+def test_noise_that_is_orthogonal_to_the_signals_meets_no_weight_on_their_coordinates(run):
+    """Variances over drawn noise; the weights on the signals' coordinates, which have learned, were counted."""
+    tracker, _, pattern, *_ = run
+    weights, start = (dense(pattern, w) for w in (tracker.network.weights.numpy(), tracker.initial_weights))
+    noise = data.draw(SETTINGS.data.model_copy(update={"noise_orthogonal": True}), 20_000, Stream(5))["noise"].T
+    drawn = {
+        "variance_initial": (start @ noise).var(axis=1).mean(),
+        "variance_learned": ((weights - start) @ noise).var(axis=1).mean(),
+        "variance_max": (weights @ noise).var(axis=1).max(),
+    }
+    found = decomposition.noise_variances(tracker.initial_weights, tracker.network, 1.0, 3, orthogonal=True)
+    assert {name: found[name] for name in drawn} == pytest.approx(drawn, rel=0.05)
+    assert found["variance_max"] == found["variance_noise_max"]
+
+
+def test_gamma_of_a_dense_signal_is_that_of_definition_14(library):
+    """w(t) from w(0), gamma, zeta and omega; gamma was too small by the share of the signal that a neuron keeps."""
+    spread = SETTINGS.data.model_copy(update={"signal": "dense", "dimension": 64, "signal_norm": 1.5})
+    of, rng = SETTINGS.model_copy(update={"data": spread}), Stream(0)
+    train, test = (examples(of, data.draw(spread, n, rng)) for n in (12, 40))
+    pattern = pruning.bernoulli(hidden_shape(of), 0.4, rng)
+    network = build(of, pattern, rng)
+    tracker = decomposition.Tracker(network, train, test, of)
+    how = {"steps": STEPS, "learning_rate": 0.5, "loss": "cross_entropy", "reduction": "mean"}
+    core.descend(network, train, **how, coefficients=tracker.coefficients)
+    gamma, zeta, omega = decomposition.split(tracker.coefficients.numpy(), tracker.columns)
+    assert gamma.max() > 0.1
+    inputs, norms = train.inputs.numpy(), tracker.columns.norms
+    learned = ((zeta + omega) / norms[:, :12]) @ inputs[:, :12].T + gamma @ inputs[:, 12:].T / 1.5**2
+    weights = dense(pattern, tracker.initial_weights) + dense(pattern, np.ones(len(pattern.coordinates))) * learned
+    np.testing.assert_allclose(weights, dense(pattern, network.weights.numpy()), rtol=1e-4, atol=1e-6)
 
 
 def test_balanced_losses_do_not_change_with_the_shares_of_the_classes(run):
@@ -156,7 +189,7 @@ def test_neurons_without_weights_or_signal_are_counted(library):
     network = build(settings, pattern, Stream(1))
     arrays = data.draw(settings.data, 4, Stream(2))
     seen = examples(settings, arrays)
-    found = decomposition.initial_features(network, seen, decomposition.columns(network, seen, 2))
+    found = decomposition.initial_features(network, seen, decomposition.columns(network, seen, 2, 1.0))
     assert found["empty_neurons"] == 1
     assert found["decomposition_unique"] == 0
     assert found["signal_neurons"] == 2  # neuron 1 of class 0 keeps coordinate 0, neuron 2 of class 1 coordinate 1

@@ -84,6 +84,15 @@ def test_on_the_coordinates_that_weights_read_a_network_is_the_same(library):
     assert traces[0] == traces[1]
 
 
+@pytest.mark.parametrize("kept", [[], [7]])
+def test_a_network_that_keeps_one_weight_or_none_is_built(kept):
+    """Of one weight, the place of its coordinate was no array: every run of its job was lost."""
+    of = settings(data={"dimension": 20}, model={"width": 1})
+    mask = core.Pattern.of(torch.zeros(1, 20, dtype=torch.bool).index_fill_(1, torch.tensor(kept).long(), True))
+    network = build(of, mask, Stream(2), read_coordinates(of, mask))
+    assert network.coordinates.tolist() == [1 for _ in kept]  # behind coordinate 0, the signal's
+
+
 def test_labels_of_two_signs_have_an_output_each_under_cross_entropy():
     of = settings(training={"loss": "cross_entropy"})
     seen, drawn = examples(of, arrays(of)), arrays(of)

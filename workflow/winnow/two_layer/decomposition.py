@@ -29,8 +29,9 @@ class Columns:
     """m, neurons per class; neuron r belongs to class r // m."""
     labels: np.ndarray
     """int64 [n]"""
-    masked_norms: np.ndarray
-    """|x~_rc|^2, the squared length of column c on the weights that neuron r keeps, float32 [K m, n + K]."""
+    norms: np.ndarray
+    """What a coefficient is scaled by, float32 [K m, n + K]: |xi~_ri|^2 of a noise patch, on the weights that neuron r
+    keeps, and |mu_k|^2 of a signal, or 0 where it keeps nothing of it."""
 
     @property
     def owners(self) -> np.ndarray:
@@ -45,13 +46,15 @@ class Columns:
     @property
     def keeps_signal(self) -> np.ndarray:
         """Whether a neuron is in S_signal of its class, bool [K m]."""
-        return self.masked_norms[np.arange(len(self.owners)), self.own_signal] > 0
+        return self.norms[np.arange(len(self.owners)), self.own_signal] > 0
 
 
-def columns(network: Network, examples: Examples, width: int) -> Columns:
+def columns(network: Network, examples: Examples, width: int, signal_norm: float) -> Columns:
     """Describe the columns of a network's training examples (see `network.examples`)."""
     ones = Network(network.pointers, network.coordinates, torch.ones_like(network.weights), network.output, 1)
     norms = core.preactivations(ones, examples.inputs**2).numpy()
+    signals = norms[:, len(examples.labels) :]
+    signals[signals > 0] = np.float32(signal_norm) ** 2
     return Columns(len(network.output), width, examples.labels.numpy(), norms)
 
 
@@ -60,7 +63,7 @@ def split(coefficients: np.ndarray, columns: Columns) -> tuple[np.ndarray, np.nd
 
     zeta is 0 for examples of other classes, omega for those of the neuron's own.
     """
-    scaled = coefficients * columns.masked_norms
+    scaled = coefficients * columns.norms
     n = len(columns.labels)
     own = columns.labels[None, :] == columns.owners[:, None]
     return scaled[:, n:], scaled[:, :n] * own, scaled[:, :n] * ~own
@@ -114,16 +117,20 @@ def initial_features(network: Network, examples: Examples, columns: Columns) -> 
     }
 
 
-def noise_variances(initial: np.ndarray, network: Network, sigma_n: float, signal_coordinates: int) -> dict[str, float]:
+def noise_variances(
+    initial: np.ndarray, network: Network, sigma_n: float, signal_coordinates: int, orthogonal: bool
+) -> dict[str, float]:
     """Var <w_r, xi> over fresh noise, which is sigma_n^2 |w~_r|^2: how much is there at the start, how much is learned.
 
+    Noise that is `orthogonal` to the signals is 0 on the first `signal_coordinates` coordinates, and so are w's there.
     variance_initial and variance_learned (of w(0) and of w(t) - w(0)) are means over neurons, variance_max the largest
-    of w(t) over neurons; variance_noise and variance_noise_max are mean and largest of w(t) without the first
-    `signal_coordinates` coordinates, on which a signal is learned. `initial` float32 [kept] are the weights at step 0.
+    of w(t) over neurons; variance_noise and variance_noise_max are mean and largest of w(t) without these
+    coordinates, on which a signal is learned. `initial` float32 [kept] are the weights at step 0.
     """
     weights = network.weights.numpy()
     starts = network.pointers.numpy()
     carries_none = network.coordinates.numpy() >= signal_coordinates
+    met = carries_none if orthogonal else np.True_
 
     def norms(values: np.ndarray) -> np.ndarray:
         squares = np.append(values, np.float32(0))
@@ -132,9 +139,9 @@ def noise_variances(initial: np.ndarray, network: Network, sigma_n: float, signa
 
     scale, without = sigma_n * sigma_n, norms(weights * carries_none)
     return {
-        "variance_initial": scale * norms(initial).mean(),
-        "variance_learned": scale * norms(weights - initial).mean(),
-        "variance_max": scale * norms(weights).max(),
+        "variance_initial": scale * norms(initial * met).mean(),
+        "variance_learned": scale * norms((weights - initial) * met).mean(),
+        "variance_max": scale * norms(weights * met).max(),
         "variance_noise": scale * without.mean(),
         "variance_noise_max": scale * without.max(),
     }
@@ -180,8 +187,8 @@ class Tracker:
 
     def __init__(self, network: Network, train: Examples, test: Examples, settings: TwoLayerSettings):
         self.network, self.train, self.test, self.settings = network, train, test, settings
-        self.columns = columns(network, train, settings.model.width)
-        self.coefficients = torch.zeros(self.columns.masked_norms.shape)
+        self.columns = columns(network, train, settings.model.width, settings.data.signal_norm)
+        self.coefficients = torch.zeros(self.columns.norms.shape)
         self.initial_weights = network.weights.numpy().copy()
         self.initial = initial_features(network, train, self.columns)
 
@@ -208,7 +215,7 @@ class Tracker:
             features(self.coefficients.numpy(), self.columns)
             | {"train_loss_balanced": balanced_loss(self.train.labels, seen) if compared else float("nan")}
             | {"test_loss_balanced": balanced_loss(self.test.labels, losses)}
-            | noise_variances(self.initial_weights, self.network, data.sigma_n, signals)
+            | noise_variances(self.initial_weights, self.network, data.sigma_n, signals, data.noise_orthogonal)
             | fresh_noise(self.network, self.test, self.settings.model.event_threshold, losses)
             | self.initial
         )

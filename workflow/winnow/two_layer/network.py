@@ -39,7 +39,7 @@ def build(settings: TwoLayerSettings, mask: Pattern, rng: Stream, coordinates: n
     if coordinates is not None and len(coordinates) < settings.data.dimension:
         places = np.zeros(settings.data.dimension, np.int32)
         places[coordinates] = np.arange(len(coordinates))
-        read = torch.from_numpy(places[read])
+        read = torch.from_numpy(places[read.numpy()])
     return Network(
         pointers=mask.pointers,
         coordinates=read,

@@ -4,8 +4,10 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..config.base import LARGEST, NonNegativeFloat, NoSwitch, PositiveFloat, PositiveInt, Settings, Strict
+from ..config.base import LARGEST, NoSwitch, PositiveFloat, PositiveInt, Settings, Strict
 
+# What float32 holds with room for products: a scale of 1e-60 is 0 there, and one of 1e60 infinite.
+Scale = Annotated[PositiveFloat, Field(ge=1e-30, le=1e9)]
 SMALLEST_GRADIENT = 1e-32  # a million times what float32 holds: sums over examples and neurons must fit, too
 
 
@@ -22,11 +24,11 @@ class TwoPatchData(Strict):
     """Training examples per seed."""
     n_test: PositiveInt = 2000
     """Test examples per seed (the paper used 100, which made its error bars)."""
-    signal_norm: PositiveFloat = 1.0
+    signal_norm: Scale = 1.0
     """mu, the length of the signal patch."""
     signal: Literal["coordinate", "dense"] = "coordinate"
     """`coordinate`: mu e_y (section 2); `dense`: as long, but spread over all coordinates (`classes` only)."""
-    sigma_n: NonNegativeFloat = 1.0
+    sigma_n: Annotated[float, Field(ge=0, le=1e9), NoSwitch] = 1.0
     """Standard deviation of every noise coordinate; stored noise has 1, so this key changes no data file."""
     noise_orthogonal: bool = True
     """Whether the noise is 0 on the signal's coordinates (the paper does not say)."""
@@ -62,14 +64,14 @@ class TwoLayerNetwork(Strict):
     """m, hidden neurons (per class when `output_layer` is `class_sums`)."""
     power: Annotated[int, Field(ge=1, le=8), NoSwitch] = 1
     """q in max(0, z)^q; 1 is ReLU, the theory has 3."""
-    init_std: PositiveFloat = 0.01
+    init_std: Scale = 0.01
     """sigma_0, standard deviation of the initial first-layer weights."""
     output_layer: Literal["fixed", "trained", "class_sums"] = "fixed"
     """`fixed` or `trained` random output weights, or `class_sums`: each class adds up its own m neurons (theory)."""
     output_init: Literal["normal", "uniform", "sign"] = "normal"
     """Law of the output weights: `normal` N(0, scale^2), `uniform` U(-scale, scale) or `sign` +-scale (ignored for
     `class_sums`)."""
-    output_scale: PositiveFloat | None = None
+    output_scale: Scale | None = None
     """Scale of the output weights; null means 1/sqrt(m)."""
 
     @property
