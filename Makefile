@@ -85,3 +85,4 @@ publish: figures
 
 clean:
 	rm -rf $(call quoted,$(DIR))/results/*/ $(call quoted,$(DIR)/.snakemake)
+	rm -f $(foreach name,claims.json claims.md scorecard.json scorecard.md report.html,$(call quoted,$(DIR)/results/$(name)))

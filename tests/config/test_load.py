@@ -279,6 +279,17 @@ def test_a_section_that_loses_nothing_or_is_another_thing_is_taken(tmp_path, sec
     written(tmp_path / "a.yaml", MERGED % section)
 
 
+def test_an_anchor_outside_experiments_is_read_where_it_is_used(tmp_path):
+    """Where it was first seen, nothing was asked of it."""
+    file = tmp_path / "a.yaml"
+    file.write_text("shared: {n: &n 010}\nexperiments:\n  a: {kind: two_layer, fractions: [0], seeds: *n}\n")
+    with pytest.raises(WinnowError, match=r"experiments\.a\.seeds = 010: YAML takes this for 8"):
+        load(SMALL, [file])
+    file.write_text("experiments: {a: &a {<<: *a, seeds: 1}}\n")
+    with pytest.raises(WinnowError, match=rf"^{file}: an anchor stands in what it names$"):
+        load(SMALL, [file])
+
+
 def test_a_merged_key_may_be_overridden(tmp_path):
     file = tmp_path / "a.yaml"
     file.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: *a\n")

@@ -99,6 +99,14 @@ def test_other_convolutions_are_refused(layer):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("layer", "channels"), [(nn.Conv2d(1, 4, 3, padding=1), 9), (nn.Conv2d(9, 4, 1), 1)], ids=str)
+def test_images_of_other_channels_are_refused(layer, channels, library):
+    """A kernel of 3 x 3 of one channel was taken for one of 1 x 1 of nine, and the other way round."""
+    masked = MaskedConv2d(layer, torch.ones_like(layer.weight, dtype=torch.bool))
+    with pytest.raises(ValueError, match=rf"^x is \[2, {channels}, 5, 5\], not \[n, {layer.in_channels}, height"):
+        masked(torch.zeros(2, channels, 5, 5))
+
+
 @KINDS
 def test_a_mask_of_another_kind_is_refused(kind):
     dense, masked, mask, _ = pair(kind)

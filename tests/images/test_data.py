@@ -6,11 +6,12 @@ import json
 import tarfile
 import urllib.error
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from winnow.config.base import RunSettings
+from winnow.config.base import RunSettings, validated
 from winnow.errors import WinnowError
 from winnow.images import data, sources
 from winnow.images.settings import FILES, ImageData, ImageSettings
@@ -119,6 +120,9 @@ def test_labels_must_be_digits_and_as_many_as_images(folder):
     write_idx(labels, np.zeros(29))
     with pytest.raises(WinnowError, match="30 train images, but 29 train labels"):
         sources.idx_split(partial(sources.from_folder, "idx", folder), "train")
+    write_idx(folder / FILES["idx"]["train"][0], np.zeros((29, 5, 0)))
+    with pytest.raises(WinnowError, match="images of 5 x 0 pixels; they must have some"):
+        sources.idx_split(partial(sources.from_folder, "idx", folder), "train")
 
 
 def test_a_download_is_checked_by_sha256(folder, monkeypatch):
@@ -215,8 +219,20 @@ def test_mnist_5k_is_split_into_400_and_100_a_class():
     arrays = data.draw(ImageData(), Stream(0))
     assert set(np.bincount(arrays["train_labels"])) == {400}
     assert set(np.bincount(arrays["test_labels"])) == {100}
-    with pytest.raises(WinnowError, match=r"data.n_test = 5000: must be below the 5000"):
-        data.draw(ImageData(n_test=5000), Stream(0))
+    for n_test in (5000, 6000):  # it was told where images are drawn, after all was planned
+        with pytest.raises(WinnowError, match="n_test: must be below the 5000 images of mnist-5k"):
+            validated(ImageSettings, {"kind": "images", "data": {"n_test": n_test}}, "x")
+
+
+@pytest.mark.parametrize("folder", ["~no_such_user_x/images", "a" * 300])
+def test_a_folder_that_cannot_be_looked_at_is_one_line(folder):
+    with pytest.raises(WinnowError, match=rf"source: idx:{folder}: ") as caught:
+        validated(ImageSettings, {"kind": "images", "data": {"source": f"idx:{folder}"}}, "x")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_is_named_in_one_way():
+    assert ImageData(source="idx:x/../my images").folder == Path("my images")
 
 
 def test_inputs_are_standardized_and_noise_scales():

@@ -188,6 +188,7 @@ def test_a_job_asks_for_a_gpu_only_if_it_will_use_one(monkeypatch, tmp_path, dev
         ({"training": {"epochs": 4, "rate_drops": [2, 4]}}, "rate_drops: 4 never comes in 4 epochs; .* below epochs"),
         ({"training": {"rate_drops": [10, 10]}}, "training.rate_drops = .*: 10 is listed twice"),
         ({"axes": {"epochs": [9, 20]}, "training": {"rate_drops": [9]}}, "rate_drops: 9 never comes in 9 epochs"),
+        ({"axes": {"device": ["cpu", "cuda"]}}, "axes.device: cannot be swept"),
         ({"training": {"device": "gpu"}}, "experiments.x.training.device = .*'cpu', 'auto' or 'cuda'"),
         ({"model": {"architecture": "vgg", "depth": 12}}, "depth: 12 is no vgg; allowed: 11, 13, 16, 19"),
         ({"model": {"architecture": "resnet"}}, "depth: 16 is no resnet; allowed: 6 n \\+ 2"),

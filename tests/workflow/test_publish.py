@@ -167,6 +167,12 @@ def tampered(tree: Path) -> str:
     return "config/ci.yaml"
 
 
+def changed_below(tree: Path) -> str:
+    file = next((tree / "results/fig2a/runs").rglob("seed-1.parquet"))
+    file.write_bytes(file.read_bytes() + b" ")
+    return "config/ci.yaml"
+
+
 def incomplete(tree: Path) -> str:
     (tree / "results/figures/fig2a.svg").unlink()
     return "config/ci.yaml"
@@ -175,10 +181,11 @@ def incomplete(tree: Path) -> str:
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (another_run, "is not what a job of "),
-        (tampered, "results/figures/fig2a.svg is not what a job of "),
-        (incomplete, "results/figures/fig2a.svg is not what a job of "),
-        (no_figures, "is not what a job of "),
+        (another_run, "only a whole run is published"),
+        (tampered, "results/figures/fig2a.svg: "),
+        (changed_below, "seed-1.parquet: "),  # only what is copied was hashed
+        (incomplete, "results/figures/fig2a.svg: missing"),
+        (no_figures, "only a whole run is published"),
     ],
 )
 def test_what_is_no_whole_run_of_the_configuration_is_not_published(published, docs, damage, says):

@@ -113,5 +113,6 @@ def _run(options: argparse.Namespace) -> int:
         return show(*docs.golden(options.config.resolve()), options.json)
     if options.command == "trace":
         return show_trace(trace(os.path.relpath(options.file)), options.json)
-    docs.publish(options.config.resolve())
+    config = options.config.resolve()
+    docs.publish(config, verify(config, published=False)[0])
     return 0

@@ -38,10 +38,10 @@ def place(config: Path) -> str | None:
     return f"docs/{config.stem}" if own else None
 
 
-def publish(config: Path) -> None:
+def publish(config: Path, findings: list[Finding]) -> None:
     """Copy what a run is known by into its configuration's folder: figures, their numbers, judgements, small tables.
 
-    Raises WinnowError where not every result is what a job of that configuration wrote, and where it has no folder.
+    Raises WinnowError where `verify` found anything in it, and where its configuration has no folder.
     """
     if (docs := place(config)) is None:
         raise WinnowError(f"{config} is not published: only config.yaml and what lies in config/ have a place in docs/")
@@ -49,11 +49,9 @@ def publish(config: Path) -> None:
     known = {name: path for path in sorted(plan) if (name := _name(path))}
     if not known:
         raise WinnowError(f"nothing to publish: {config} draws no figure and judges nothing")
-    for path, command in plan.items():
-        record = records.get(path)
-        whole = Path(path).is_file() and record and [record["step"], *record["command"]] == command
-        if not whole or (path in known.values() and records.digest(path) != sha256(path)):
-            raise WinnowError(f"{path} is not what a job of {config} wrote: `audit verify` tells more")
+    for found in findings:
+        if found.code:
+            raise WinnowError(f"{found.path}: {found.what}; only a whole run is published (`audit verify` tells more)")
     large = {name for name, path in known.items() if path.endswith(TABLES) and Path(path).stat().st_size > SMALL}
     for name, copy in _copies(docs).items():
         if name not in known or name in large:

@@ -26,7 +26,7 @@ def planned(config: Path) -> dict[str, list[str]]:
     said_to = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace")
     run = subprocess.run(command, env=environment, **said_to)
     commands, outputs, jobs = {}, [], 0
-    for line in map(str.strip, run.stdout.splitlines()):  # the jobs of a group are indented
+    for line in map(str.strip, run.stdout.split("\n")):  # the jobs of a group are indented
         if line.startswith("output: "):
             outputs = line.removeprefix("output: ").split(", ")
         elif line.startswith("Shell command: python "):

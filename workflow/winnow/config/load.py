@@ -206,18 +206,22 @@ def load(tree: dict, files: Iterable[str | Path] = ()) -> Config:
     """
     for file in files:
         text = Path(file).read_text(encoding="utf-8").replace("\t", " ")  # JSON may be indented with tabs
-        _check_written(file, yaml.compose(text, yaml.SafeLoader), "", set())
+        try:
+            _check_written(file, yaml.compose(text, yaml.SafeLoader), "", set())
+        except RecursionError:
+            raise WinnowError(f"{file}: an anchor stands in what it names") from None
     return validated(Config, tree, "config")
 
 
-def _check_written(file: str | Path, node: yaml.Node | None, where: str, seen: set[int]) -> None:
+def _check_written(file: str | Path, node: yaml.Node | None, where: str, seen: set[tuple[int, bool]]) -> None:
     """Refuse what a YAML or JSON file says otherwise than it reads: a key that stands twice in one place, of which
     readers keep the last one alone; in experiments, numbers and keys that YAML takes for others, and a section that
     loses what `<<` gave it."""
-    if id(node) in seen:  # an anchor can stand in many places
+    # The file may be that of a workflow that uses this one.
+    ours = bool(re.search(r"(^|\.)(root_seed|experiments\b)", where))
+    if (id(node), ours) in seen:  # an anchor can stand in many places
         return
-    seen.add(id(node))
-    ours = re.search(r"(^|\.)(root_seed|experiments\b)", where)  # the file may be that of a workflow that uses this one
+    seen.add((id(node), ours))
     lines = {}
     for key, value in node.value if isinstance(node, yaml.MappingNode) else []:
         path, line = f"{where}.{key.value}".lstrip("."), key.start_mark.line + 1

@@ -53,7 +53,8 @@ def identity(settings: object, files: dict[str, str], device: torch.device) -> d
 
 
 class Checkpoint:
-    """Saves a run about every minute, beside the file it will write, and resumes it; reports its progress in the log.
+    """Saves a run where it is evaluated, at most every minute, beside the file it will write, and resumes it; reports
+    its progress in the log.
 
     Only a run with the same identity resumes from a checkpoint; any other drops it and starts over.
     """

@@ -40,8 +40,6 @@ def draw(data: ImageData, rng: Stream) -> dict[str, np.ndarray]:
     splits = images_of(data.source)
     if "all" in splits:
         images, labels = splits["all"]
-        if data.n_test >= len(labels):
-            raise WinnowError(f"data.n_test = {data.n_test}: must be below the {len(labels)} images of {data.source}")
         parts = stratified(labels, data.n_test, rng)
         splits = {s: (images[i], labels[i]) for s, i in zip(("train", "test"), parts, strict=True)}
     sizes = {split: " x ".join(map(str, images.shape[2:])) for split, (images, _) in splits.items()}

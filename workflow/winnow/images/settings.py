@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -58,6 +59,17 @@ class ImageData(Strict):
     """Standard deviation of the Gaussian noise on every pixel of training and test images, drawn once per seed, in
     units of black to white; changes no data file."""
 
+    @model_validator(mode="after")
+    def _images_can_be_there(self) -> Self:
+        try:
+            self.files  # noqa: B018, of no user's home, or under a name too long for any file
+        except (OSError, RuntimeError) as error:
+            raise ValueError(f"source: {self.source}: {error}") from None
+        train, test, _ = (math.inf, 0, None) if self.folder else SOURCES[self.source]
+        if not test and self.n_test >= train:
+            raise ValueError(f"n_test: must be below the {train} images of {self.source}")
+        return self
+
     @property
     def examples(self) -> tuple[float, float]:
         """How many images a seed has, train and test; NaN of a folder, of which nothing is known."""
@@ -70,7 +82,7 @@ class ImageData(Strict):
     def folder(self) -> Path | None:
         """The folder that the images come from, if it is one."""
         folder = self.source.partition(":")[2]
-        return Path(folder).expanduser() if folder else None
+        return Path(os.path.normpath(Path(folder).expanduser())) if folder else None
 
     @property
     def files(self) -> list[Path]:

@@ -12,6 +12,7 @@
 
 import gzip
 import hashlib
+import http.client
 import importlib.util
 import io
 import math
@@ -118,6 +119,8 @@ def idx_split(source: Callable[[str], tuple[bytes, str]], split: str) -> Split:
     if len(labels) == 0 or labels.max() >= CLASSES:
         found = labels.max() if len(labels) else "none"
         raise WinnowError(f"{labels_where}: label {found}; labels must be in 0..{CLASSES - 1}")
+    if images.size == 0:
+        raise WinnowError(f"{where}: images of {images.shape[1]} x {images.shape[2]} pixels; they must have some")
     return images[:, None], labels.astype(np.int64)
 
 
@@ -154,7 +157,7 @@ def downloaded(where: str, sha256: str, kind: str) -> bytes:
     try:
         with urllib.request.urlopen(where, timeout=60) as answer:
             content = answer.read()
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise WinnowError(f"{where}: cannot be downloaded ({error}); or use data.source = {kind}:<folder>") from None
     if hashlib.sha256(content).hexdigest() != sha256:
         raise WinnowError(f"{where}: not the known file (sha256 differs); or use data.source = {kind}:<folder>")

@@ -72,6 +72,12 @@ class ImagesExperiment(Grid, ImageSettings):
     data_step: ClassVar[str] = "images"
 
     @model_validator(mode="after")
+    def _one_device(self) -> Self:
+        if "device" in self.axes:
+            raise ValueError("axes.device: cannot be swept, because it says what jobs ask for; write two experiments")
+        return self
+
+    @model_validator(mode="after")
     def _imp_starts_dense(self) -> Self:
         if "shuffled_imp" in self.methods and "imp" not in self.methods:
             raise ValueError(
