@@ -3,7 +3,9 @@ import hashlib
 import io
 import itertools
 import json
+import socket
 import tarfile
+import threading
 import urllib.error
 from functools import partial
 from pathlib import Path
@@ -142,6 +144,23 @@ def test_without_a_network_the_message_names_the_way_out(monkeypatch):
     monkeypatch.setattr(sources.urllib.request, "urlopen", refuse)
     with pytest.raises(WinnowError, match=r"cannot be downloaded .*no route.*; or use data.source = idx:<folder>"):
         data.draw(ImageData(source="mnist"), Stream(0))
+
+
+def test_a_download_that_breaks_off_is_one_line():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n0123456789")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        where = f"http://127.0.0.1:{server.getsockname()[1]}/images.gz"
+        with pytest.raises(WinnowError, match=rf"^{where}: not the known file"):
+            sources.downloaded(where, "0" * 64, "idx")
+        thread.join()
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@
 
 import gzip
 import hashlib
-import http.client
 import importlib.util
 import io
 import math
@@ -156,8 +155,9 @@ def downloaded(where: str, sha256: str, kind: str) -> bytes:
     """The content of an address. Raises WinnowError, pointing to the files, without a network or for other bytes."""
     try:
         with urllib.request.urlopen(where, timeout=60) as answer:
-            content = answer.read()
-    except (OSError, http.client.HTTPException) as error:
+            # In pieces, because a read of all raises an error of its own kind where the line breaks off.
+            content = b"".join(iter(partial(answer.read, 1 << 20), b""))
+    except OSError as error:
         raise WinnowError(f"{where}: cannot be downloaded ({error}); or use data.source = {kind}:<folder>") from None
     if hashlib.sha256(content).hexdigest() != sha256:
         raise WinnowError(f"{where}: not the known file (sha256 differs); or use data.source = {kind}:<folder>")
