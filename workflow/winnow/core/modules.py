@@ -105,5 +105,5 @@ class MaskedConv2d(Masked):
     def forward(self, x: Tensor) -> Tensor:
         """Map [n, inputs, height, width] to [n, outputs, height / stride, width / stride], rounded up."""
         if x.dim() != 4 or x.shape[1] != self.shape[1]:
-            raise ValueError(f"x is {list(x.shape)}, not [n, {self.shape[1]}, height, width]")
+            raise ValueError(f"masked_conv2d: x is {list(x.shape)}; it must be [n, {self.shape[1]}, height, width]")
         return masked_conv2d(x, self.kept, self.pattern, self.stride[0], self.bias)

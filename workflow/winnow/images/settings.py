@@ -65,7 +65,7 @@ class ImageData(Strict):
             self.files  # noqa: B018, of no user's home, or under a name too long for any file
         except (OSError, RuntimeError) as error:
             raise ValueError(f"source: {self.source}: {error}") from None
-        train, test, _ = (math.inf, 0, None) if self.folder else SOURCES[self.source]
+        train, test, _ = SOURCES.get(self.source, (math.inf, 0, None))  # of a folder nothing is known
         if not test and self.n_test >= train:
             raise ValueError(f"n_test: must be below the {train} images of {self.source}")
         return self
