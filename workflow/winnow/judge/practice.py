@@ -58,7 +58,7 @@ def competitive(other: str, rows: pd.DataFrame, name: str, asked: Asked) -> Clai
     named, random = asked.competitive, pruned_by(RANDOM, rows)
     wide = whole(over_imp(rows) if other == IMP else gains(random))
     later = wide.columns > named + ALIKE
-    if later.sum() == 0 or not (abs(wide.columns - named) <= ALIKE).any():
+    if not later.any() or not (abs(wide.columns - named) <= ALIKE).any():
         there = ", ".join(f"{f:g}" for f in wide)
         raise WinnowError(f"fractions {there}: needs the one that the claim names, {named:g}, and later ones")
     early, later = wide.loc[:, ~later], wide.loc[:, later]
