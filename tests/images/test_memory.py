@@ -147,8 +147,9 @@ pruning.draw(method, network, 0.5, torch.randn(n, 1, 28, 28), torch.arange(n) % 
 @pytest.mark.parametrize("method", ["snip", "grasp"])
 def test_the_memory_of_scoring_does_not_grow_with_the_examples(library, monkeypatch, method):
     monkeypatch.setenv("PYTHONPATH", str(WORKFLOW))
-    few, many = (peak("-c", SCORE, method, str(n), str(library)) for n in (64, 256))
-    assert many < 1.15 * few
+    start = peak("-c", "import torch")
+    few, many = (peak("-c", SCORE, method, str(n), str(library)) - start for n in (64, 256))
+    assert many < 2 * few  # all at once, four times: 2.6 and 3.1 were measured; in batches up to 1.5, by fragmentation
 
 
 INPUTS = """
