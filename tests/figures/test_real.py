@@ -34,6 +34,22 @@ def test_fig3a_shows_what_the_paper_gains_over_its_dense_network():
     assert set(data.source) == {"winnow"}
 
 
+def test_a_legend_names_bands_only_where_several_seeds_have_them():
+    runs = made_up.images("fig3a", "mnist")
+    band = "band: 95 % interval of our mean"
+    for shown, there in ((runs, True), (cut(runs, runs.table.seed == 0), False)):
+        _, figure = real.fig3a(shown)
+        assert (band in [text.get_text() for text in figure.legends[0].get_texts()]) is there
+
+
+@pytest.mark.parametrize(("last", "marks"), [(0.36, ["\u22125", "\u22122"]), (0.9, ["\u221210"])])
+def test_the_ticks_of_gains_show_that_their_axis_is_logarithmic(last, marks):
+    """Up to .36 are 4.5 points lost, up to .9 are 10.4."""
+    runs = made_up.images("fig3a")
+    _, figure = real.fig3a(cut(runs, runs.table.fraction <= last))
+    assert [text.get_text() for text in figure.axes[3].get_yticklabels()] == [*marks, "\u22121", "0", "+1"]
+
+
 def cut(one: Regime, rows) -> Regime:
     """Some rows of an experiment, as a copy."""
     return replace(one, table=one.table[rows].copy())

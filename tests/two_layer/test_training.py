@@ -276,7 +276,10 @@ def test_theory_runs_carry_the_decomposition_and_a_warning(jobs, capsys):
 def test_diverged_and_converged_runs_of_the_theory_are_one_table(jobs, tmp_path, monkeypatch):
     """One diverges between two evaluations, one has not a finite step."""
     monkeypatch.chdir(tmp_path)
-    sick = {"training": THEORY["training"] | {"learning_rate": 1e6}}, {"model": THEORY["model"] | {"power": 8, "init_std": 1e9}}
+    sick = (
+        {"training": THEORY["training"] | {"learning_rate": 1e6}},
+        {"model": THEORY["model"] | {"power": 8, "init_std": 1e9}},
+    )
     for seed, changes in enumerate(({}, *sick)):
         (made,) = jobs([seed], name=str(seed), **THEORY | changes)
         path = Path(f"results/demo/runs/fraction-0.5/seed-{seed}.parquet")

@@ -67,7 +67,7 @@ def _accuracies(runs: Regime, number: str, of: str = "") -> tuple[pd.DataFrame, 
         _gain_axis(gain, split)
         density_axis(gain, table.fraction.unique())
     if is_whole(table, number):
-        name_intervals(grid[0, 0])
+        name_intervals(grid[0, 0], table.seed.nunique())
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     letter_panels(grid.flat)
     return pd.concat(parts, ignore_index=True), figure
@@ -101,9 +101,10 @@ def _gain_axis(axes: Axes, split: str) -> None:
     axes.axhline(-COMPETITIVE, **GUIDE)
     axes.set_yscale("symlog", linthresh=1)
     axes.margins(y=0.12)
+    axes.set_ylim(min(axes.get_ylim()[0], -1.2), max(axes.get_ylim()[1], 1.2))
     low, high = axes.get_ylim()
-    axes.set_ylim(min(low, -1.2), max(high, 1.2))
-    ticks = [tick for tick in (-100, -10, -1, 0, 1, 10) if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]
+    sizes = (1, 2, 5) if low > -10 and high < 10 else (1, 10, 100)  # within a decade, 1 alone would hide the scale
+    ticks = [tick for tick in sorted({0, *sizes, *(-size for size in sizes)}) if low <= tick <= high]
     axes.set_yticks(ticks, [f"{tick:+d}".replace("-", "\u2212") if tick else "0" for tick in ticks])
     axes.set_yticks([], minor=True)
     axes.set_ylabel(f"gain in {split} accuracy\nover dense (points)")

@@ -94,9 +94,10 @@ def published_line(axes: Axes, data: pd.DataFrame, label: str, colour: str) -> N
     axes.errorbar(bars.x, bars.y, ends, color=colour, linestyle="none", alpha=0.6, **BARS)
 
 
-def name_intervals(axes: Axes) -> None:
-    """Say in the legend what our bands and the paper's bars are: not the same, at nearly the same size."""
-    axes.fill_between([], [], color="0.35", alpha=0.22, linewidth=0, label="band: 95 % interval of our mean")
+def name_intervals(axes: Axes, seeds: int) -> None:
+    """Say in the legend what our bands, which one seed lacks, and the paper's bars are: not the same, at one size."""
+    if seeds > 1:
+        axes.fill_between([], [], color="0.35", alpha=0.22, linewidth=0, label="band: 95 % interval of our mean")
     nowhere = 3 * [[float("nan")]]
     axes.errorbar(*nowhere, color="0.35", linestyle="none", label="bar: s.d. of the paper's runs, most likely", **BARS)
 

@@ -76,7 +76,7 @@ def _curves(axes: Axes, table: pd.DataFrame, number: str, names: dict[str, str])
         shown = paper[paper.y > 0] if metric in POSITIVE else paper  # 0 has no place on a logarithmic axis
         published_line(axes, shown, f"{name}, paper (n = {paper.n.iloc[0]})", colour)
         parts += [ours.assign(series=metric, source="winnow"), paper.assign(series=metric, source="paper")]
-    name_intervals(axes)
+    name_intervals(axes, ends.seed.nunique())
     return parts
 
 
