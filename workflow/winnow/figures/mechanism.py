@@ -31,7 +31,7 @@ from .regimes import named, some
 from .style import GUIDE, SMALL, legend_below, letter_panels, new_figure
 
 KIND = TwoLayerSettings  # of the experiments that these figures show
-STARTS = ("noise on all coordinates", "no noise on signal coordinates")
+STARTS = ("noise on all coordinates", "noise 0 on the signals'")
 UPPER = GUIDE | {"linestyle": "--"}
 
 
