@@ -67,11 +67,22 @@ def clang(tmp_path_factory):
     return made
 
 
+torch.manual_seed(0)  # of numbers that are drawn while a file of tests is read; torch has another seed in every process
+
+
 @pytest.fixture(autouse=True)
-def subnormals():
-    """A step that runs inside a test may flush subnormal numbers, which hypothesis refuses to work with."""
+def torch_as_found():
+    """The same numbers of torch for every test; a step inside one may flush subnormals, which hypothesis refuses."""
+    torch.manual_seed(0)
     yield
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch):
+    """No colours in output that is read, and bytecode where a test looks for it."""
+    for name in ("FORCE_COLOR", "PYTHONPYCACHEPREFIX"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -209,7 +210,7 @@ def test_a_truncated_file_is_named_by_the_job_that_reads_it(folder, finished, pa
     code, output = finish(start(folder, *target, "--rerun-triggers", "mtime"))
     assert code == 1
     assert f"error: {path}: cannot be read" in output
-    assert not half_written(folder / "results/core")
+    assert not half_written(folder)
 
 
 @pytest.mark.parametrize(
@@ -250,14 +251,15 @@ def test_root_is_not_needed(folder, finished):
     except (OSError, subprocess.CalledProcessError):
         pytest.skip(f"another user cannot run {sys.executable}")
     subprocess.run(["chown", "--recursive", str(NOBODY), folder], check=True)
-    for parent in list(folder.parents)[:2]:  # closed to others by pytest; Snakemake lists the folders above its inputs
-        parent.chmod(0o755)
+    for parent in folder.parents:  # closed to others by pytest; Snakemake lists the folders above its inputs
+        if Path(tempfile.gettempdir()) in parent.parents:
+            parent.chmod(0o755)
     code, output = finish(start(folder, user=NOBODY, env=os.environ | {"HOME": str(folder)}))
     assert code == 0, output
     assert results(folder) == results(finished)
 
 
-LONG = 200_000  # steps: seconds, long enough to be stopped in on a loaded machine
+LONG = 2_000_000  # steps: seconds, long enough to be stopped in on a loaded machine
 
 
 def one_run(folder: Path, steps: int) -> None:

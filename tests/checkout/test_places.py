@@ -214,7 +214,7 @@ def test_a_clone_where_git_changes_line_ends_has_the_bytes_of_this_checkout(tmp_
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         (origin / name).parent.mkdir(parents=True, exist_ok=True)
         copy(ROOT / name, origin / name)
-    git = ["git", "-c", "user.name=x", "-c", "user.email=x@x", "-c", "core.autocrlf=true"]
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@x", "-c", "core.autocrlf=true", "-c", "commit.gpgsign=false"]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "x"], ["clone", "-q", origin, clone]):
         code, told = said([*git, *command], origin)
         assert code == 0, told

@@ -146,7 +146,8 @@ def test_without_a_network_the_message_names_the_way_out(monkeypatch):
         data.draw(ImageData(source="mnist"), Stream(0))
 
 
-def test_a_download_that_breaks_off_is_one_line():
+def test_a_download_that_breaks_off_is_one_line(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer():
@@ -155,7 +156,7 @@ def test_a_download_that_breaks_off_is_one_line():
                 connection.recv(4096)
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n0123456789")
 
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         where = f"http://127.0.0.1:{server.getsockname()[1]}/images.gz"
         with pytest.raises(WinnowError, match=rf"^{where}: not the known file"):

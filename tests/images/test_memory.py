@@ -90,8 +90,12 @@ def test_the_memory_of_the_process_that_measures_does_not_count():
         ("mnist-5k", RESNET | {"depth": 8, "width": 16}, "grasp"),
     ],
 )
-def test_a_job_takes_no_more_than_it_asks_for_and_at_least_half(tmp_path, library, source, model, method):
-    """One epoch of a real job on a block of random images, of a size that is evaluated at once."""
+def test_a_job_takes_about_what_it_asks_for(tmp_path, library, monkeypatch, source, model, method):
+    """One epoch of a real job on a block of random images, of a size that is evaluated at once.
+
+    START is that of torch's largest build. What this build takes less must not hide what the formula lacks: it is held
+    against what a job takes beyond its modules.
+    """
     training = {"epochs": 1, "batch_size": 128, "momentum": 0.9}
     settings = ImageSettings(
         kind="images", data={"source": source}, model=model, pruning={"method": method}, training=training
@@ -106,9 +110,11 @@ def test_a_job_takes_no_more_than_it_asks_for_and_at_least_half(tmp_path, librar
     files = {"settings": "experiment.json", "core": library, "data": "data.npz", "out": "run.parquet"}
     named = itertools.chain(*((f"--{key}", str(tmp_path / name)) for key, name in files.items()))
     taken = peak(str(WORKFLOW), "train-images", *named, "--fraction", "0.5", "--seeds", "0")
-    asked, start = memory.training_mb(settings), peak("-c", "import torch, pyarrow.parquet")
-    assert start < memory.START / 1e6
-    assert taken < asked < 2 * taken + (memory.START / 1e6 - start)  # torch's build for CPUs starts with less
+    monkeypatch.setenv("PYTHONPATH", str(WORKFLOW))
+    asked, modules = memory.training_mb(settings), peak("-c", "import winnow.images.training")
+    assert modules < memory.START / 1e6
+    assert taken < asked
+    assert taken - modules - 100 < asked - memory.START / 1e6 < 3 * (taken - modules)
 
 
 def test_a_request_follows_architecture_data_and_attempt():

@@ -1,6 +1,7 @@
 """The evidence a claim is given, and the words for it: true, false and undecidable."""
 
 import math
+import sys
 from dataclasses import asdict
 
 import numpy as np
@@ -10,7 +11,13 @@ import pytest
 from winnow.judge import evidence
 from winnow.judge.evidence import Claim, Evidence
 
-RNG = np.random.default_rng(0)
+RNG = np.random.default_rng()
+
+
+@pytest.fixture(autouse=True)
+def numbers(monkeypatch):
+    """Each test draws its own, whichever ran before."""
+    monkeypatch.setattr(sys.modules[__name__], "RNG", np.random.default_rng(0))
 
 
 def claim(found: Evidence | None, broken=()) -> Claim:
@@ -115,6 +122,10 @@ def test_the_interval_of_a_worst_fraction_holds_the_worst_one(below):
     found = [evidence.every_mean_evidence(table, pd.Series(case), 0.0, below) for case in cases]
     assert np.mean([f.low <= truth <= f.high for f in found]) > 0.93
     assert all(f.low < f.estimate < f.high for f in found)
+
+
+def test_the_interval_of_a_worst_share_holds_it():
+    table = rows(tuple(np.linspace(0, 0.9, 8)), 10)
     shares = [evidence.share_evidence(table, pd.Series(RNG.random(len(table)) < 0.8)) for _ in range(400)]
     assert np.mean([f.low <= 0.8 <= f.high for f in shares]) > 0.93
 

@@ -4,10 +4,12 @@ import json
 import re
 import subprocess
 import tempfile
-from urllib.request import Request, urlopen
+from urllib.request import ProxyHandler, Request, build_opener
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync", "--window-size=1400,1000"]
+
+CALL = build_opener(ProxyHandler({}))  # of this machine, whatever proxy there is
 
 
 class Browser:
@@ -27,7 +29,7 @@ class Browser:
         return self
 
     def __exit__(self, *_):
-        urlopen(Request(self.base, method="DELETE"), timeout=60).close()
+        CALL.open(Request(self.base, method="DELETE"), timeout=60).close()
         self.driver.terminate()
         self.driver.wait()
         self.driver.stdout.close()
@@ -35,7 +37,7 @@ class Browser:
 
     def call(self, path: str, **body) -> object:
         request = Request(self.base + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
-        with urlopen(request, timeout=120) as answer:
+        with CALL.open(request, timeout=120) as answer:
             return json.load(answer)["value"]
 
     def open(self, url: str) -> None:

@@ -279,6 +279,7 @@ def test_a_sample_is_seeded(tree):
     samples = [audit(tree, "sample", "1", "--seed", "3") for _ in range(2)]
     assert samples[0][0] == 0
     assert samples[0] == samples[1]
+    assert audit(tree, "sample", "1", "--seed", "4") != samples[0]
 
 
 def test_a_figure_is_traced_to_its_seeds_and_data(tree):

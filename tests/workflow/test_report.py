@@ -44,13 +44,18 @@ def everything(browser: Browser, url: str) -> tuple[list[str], dict[str, float]]
     categories = eventually(lambda: browser.run(CATEGORIES))
     seen = {}
     for category in categories:
-        browser.open("about:blank")
-        browser.open(url)
-        rows = eventually(lambda category=category: browser.run(CLICK, category) or browser.run(ROWS))
-        for i, name in enumerate(rows):
+        for i, name in enumerate(entries(browser, url, category)):
+            entries(browser, url, category)  # without the page that the entry before has opened
             browser.run(EYE, i)
             seen[name] = eventually(lambda name=name: browser.run(SHOWN, name))
     return categories, seen
+
+
+def entries(browser: Browser, url: str, category: str) -> list[str]:
+    """Open a category of a report anew: the names of its entries."""
+    browser.open("about:blank")
+    browser.open(url)
+    return eventually(lambda: browser.run(CLICK, category) or browser.run(ROWS))
 
 
 def eventually(condition, seconds: float = 15):

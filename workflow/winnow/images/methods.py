@@ -27,7 +27,7 @@ class Method:
 METHODS = {
     "bernoulli": Method("random", "each weight with probability 1 - fraction"),
     "exact": Method("random, exact count", "exactly that share of the whole network, at random"),
-    "layerwise": Method("random, layerwise", "that share of each layer, to within two weights, at random"),
+    "layerwise": Method("random, layerwise", "that share of each layer, up to rounding, at random"),
     "erk": Method(
         "random, ERK",
         "weights at random, with the densities of Erdős-Rényi-Kernel: small layers stay denser (Evci et al. 2020)",
@@ -48,7 +48,7 @@ METHODS = {
         " batches and batch norm as for `snip`",
         by_score=True,
         weight_bytes=74,  # double precision, as for synflow
-        score_bytes=8 * 13,  # a second derivative in double precision
+        score_bytes=11 * 13,  # a second derivative in double precision, whose allocations leave gaps
     ),
     "synflow": Method(
         "SynFlow",

@@ -112,7 +112,7 @@ def erk(weights: Tensors, fraction: float, rng: Stream) -> Tensors:
 
 
 def layerwise(weights: Tensors, fraction: float, rng: Stream) -> Tensors:
-    """A random mask of exact size with the same share of every layer, to within two weights.
+    """A random mask of exact size with the same share of every layer, to within 1 + (number of layers) / 2 weights.
 
     A weight's score is its place by its uniform number within its layer, as a share of the layer. This one order of
     all weights keeps the masks nested; rounding the layers' sizes by largest remainders would not.
