@@ -1,6 +1,7 @@
 """The page of the benchmark, which is written after minutes: made here from one row of each table."""
 
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
@@ -32,10 +33,13 @@ def test_the_largest_limit_binds(limits):
     assert limits.binding(1000, 900, 50, 1e9, 1e-7, 5e-7) == ("L3", pytest.approx(4.5e-4))
 
 
-def test_rows_are_timed_in_both_levels(bench, limits, tmp_path):
-    """Which is faster is a processor's own: Zen 3 takes as long from either."""
-    for time in limits.rows(tmp_path, 205, bench.seconds):
-        assert 1e-9 < min(time() for _ in range(5)) < 1e-6
+def test_rows_of_the_second_level_come_faster_than_those_behind_it(bench, limits, tmp_path):
+    """Where it holds 1 MB, as `limits` takes it to. With 512 KB (Zen 3) the ratio was .98 to 1.04."""
+    second, third = limits.rows(tmp_path, 205, bench.seconds)
+    times = [(second(), third()) for _ in range(5)]
+    near, far = (min(side) for side in zip(*times, strict=True))
+    assert 1e-9 < near < 1e-6 and 1e-9 < far < 1e-6
+    assert near < far or os.sysconf("SC_LEVEL2_CACHE_SIZE") < 1 << 20
 
 
 @pytest.mark.parametrize(("second_level", "kind"), [(1 << 20, "fast"), (2 << 20, "slow")])

@@ -9,7 +9,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync", "--window-size=1400,1000"]
 
-CALL = build_opener(ProxyHandler({}))  # of this machine, whatever proxy there is
+DIRECT = build_opener(ProxyHandler({}))  # to this machine, whatever proxy there is
 
 
 class Browser:
@@ -29,7 +29,7 @@ class Browser:
         return self
 
     def __exit__(self, *_):
-        CALL.open(Request(self.base, method="DELETE"), timeout=60).close()
+        DIRECT.open(Request(self.base, method="DELETE"), timeout=60).close()
         self.driver.terminate()
         self.driver.wait()
         self.driver.stdout.close()
@@ -37,7 +37,7 @@ class Browser:
 
     def call(self, path: str, **body) -> object:
         request = Request(self.base + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
-        with CALL.open(request, timeout=120) as answer:
+        with DIRECT.open(request, timeout=120) as answer:
             return json.load(answer)["value"]
 
     def open(self, url: str) -> None:
