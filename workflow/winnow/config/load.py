@@ -228,7 +228,8 @@ def _check_written(file: str | Path, node: yaml.Node | None, where: str, seen: s
         if key.value in lines:
             raise WinnowError(f"{file}: {path} stands twice, in lines {lines[key.value]} and {line}; keep one")
         if ours and key.tag not in (TEXT, MERGE):
-            raise WinnowError(f"{file}: {path}: a key must be text, and YAML takes this for {_value(key)}; quote it")
+            kind = key.tag.rpartition(":")[2]
+            raise WinnowError(f"{file}: {path}: a key must be text, and to YAML its type is {kind}; quote it")
         lines[key.value] = line
         _check_written(file, value, path, seen)
     for i, value in enumerate(node.value if isinstance(node, yaml.SequenceNode) else []):
