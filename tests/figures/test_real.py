@@ -48,11 +48,11 @@ def test_fig3a_shows_the_methods_that_were_run():
         real.fig3a(cut(runs, runs.table.method == "shuffled_imp"))
 
 
-@pytest.mark.parametrize("name", ["methods", "noisy"])
+@pytest.mark.parametrize("name", ["methods", "noisy", "vgg-widths"])
 def test_figures_of_gains_alone_need_a_pruned_network(name):
     (runs,) = made_up.experiments(name).values()
     with pytest.raises(WinnowError, match=f"^{name}: fractions 0; the figure needs one that is pruned as well$"):
-        getattr(real, name)(cut(runs, runs.table.fraction == 0))
+        getattr(real, name.replace("-", "_"))(cut(runs, runs.table.fraction == 0))
 
 
 def test_neither_axis_nor_interval_shows_accuracies_that_there_are_not():
@@ -111,6 +111,14 @@ def test_gains_are_paired_with_the_dense_network():
     assert data[data.x == 0.9].y.to_list() == pytest.approx([-9, -9])
     assert data.dense.unique() == pytest.approx([99.85, 94.85])
     assert len(figure.axes[0].get_legend().get_texts()) == 2
+    data, figure = real.vgg_widths(*made_up.experiments("vgg-widths").values())
+    assert data[data.fraction == 0.9].set_index("x").y.to_dict() == pytest.approx({8: -9, 16: -9})
+    dense = [text.get_text() for text in figure.axes[0].get_xticklabels()]
+    assert dense == ["8\n(99.8 %)", "16\n(99.8 %)"]
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [
+        "0.36 pruned (n = 4)",
+        "0.9 pruned (n = 4)",
+    ]
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning", "ignore:Precision loss occurred")
@@ -123,8 +131,9 @@ def test_diverged_runs_are_in_no_mean_and_are_counted(name, fraction, seeds):
     for table in (one.table for one in tables.values()):
         table.loc[(table.fraction == fraction) & table.seed.isin(seeds), "status"] = "diverged"
     data, figure = draw(*tables.values())
-    of_pairs = data.metric.str.endswith("gain") if "metric" in data else data.x > 0
-    hit = np.isclose(data.x, fraction) | (of_pairs & (fraction == 0))
+    fractions = data.fraction if "fraction" in data else data.x
+    of_pairs = data.metric.str.endswith("gain") if "metric" in data else fractions > 0
+    hit = np.isclose(fractions, fraction) | (of_pairs & (fraction == 0))
     assert (data.diverged[hit] == len(seeds)).all() and (data.diverged[~hit] == 0).all()
     assert (data.n + data.diverged == 4).all()
     assert data.y[~hit].to_numpy() == pytest.approx(whole.y[~hit].to_numpy())

@@ -13,7 +13,7 @@ from ..errors import WinnowError
 from ..images.methods import METHODS
 from ..images.settings import ImageSettings
 from ..paper.published import published
-from .curves import PRUNED, density_axis, line_with_interval, over_density, over_seeds, seeds
+from .curves import PRUNED, density_axis, draw_curves, line_with_interval, over_density, over_seeds, seeds
 from .style import GUIDE, PAGE_WIDTH, SMALL, curve_marker, letter_panels, name_intervals, new_figure, published_line
 
 KIND = ImageSettings  # of the experiments that these figures show
@@ -183,28 +183,39 @@ def _simultaneous(rows: pd.DataFrame) -> pd.DataFrame:
 
 def noisy(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Gain of random pruning over the dense network of the same seed, by the noise on the pixels."""
-    return _gains_by(runs, "sigma", r"$\sigma$")
+    figure, axes, data = _gains_by(runs, "sigma")
+    for i, (sigma, part) in enumerate(data.groupby("sigma")):
+        label = rf"$\sigma$ = {sigma:g}, dense {part.dense.iloc[0]:.1f} %"
+        line_with_interval(axes, over_density(part), label, f"C{i}", curve_marker(i))
+    density_axis(axes, np.array(sorted(data.x.unique())))
+    axes.legend(loc="best")
+    return data, figure
 
 
 def vgg_widths(runs: Regime) -> tuple[pd.DataFrame, Figure]:
-    """Gain of random pruning over the dense network of the same seed, by the network's width."""
-    return _gains_by(runs, "width", "width")
+    """Gain of random pruning over the dense network of the same seed, against the network's width."""
+    figure, axes, gained = _gains_by(runs, "width")
+    gained = gained.rename(columns={"x": "fraction", "width": "x"})
+    curves = ((name := f"{fraction:.3g} pruned", name, part) for fraction, part in gained.groupby("fraction"))
+    data = draw_curves(axes, curves, over="width")
+    dense = gained.groupby("x").dense.first()
+    axes.set(xscale="log", xlim=(dense.index.min() / 1.2, 1.2 * dense.index.max()))
+    axes.set_xticks(dense.index, [f"{width:g}\n({mean:.1f} %)" for width, mean in dense.items()])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("width, channels of the first convolution\n(test accuracy of the dense network)")
+    axes.legend(loc="best")
+    return data, figure
 
 
-def _gains_by(runs: Regime, key: str, symbol: str) -> tuple[pd.DataFrame, Figure]:
-    """Gain over the dense network of the same seed, a curve for each value of a key."""
+def _gains_by(runs: Regime, key: str) -> tuple[Figure, Axes, pd.DataFrame]:
+    """Gain over the dense network of the same seed, by a key's value and the fraction, and axes to draw it on."""
     table = some_pruned(final(runs.table))
     figure, axes = new_figure()
     axes.axhline(0, color="0.4", linewidth=0.8)
-    parts = []
-    for i, (value, rows) in enumerate(table.groupby(key)):
-        curve = over_seeds(gains_over_dense(rows, "test_accuracy"), "test_gain")
-        dense = rows[rows.fraction == 0].test_accuracy.mean()
-        label = f"{symbol} = {value:g}, dense {dense:.1f} %"
-        line_with_interval(axes, over_density(curve), label, f"C{i}", curve_marker(i))
-        parts.append(curve.assign(series=f"{key} {value:g}", **{key: value}, dense=dense))
-    data = pd.concat(parts, ignore_index=True)
-    density_axis(axes, np.array(sorted(data.x.unique())))
     axes.set_ylabel("gain in test accuracy\nover dense (points)")
-    axes.legend(loc="best")
-    return data, figure
+    parts = []
+    for value, rows in table.groupby(key):
+        dense = rows[rows.fraction == 0].test_accuracy.mean()
+        curve = over_seeds(gains_over_dense(rows, "test_accuracy"), "test_gain")
+        parts.append(curve.assign(series=f"{key} {value:g}", **{key: value}, dense=dense))
+    return figure, axes, pd.concat(parts, ignore_index=True)
