@@ -101,19 +101,19 @@ def job(folder: Path, library: Path, source: str, model: dict, method: str) -> t
 
 
 @pytest.mark.parametrize(
-    ("source", "model", "method"),
+    ("model", "method", "most"),  # asked over taken was 2.8, 1.2 and 1.4
     [
-        ("mnist-5k", VGG | {"depth": 11, "width": 32}, "bernoulli"),
-        ("mnist-5k", MLP | {"hidden": [2048, 2048]}, "grasp"),
-        ("mnist-5k", RESNET | {"depth": 8, "width": 16}, "grasp"),
+        (VGG | {"depth": 11, "width": 32}, "bernoulli", 3.5),
+        (MLP | {"hidden": [2048, 2048]}, "grasp", 2),
+        (RESNET | {"depth": 8, "width": 16}, "grasp", 2),
     ],
 )
-def test_a_job_takes_about_what_it_asks_for(tmp_path, library, source, model, method):
+def test_a_job_takes_about_what_it_asks_for(tmp_path, library, model, method, most):
     """START is that of torch's largest build: what a job takes beyond the smallest one is held against the formula."""
     least, least_asked = job(tmp_path, library, "digits", MLP | {"hidden": [1]}, "bernoulli")
-    taken, asked = job(tmp_path, library, source, model, method)
+    taken, asked = job(tmp_path, library, "mnist-5k", model, method)
     assert least < least_asked and taken < asked
-    assert taken - least < asked - least_asked < 4 * (taken - least)  # 2.8, 1.2 and 1.4 were measured
+    assert taken - least < asked - least_asked < most * (taken - least)
 
 
 def test_a_request_follows_architecture_data_and_attempt():

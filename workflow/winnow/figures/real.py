@@ -185,9 +185,11 @@ def _simultaneous(rows: pd.DataFrame) -> pd.DataFrame:
 def noisy(runs: Regime) -> tuple[pd.DataFrame, Figure]:
     """Gain of random pruning over the dense network of the same seed, by the noise on the pixels."""
     figure, axes, data = _gains_by(runs, "sigma")
-    for i, (sigma, part) in enumerate(data.groupby("sigma")):
-        label = rf"$\sigma$ = {sigma:g}, dense {part.dense.iloc[0]:.1f} %"
-        line_with_interval(axes, over_density(part), label, f"C{i}", curve_marker(i))
+    curves = (
+        (series, rf"$\sigma$ = {part.sigma.iloc[0]:g}, dense {part.dense.iloc[0]:.1f} %", part)
+        for series, part in data.groupby("series", sort=False)
+    )
+    data = draw_curves(axes, curves)
     density_axis(axes, np.array(sorted(data.x.unique())))
     axes.legend(loc="best")
     return data, figure
